@@ -1,0 +1,35 @@
+import type { FilterSpec } from '../filter/types.js'
+
+/** The addon's whole surface (native/binding). Every function converts in, calls core, converts out. */
+export interface NativeAddon {
+  /** struct sock_filter[] as bytes; throws {code: 'QI_FILTER', errno} */
+  compileFilter(spec: FilterSpec): Uint8Array
+  /** landlockAbi etc., each probed by a call. */
+  probeHost(): {
+    uid: number
+    gid: number
+    capEffective: bigint
+    initialUserNamespace: boolean
+    landlockAbi: number
+    userNotif: boolean
+    waitKillableRecv: boolean
+    mountSetattr: boolean
+  }
+  /**
+   * Seals `plan` into a memfd and starts qi-monitor. `stdio[i]`: a descriptor to inherit, or -1 for a new pipe, or -2 for
+   * /dev/null. Returns qi-monitor's pid and pidfd, our ends of the pipes (-1 where none) and of the control socket.
+   * `auditFd` -1 for none.
+   */
+  spawn(options: { monitor: string; plan: Uint8Array; stdio: [number, number, number]; auditFd: number }): {
+    pid: number
+    pidfd: number
+    control: number
+    pipes: [number, number, number]
+  }
+  /** Sends a signal to qi-monitor through its pidfd. */
+  kill(pidfd: number, signal: number): void
+  /** Resolves with the wait status once qi-monitor is gone, and closes the pidfd. */
+  reap(pid: number, pidfd: number): Promise<{ code: number; signal: number }>
+  /** errno number -> name, e.g. 13 -> EACCES */
+  errnoName(errno: number): string
+}

@@ -1,0 +1,133 @@
+/** The layers of the jail, each reported per host. */
+export const PROTECTIONS = [
+  'userNamespace',
+  'mountNamespace',
+  'pidNamespace',
+  'networkNamespace',
+  'ipcNamespace',
+  'utsNamespace',
+  'cgroupNamespace',
+  'privateRoot',
+  'idMappedMounts',
+  'nestedUserNamespace',
+  'capabilities',
+  'noNewPrivs',
+  'landlockFs',
+  'landlockNet',
+  'landlockScope',
+  'seccomp',
+  'auditEvents',
+  'mandatoryDenies',
+  'rlimits',
+  'memoryLimit',
+  'cpuLimit',
+  'wallClock',
+  'monitorConfinement',
+] as const
+export type ProtectionName = (typeof PROTECTIONS)[number]
+
+export interface Protection {
+  name: ProtectionName
+  state: 'enforced' | 'degraded' | 'off'
+  /** Why it is not `enforced`, or what enforces it. */
+  reason: string
+}
+
+/** One thing of the host that the jail can see. Paths are absolute, canonical (links resolved once, by `resolve`). */
+export interface Grant {
+  path: string
+  access: 'ro' | 'rw'
+  kind: 'file' | 'dir'
+  /**
+   * `caller`: what the caller may do with its files the payload may do too (an id-mapped mount when root launches).
+   * `other`: plain mount; for world-readable system files.
+   */
+  as: 'caller' | 'other'
+  /** Skipped without an error when it is not there (built-in system paths only). */
+  optional: boolean
+  /** Who asked for it: `closure: interpreter`, `--ro`, `profiles/strict.yaml: filesystem.readOnlyPaths[0]`. */
+  origin: string
+}
+
+/** A link of the host that must exist in the jail too, e.g. /bin -> usr/bin or ~/bin/tool -> ../tools/cli.js. */
+export interface JailSymlink {
+  path: string
+  /** readlink(2) text. */
+  target: string
+  origin: string
+}
+
+/** A small file that exists in the jail only (/etc/passwd, /etc/hosts, …). */
+export interface JailFile {
+  path: string
+  content: string
+  mode: number
+  origin: string
+}
+
+/** A path inside a grant that must not be written (or, `read`, not even be seen). */
+export interface Deny {
+  path: string
+  kind: 'write' | 'read'
+  /** What is there now; a `missing` write-deny forbids the name to come into being. */
+  now: 'file' | 'dir' | 'missing'
+  origin: string
+}
+
+export interface ProfileLimits {
+  /** RLIMIT_NOFILE */
+  maxFileDescriptors: number
+  /** RLIMIT_FSIZE, bytes */
+  maxFileSize: number
+  /** RLIMIT_NPROC, counted inside the jail's user namespace: processes and threads */
+  maxProcesses: number
+  /** RLIMIT_DATA, bytes per process; undefined = none */
+  maxMemory?: number
+  /** CLOCK_BOOTTIME milliseconds; undefined = none */
+  maxExecutionTime?: number
+  /** Size of the jail's private tmpfs (/tmp, /dev/shm), bytes */
+  tmpSize: number
+}
+
+/** Everything decided, with each rule's origin. The output of `resolve`, the input of `build`. */
+export interface Profile {
+  name: string
+  /** One line, from the profile file. */
+  purpose: string
+  command: {
+    /** Path given to execve(2); exists in the jail. */
+    file: string
+    argv: string[]
+    cwd: string
+    /** Set when the inherited cwd is not granted and was replaced by the private tmp. */
+    cwdNote?: string
+  }
+  /** The payload's whole environment. */
+  env: [name: string, value: string][]
+  identity: {
+    /** uid/gid the payload sees. */
+    uidInside: number
+    gidInside: number
+    /** uid/gid it has on the host; equal to the caller's unless root launches. */
+    uidOutside: number
+    gidOutside: number
+  }
+  hostname: string
+  /** Where the writable private tmp is seen. */
+  tempDirectory: string
+  grants: Grant[]
+  symlinks: JailSymlink[]
+  files: JailFile[]
+  denies: Deny[]
+  network: {
+    mode: 'none' | 'dangerouslyShareHostNetwork'
+    /** Connects to the jail's own loopback. */
+    innerLoopback: boolean
+  }
+  devices: { pty: boolean }
+  limits: ProfileLimits
+  /** What may be missing on this host without ending the launch. */
+  tolerate: ProtectionName[]
+  /** Facts for the audit events. */
+  audit: { userId: string; tool?: { name: string; version: string; server: string } }
+}
