@@ -64,7 +64,10 @@ function cppPlan() {
     for (const f of fields) {
       if (f.name === 'reserved') out += `  if (v.reserved != 0) return false;\n`
       else if (isEnum(f.type)) out += `  if (!IsValid(v.${snake(f.name)})) return false;\n`
-      else if (!(f.type in scalarSize)) out += `  if (!CheckRef(blob, v.${snake(f.name)})) return false;\n`
+      else if (f.type.startsWith('list:')) {
+        out += `  if (!CheckListRef(blob, v.${snake(f.name)}, kPlanMaxItems)) return false;\n`
+        out += `  for (const auto& item : List(blob, v.${snake(f.name)})) {\n    if (!CheckRefs(blob, item)) return false;\n  }\n`
+      } else if (!(f.type in scalarSize)) out += `  if (!CheckRef(blob, v.${snake(f.name)})) return false;\n`
     }
     out += '  return true;\n}\n'
   }

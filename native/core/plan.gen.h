@@ -159,10 +159,11 @@ struct Plan {
   PlanBytes init_filter;  // struct sock_filter[] of pid 1
   PlanBytes monitor_filter;  // struct sock_filter[] of qi-monitor
   PlanString audit_head;  // JSON members (version, source, security) put verbatim into every event
+  PlanString launch_params;  // JSON object: parameters of the launch event
   PlanString profile_name;  // for events
   PlanString command_line;  // for events
 };
-static_assert(sizeof(Plan) == 224);
+static_assert(sizeof(Plan) == 232);
 static_assert(offsetof(Plan, magic) == 0);
 static_assert(offsetof(Plan, version) == 4);
 static_assert(offsetof(Plan, size) == 8);
@@ -195,8 +196,9 @@ static_assert(offsetof(Plan, payload_filter) == 176);
 static_assert(offsetof(Plan, init_filter) == 184);
 static_assert(offsetof(Plan, monitor_filter) == 192);
 static_assert(offsetof(Plan, audit_head) == 200);
-static_assert(offsetof(Plan, profile_name) == 208);
-static_assert(offsetof(Plan, command_line) == 216);
+static_assert(offsetof(Plan, launch_params) == 208);
+static_assert(offsetof(Plan, profile_name) == 216);
+static_assert(offsetof(Plan, command_line) == 224);
 
 inline bool CheckRefs(const PlanBlob& blob, const MountOp& v) {
   (void)blob;
@@ -242,18 +244,43 @@ inline bool CheckRefs(const PlanBlob& blob, const Plan& v) {
   if (!CheckRef(blob, v.exec_path)) return false;
   if (!CheckRef(blob, v.cwd)) return false;
   if (!CheckRef(blob, v.hostname)) return false;
-  if (!CheckRef(blob, v.argv)) return false;
-  if (!CheckRef(blob, v.envp)) return false;
-  if (!CheckRef(blob, v.mounts)) return false;
-  if (!CheckRef(blob, v.landlock_rules)) return false;
-  if (!CheckRef(blob, v.rlimits)) return false;
-  if (!CheckRef(blob, v.syscalls)) return false;
-  if (!CheckRef(blob, v.guarded_names)) return false;
-  if (!CheckRef(blob, v.guarded_grants)) return false;
+  if (!CheckListRef(blob, v.argv, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.argv)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.envp, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.envp)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.mounts, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.mounts)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.landlock_rules, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.landlock_rules)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.rlimits, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.rlimits)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.syscalls, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.syscalls)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.guarded_names, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.guarded_names)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.guarded_grants, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.guarded_grants)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
   if (!CheckRef(blob, v.payload_filter)) return false;
   if (!CheckRef(blob, v.init_filter)) return false;
   if (!CheckRef(blob, v.monitor_filter)) return false;
   if (!CheckRef(blob, v.audit_head)) return false;
+  if (!CheckRef(blob, v.launch_params)) return false;
   if (!CheckRef(blob, v.profile_name)) return false;
   if (!CheckRef(blob, v.command_line)) return false;
   return true;

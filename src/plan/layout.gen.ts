@@ -175,6 +175,8 @@ export interface Plan {
   monitorFilter: Uint8Array
   /** JSON members (version, source, security) put verbatim into every event */
   auditHead: string
+  /** JSON object: parameters of the launch event */
+  launchParams: string
   /** for events */
   profileName: string
   /** for events */
@@ -239,7 +241,7 @@ export const LAYOUT: Record<string, StructLayout> = {
     ],
   },
   Plan: {
-    size: 224,
+    size: 232,
     fields: [
       { name: 'magic', type: 'u32', offset: 0 },
       { name: 'version', type: 'u32', offset: 4 },
@@ -273,8 +275,9 @@ export const LAYOUT: Record<string, StructLayout> = {
       { name: 'initFilter', type: 'bytes', offset: 184 },
       { name: 'monitorFilter', type: 'bytes', offset: 192 },
       { name: 'auditHead', type: 'str', offset: 200 },
-      { name: 'profileName', type: 'str', offset: 208 },
-      { name: 'commandLine', type: 'str', offset: 216 },
+      { name: 'launchParams', type: 'str', offset: 208 },
+      { name: 'profileName', type: 'str', offset: 216 },
+      { name: 'commandLine', type: 'str', offset: 224 },
     ],
   },
 }

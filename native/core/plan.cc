@@ -1,0 +1,84 @@
+#include "core/plan.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+namespace qi {
+namespace {
+
+bool IsAbsolute(const PlanBlob& blob, const PlanString& s) { return s.length > 0 && blob.data[s.offset] == '/'; }
+
+// A target is walked one component at a time without following links; dot segments would step out of that.
+bool IsPlainPath(const PlanBlob& blob, const PlanString& s) {
+  if (!IsAbsolute(blob, s)) return false;
+  const char* p = Str(blob, s);
+  while (*p != 0) {
+    const char* start = ++p;
+    while (*p != 0 && *p != '/') ++p;
+    size_t n = static_cast<size_t>(p - start);
+    if (n == 0 && *p != 0) return false;
+    if (n == 1 && start[0] == '.') return false;
+    if (n == 2 && start[0] == '.' && start[1] == '.') return false;
+  }
+  return true;
+}
+
+const char* FindFault(const PlanBlob& blob, const Plan& plan) {
+  if (plan.argv.count == 0) return "argv is empty";
+  if (!IsAbsolute(blob, plan.exec_path)) return "execPath is not absolute";
+  if (!IsPlainPath(blob, plan.cwd)) return "cwd is not a plain absolute path";
+  for (const MountOp& op : List(blob, plan.mounts)) {
+    if (!IsPlainPath(blob, op.target)) return "mount target is not a plain absolute path";
+    if (op.kind == MountKind::kBind || op.kind == MountKind::kDevice || op.kind == MountKind::kMask) {
+      if (!IsPlainPath(blob, op.source)) return "mount source is not a plain absolute path";
+    }
+  }
+  for (const LandlockRule& rule : List(blob, plan.landlock_rules)) {
+    if (!IsPlainPath(blob, rule.path)) return "Landlock path is not a plain absolute path";
+  }
+  uint32_t previous = 0;
+  bool first = true;
+  for (const SyscallRule& rule : List(blob, plan.syscalls)) {
+    if (!first && rule.number <= previous) return "syscall rules are not ascending";
+    previous = rule.number;
+    first = false;
+  }
+  for (const PlanBytes& filter : {plan.payload_filter, plan.init_filter, plan.monitor_filter}) {
+    // struct sock_filter is 8 bytes; BPF_MAXINSNS is 4096 (linux/bpf_common.h).
+    if (filter.length == 0 || filter.length % 8 != 0 || filter.length / 8 > 4096) return "filter length";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result CheckPlan(const uint8_t* data, size_t size, PlanBlob* blob) {
+  if (size < sizeof(Plan) || size > kPlanMaxBytes) return Fail(Step::kCheckPlan, EINVAL, "plan length");
+  *blob = PlanBlob{data, size, size * 4};
+  const Plan& plan = PlanOf(*blob);
+  if (plan.magic != kPlanMagic) return Fail(Step::kCheckPlan, EINVAL, "plan magic");
+  if (plan.version != kPlanVersion) return Fail(Step::kCheckPlan, EPROTO, "plan version");
+  if (plan.size != size) return Fail(Step::kCheckPlan, EINVAL, "plan size field");
+  if (!CheckRefs(*blob, plan)) return Fail(Step::kCheckPlan, EINVAL, "a reference points outside the plan");
+  if (const char* fault = FindFault(*blob, plan)) return Fail(Step::kCheckPlan, EINVAL, fault);
+  return Ok();
+}
+
+Result ReadPlan(int fd, PlanBlob* blob) {
+  int seals = fcntl(fd, F_GET_SEALS);
+  constexpr int kNeeded = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+  if (seals < 0) return Fail(Step::kReadPlan, errno, "fd 3 is not a plan");
+  if ((seals & kNeeded) != kNeeded) return Fail(Step::kReadPlan, EPERM, "plan is not sealed");
+  struct stat st;
+  if (fstat(fd, &st) != 0) return Fail(Step::kReadPlan, errno, "fstat");
+  if (st.st_size <= 0 || st.st_size > static_cast<off_t>(kPlanMaxBytes)) {
+    return Fail(Step::kReadPlan, EFBIG, "plan length");
+  }
+  size_t size = static_cast<size_t>(st.st_size);
+  void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (data == MAP_FAILED) return Fail(Step::kReadPlan, errno, "mmap");
+  return CheckPlan(static_cast<const uint8_t*>(data), size, blob);
+}
+
+}  // namespace qi

@@ -1,0 +1,30 @@
+// The one result type of core and qi-monitor: which numbered step failed, with which errno, on what. No logging, no
+// exceptions. May run in: addon, monitor, child.
+#pragma once
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "core/steps.gen.h"
+
+namespace qi {
+
+struct Result {
+  Step step = Step::kNone;
+  int error = 0;
+  char detail[200] = {};
+
+  bool ok() const { return step == Step::kNone; }
+};
+
+inline Result Ok() { return {}; }
+
+inline Result Fail(Step step, int error, const char* detail = "") {
+  Result r;
+  r.step = step;
+  r.error = error;
+  snprintf(r.detail, sizeof(r.detail), "%s", detail);
+  return r;
+}
+
+}  // namespace qi

@@ -1,0 +1,204 @@
+#include "monitor/init.h"
+
+#include <grp.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+
+#include "core/try.h"
+#include "core/uapi.h"
+#include "monitor/channel.h"
+#include "monitor/payload.h"
+#include "monitor/privileges.h"
+#include "monitor/root.h"
+
+namespace qi {
+namespace {
+
+// Where pid 1 keeps its two channels, so that one close_range covers everything else.
+constexpr int kStatusFd = 3;
+constexpr int kInitFd = 4;
+
+void ReportFailure(const Result& r) {
+  StatusMessage message = {};
+  message.type = StatusType::kFailed;
+  message.step = r.step;
+  message.error = r.error;
+  memcpy(message.detail, r.detail, sizeof(message.detail));
+  (void)SendMessage(kStatusFd, &message, sizeof(message));  // if qi-monitor is gone, so is the reader
+}
+
+Result KeepOnlyChannels(const Jail& jail, int status, int init) {
+  QI_BEGIN(jail, Step::kCloseFds);
+  // Both are above 4 here: 0 to 5 were taken when they were made.
+  if (dup3(status, kStatusFd, O_CLOEXEC) < 0 || dup3(init, kInitFd, O_CLOEXEC) < 0) return Fail(Step::kCloseFds, errno);
+  if (uapi::CloseRange(kInitFd + 1, ~0u, 0) == 0) return Ok();
+  if (errno != ENOSYS) return Fail(Step::kCloseFds, errno);
+  for (int fd = kInitFd + 1; fd < static_cast<int>(sysconf(_SC_OPEN_MAX)); ++fd) (void)close(fd);  // most are not open
+  return Ok();
+}
+
+Result Await(InitCommand command, InitMessage* message, int* fds, size_t* count) {
+  int error = ReceiveMessage(kInitFd, message, sizeof(*message), fds, count);
+  if (error != 0) return Fail(Step::kAwaitMaps, error);
+  return message->command == command || command == InitCommand::kGo ? Ok() : Fail(Step::kAwaitMaps, EPROTO);
+}
+
+Result BecomePayloadUser(const Jail& jail) {
+  if (jail.Has(kPlanPrivileged)) {
+    QI_BEGIN(jail, Step::kBecomePayloadUser);
+    const Plan& plan = *jail.plan;
+    // The raw calls: there is one thread, and libc's wrappers would signal others. setgroups first, while it is allowed.
+    if (syscall(SYS_setgroups, 0, nullptr) != 0) return Fail(Step::kBecomePayloadUser, errno, "setgroups");
+    gid_t gid = plan.caller_gid;
+    uid_t uid = plan.caller_uid;
+    if (syscall(SYS_setresgid, gid, gid, gid) != 0) return Fail(Step::kBecomePayloadUser, errno, "setresgid");
+    if (syscall(SYS_setresuid, uid, uid, uid) != 0) return Fail(Step::kBecomePayloadUser, errno, "setresuid");
+  }
+  QI_BEGIN(jail, Step::kDieWithMonitor);
+  // After the change of user, which clears it. PR_SET_PDEATHSIG(2const)
+  return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 ? Ok() : Fail(Step::kDieWithMonitor, errno);
+}
+
+Result RaiseLoopback(const Jail& jail) {
+  if (jail.Has(kPlanShareHostNetwork)) return Ok();
+  QI_BEGIN(jail, Step::kLoopbackUp);
+  UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket_fd) return Fail(Step::kLoopbackUp, errno, "socket");
+  ifreq request = {};
+  memcpy(request.ifr_name, "lo", 3);
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  return ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) == 0 ? Ok() : Fail(Step::kLoopbackUp, errno);
+}
+
+Result ReceiveGrants(const Jail& jail, Grant** grants) {
+  if (!jail.Has(kPlanPrivileged)) return Ok();
+  size_t total = jail.plan->mounts.count;
+  *grants = static_cast<Grant*>(calloc(total + 1, sizeof(Grant)));
+  if (*grants == nullptr) return Fail(Step::kPassGrants, ENOMEM);
+  for (;;) {
+    InitMessage message;
+    int fds[kGrantsPerMessage];
+    size_t count = kGrantsPerMessage;
+    QI_TRY(Await(InitCommand::kGo, &message, fds, &count));
+    if (message.command == InitCommand::kGo) return Ok();
+    if (message.command != InitCommand::kGrants || message.count > kGrantsPerMessage) return Fail(Step::kPassGrants, EPROTO);
+    size_t next = 0;
+    for (size_t i = 0; i < message.count && message.first + i < total; ++i) {
+      Grant& grant = (*grants)[message.first + i];
+      // calloc'ed memory is not a live UniqueFd: construct before use, else descriptor 0 would be closed.
+      new (&grant) Grant();
+      grant.legacy = (message.present[i] & 2) != 0;
+      grant.absent = (message.present[i] & 1) == 0;
+      if (!grant.absent && next < count) grant.mount.reset(fds[next++]);
+    }
+  }
+}
+
+Result BuildJail(const Jail& jail, UniqueFd* proc) {
+  InitMessage message;
+  QI_BEGIN(jail, Step::kAwaitMaps);
+  QI_TRY(Await(InitCommand::kMaps, &message, nullptr, nullptr));
+  QI_TRY(BecomePayloadUser(jail));
+  QI_BEGIN(jail, Step::kSetHostname);
+  const PlanString& hostname = jail.plan->hostname;
+  if (sethostname(jail.Text(hostname), hostname.length) != 0) return Fail(Step::kSetHostname, errno);
+  QI_TRY(RaiseLoopback(jail));
+  Grant* grants = nullptr;
+  QI_TRY(ReceiveGrants(jail, &grants));
+  return BuildRoot(jail, grants, proc);
+}
+
+// Before the fork, so that the payload can never meet a pid 1 that still holds something. Entering its own user namespace
+// gives the payload's setup a fresh set to work with.
+Result GiveUpPrivileges(const Jail& jail) {
+  QI_TRY(DropCapabilities(jail, Step::kConfineInit, Step::kConfineInit));
+  QI_TRY(SetNoNewPrivs(jail, Step::kConfineInit));
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Fail(Step::kConfineInit, errno, "dumpable");
+  return Ok();
+}
+
+void ForwardSignal(pid_t payload) {
+  InitMessage message;
+  // qi-monitor closed its end: it died, and so do we, with everything in the jail.
+  if (ReceiveMessage(kInitFd, &message, sizeof(message)) != 0) _exit(1);
+  if (message.command != InitCommand::kSignal) return;
+  (void)kill(message.group != 0 ? -payload : payload, message.signal);  // ESRCH: it is gone, as its exit will tell
+}
+
+// Reaps whatever ended. When the payload did, reports and ends the jail: the kernel kills the rest of the namespace.
+void Reap(pid_t payload) {
+  for (;;) {
+    int status;
+    pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid <= 0) return;
+    if (pid != payload) continue;
+    InitMessage message = {};
+    message.command = InitCommand::kExited;
+    message.status = status;
+    (void)SendMessage(kInitFd, &message, sizeof(message));  // EPIPE: nobody is left to tell
+    _exit(0);
+  }
+}
+
+[[noreturn]] void Watch(pid_t payload, int children) {
+  pollfd fds[2] = {{kInitFd, POLLIN, 0}, {children, POLLIN, 0}};
+  for (;;) {
+    if (poll(fds, 2, -1) < 0 && errno != EINTR) _exit(1);
+    if (fds[1].revents != 0) {
+      signalfd_siginfo info;
+      (void)!read(children, &info, sizeof(info));  // only clears the readiness; waitpid says what happened
+      Reap(payload);
+    }
+    if (fds[0].revents != 0) ForwardSignal(payload);
+  }
+}
+
+int OpenChildSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+Result StartPayload(const Jail& jail, const UniqueFd& proc, pid_t* payload, int* children) {
+  QI_TRY(GiveUpPrivileges(jail));
+  *children = OpenChildSignals();
+  if (*children < 0) return Fail(Step::kForkPayload, errno, "signalfd");
+  QI_BEGIN(jail, Step::kForkPayload);
+  *payload = fork();
+  if (*payload < 0) return Fail(Step::kForkPayload, errno);
+  if (*payload > 0) return Ok();
+  (void)close(kInitFd);
+  (void)close(*children);
+  ReportFailure(RunPayload(jail, kStatusFd, proc.get()));
+  _exit(125);
+}
+
+}  // namespace
+
+void RunInit(const Jail& jail, int status, int init) {
+  Result r = KeepOnlyChannels(jail, status, init);
+  UniqueFd proc;
+  pid_t payload = -1;
+  int children = -1;
+  if (r.ok()) r = BuildJail(jail, &proc);
+  if (r.ok()) r = StartPayload(jail, proc, &payload, &children);
+  proc.reset();
+  for (int fd = 0; fd < 3 && r.ok(); ++fd) (void)close(fd);  // the payload's alone: its end of file must be seen
+  if (r.ok()) r = InstallFilter(jail, Step::kConfineInit, jail.plan->init_filter, nullptr);
+  if (!r.ok()) {
+    ReportFailure(r);
+    _exit(125);
+  }
+  (void)close(kStatusFd);
+  Watch(payload, children);
+}
+
+}  // namespace qi

@@ -1,0 +1,47 @@
+// What every stage of the launch shares. Runs in: monitor, init, payload.
+#pragma once
+#include <cstdint>
+#include <ctime>
+
+#include "core/plan.h"
+
+namespace qi {
+
+// One page shared between qi-monitor, pid 1 and the payload until it execs: when each numbered step began.
+struct StepTrace {
+  uint64_t began_ns[kStepCount];
+};
+
+struct Jail {
+  PlanBlob blob;
+  const Plan* plan = nullptr;
+  StepTrace* trace = nullptr;
+  int fault_step = 0;  // only set in the fault-injection build
+
+  bool Has(uint32_t flag) const { return (plan->flags & flag) != 0; }
+  const char* Text(const PlanString& s) const { return Str(blob, s); }
+};
+
+inline uint64_t NowNs(clockid_t clock = CLOCK_MONOTONIC) {
+  timespec t;
+  (void)clock_gettime(clock, &t);  // cannot fail for a clock the kernel has had since 2.6
+  return static_cast<uint64_t>(t.tv_sec) * 1000000000u + static_cast<uint64_t>(t.tv_nsec);
+}
+
+// Notes that `step` begins. False when a test asked this step to fail.
+inline bool Begin(const Jail& jail, Step step) {
+  uint32_t number = static_cast<uint32_t>(step);
+  if (jail.trace != nullptr && jail.trace->began_ns[number] == 0) jail.trace->began_ns[number] = NowNs();
+#ifdef QI_FAULT_INJECTION
+  return jail.fault_step != static_cast<int>(number);
+#else
+  return true;
+#endif
+}
+
+#define QI_BEGIN(jail, step) \
+  do { \
+    if (!Begin(jail, step)) return Fail(step, ECANCELED, "fault injected"); \
+  } while (0)
+
+}  // namespace qi

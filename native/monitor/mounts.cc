@@ -1,0 +1,203 @@
+#include "monitor/mounts.h"
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/uapi.h"
+
+namespace qi {
+namespace {
+
+struct FdPath {
+  char text[40];
+  explicit FdPath(int fd) { snprintf(text, sizeof(text), "/proc/self/fd/%d", fd); }
+};
+
+bool Missing(int error) { return error == ENOSYS; }
+
+// A bind remount replaces all flags at once, and clearing one the parent namespace locked is EPERM: start from what is there.
+unsigned long RemountFlags(const struct statvfs& now, const MountAttributes& a) {
+  unsigned long flags = 0;
+  if (now.f_flag & ST_RDONLY) flags |= MS_RDONLY;
+  if (now.f_flag & ST_NOSUID) flags |= MS_NOSUID;
+  if (now.f_flag & ST_NODEV) flags |= MS_NODEV;
+  if (now.f_flag & ST_NOEXEC) flags |= MS_NOEXEC;
+  if (now.f_flag & ST_NOATIME) flags |= MS_NOATIME;
+  if (now.f_flag & ST_NODIRATIME) flags |= MS_NODIRATIME;
+  if (now.f_flag & ST_RELATIME) flags |= MS_RELATIME;
+  const struct {
+    uint64_t attr;
+    unsigned long flag;
+  } map[] = {{uapi::kMountAttrRdonly, MS_RDONLY},
+             {uapi::kMountAttrNosuid, MS_NOSUID},
+             {uapi::kMountAttrNodev, MS_NODEV},
+             {uapi::kMountAttrNoexec, MS_NOEXEC}};
+  for (const auto& m : map) {
+    if (a.clear & m.attr) flags &= ~m.flag;
+    if (a.set & m.attr) flags |= m.flag;
+  }
+  return flags;
+}
+
+int RemountOne(const char* path, const MountAttributes& a) {
+  struct statvfs now;
+  if (statvfs(path, &now) != 0) return errno;
+  if (mount(nullptr, path, nullptr, MS_REMOUNT | MS_BIND | RemountFlags(now, a), nullptr) != 0) return errno;
+  return 0;
+}
+
+// mountinfo escapes space, tab, newline and backslash as \ooo. proc_pid_mountinfo(5)
+void Unescape(char* s) {
+  char* out = s;
+  for (; *s != 0; ++s) {
+    if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] != 0 && s[3] != 0) {
+      *out++ = static_cast<char>((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+      s += 3;
+    } else {
+      *out++ = *s;
+    }
+  }
+  *out = 0;
+}
+
+// Every mount below `top` (a path as mountinfo shows it), one remount each.
+int RemountBelow(const char* top, const MountAttributes& a) {
+  FILE* f = fopen("/proc/self/mountinfo", "re");
+  if (f == nullptr) return errno;
+  char* line = nullptr;
+  size_t room = 0;
+  size_t top_length = strcmp(top, "/") == 0 ? 0 : strlen(top);
+  int error = 0;
+  while (error == 0 && getline(&line, &room, f) > 0) {
+    char* field = line;
+    for (int i = 0; i < 4 && field != nullptr; ++i) {
+      field = strchr(field, ' ');
+      if (field != nullptr) ++field;
+    }
+    if (field == nullptr) continue;
+    *strchrnul(field, ' ') = 0;
+    Unescape(field);
+    if (strncmp(field, top, top_length) == 0 && field[top_length] == '/' && field[top_length + 1] != 0) {
+      error = RemountOne(field, a);
+    }
+  }
+  free(line);
+  (void)fclose(f);  // only read from
+  return error;
+}
+
+int SetAttributesLegacy(int fd, const MountAttributes& a) {
+  FdPath path(fd);
+  if (int error = RemountOne(path.text, a)) return error;
+  if (!a.recursive) return 0;
+  char top[PATH_MAX];
+  ssize_t n = readlink(path.text, top, sizeof(top) - 1);
+  if (n < 0) return errno;
+  top[n] = 0;
+  return RemountBelow(top, a);
+}
+
+int Configure(int fs, const char* options) {
+  char copy[256];
+  if (snprintf(copy, sizeof(copy), "%s", options) >= static_cast<int>(sizeof(copy))) return E2BIG;
+  char* rest = copy;
+  while (char* item = strsep(&rest, ",")) {
+    if (*item == 0) continue;
+    char* value = strchr(item, '=');
+    if (value == nullptr) return EINVAL;
+    *value++ = 0;
+    if (uapi::Fsconfig(fs, uapi::kFsconfigSetString, item, value) != 0) return errno;
+  }
+  return uapi::Fsconfig(fs, uapi::kFsconfigCmdCreate, nullptr, nullptr) != 0 ? errno : 0;
+}
+
+// A detached mount of a new instance. -1 with errno.
+int MakeDetached(const char* type, const char* options, uint64_t attr_set) {
+  UniqueFd fs(uapi::Fsopen(type, uapi::kFsopenCloexec));
+  if (!fs) return -1;
+  if (int error = Configure(fs.get(), options)) {
+    errno = error;
+    return -1;
+  }
+  return uapi::Fsmount(fs.get(), uapi::kFsmountCloexec, static_cast<unsigned>(attr_set));
+}
+
+unsigned long LegacyFlags(uint64_t attr) {
+  return MS_NOSUID | (attr & uapi::kMountAttrNodev ? MS_NODEV : 0) | (attr & uapi::kMountAttrNoexec ? MS_NOEXEC : 0) |
+         (attr & uapi::kMountAttrRdonly ? MS_RDONLY : 0);
+}
+
+int MountRootLegacy(const char* options, UniqueFd* root) {
+  // mount(2) needs a path, and the path it covers is out of reach afterwards: one that nobody grants.
+  for (const char* place : {"/sys", "/proc", "/tmp"}) {
+    if (mount("tmpfs", place, "tmpfs", MS_NOSUID, options) != 0) continue;
+    root->reset(open(place, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return *root ? 0 : errno;
+  }
+  return errno;
+}
+
+}  // namespace
+
+int CloneSubtree(int fd, bool recursive) {
+  unsigned flags = uapi::kOpenTreeClone | uapi::kOpenTreeCloexec | uapi::kAtEmptyPath;
+  return uapi::OpenTree(fd, "", recursive ? flags | uapi::kAtRecursive : flags);
+}
+
+int SetAttributes(int fd, const MountAttributes& a) {
+  if (a.set == 0 && a.clear == 0) return 0;
+  uapi::MountAttr attr = {a.set, a.clear, 0, 0};
+  unsigned flags = uapi::kAtEmptyPath | (a.recursive ? uapi::kAtRecursive : 0);
+  if (uapi::MountSetattr(fd, "", flags, &attr) == 0) return 0;
+  return Missing(errno) ? SetAttributesLegacy(fd, a) : errno;
+}
+
+int PrepareDetached(int mount, int userns, bool recursive) {
+  uapi::MountAttr attr = {};
+  // A clone of a shared mount is its peer: what the jail mounts on it would appear on the host, and the reverse.
+  attr.propagation = MS_PRIVATE;
+  if (userns >= 0) {
+    attr.attr_set = uapi::kMountAttrIdmap;
+    attr.userns_fd = static_cast<uint64_t>(userns);
+  }
+  unsigned flags = uapi::kAtEmptyPath | (recursive ? uapi::kAtRecursive : 0);
+  return uapi::MountSetattr(mount, "", flags, &attr) == 0 ? 0 : errno;
+}
+
+int Attach(int mount, int target) {
+  unsigned flags = uapi::kMoveMountFEmptyPath | uapi::kMoveMountTEmptyPath;
+  return uapi::MoveMount(mount, "", target, "", flags) == 0 ? 0 : errno;
+}
+
+int AttachLegacy(int source, int target, bool recursive) {
+  FdPath from(source), to(target);
+  return mount(from.text, to.text, nullptr, MS_BIND | (recursive ? MS_REC : 0), nullptr) == 0 ? 0 : errno;
+}
+
+int MountNew(const char* type, int target, const char* options, uint64_t attr_set) {
+  UniqueFd mounted(MakeDetached(type, options, attr_set | uapi::kMountAttrNosuid));
+  if (mounted) return Attach(mounted.get(), target);
+  if (!Missing(errno)) return errno;
+  FdPath path(target);
+  return mount(type, path.text, type, LegacyFlags(attr_set), options) == 0 ? 0 : errno;
+}
+
+int MountRootTmpfs(uint64_t bytes, uint32_t inodes, UniqueFd* root) {
+  char options[96];
+  snprintf(options, sizeof(options), "size=%llu,nr_inodes=%u,mode=755", static_cast<unsigned long long>(bytes), inodes);
+  UniqueFd mounted(MakeDetached("tmpfs", options, uapi::kMountAttrNosuid));
+  if (!mounted) return Missing(errno) ? MountRootLegacy(options, root) : errno;
+  UniqueFd here(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!here) return errno;
+  if (int error = Attach(mounted.get(), here.get())) return error;
+  *root = std::move(mounted);
+  return 0;
+}
+
+}  // namespace qi

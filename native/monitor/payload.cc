@@ -1,0 +1,150 @@
+#include "monitor/payload.h"
+
+#include <dirent.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/try.h"
+#include "core/uapi.h"
+#include "monitor/channel.h"
+#include "monitor/paths.h"
+#include "monitor/privileges.h"
+
+namespace qi {
+namespace {
+
+int WriteAt(int dir, const char* path, const char* text) {
+  UniqueFd fd(openat(dir, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return errno;
+  return WriteAll(fd.get(), text, strlen(text));
+}
+
+Result StartSession(const Jail& jail) {
+  QI_BEGIN(jail, Step::kNewSession);
+  // A session without a controlling terminal: TIOCSTI has nothing to push into (CVE-2017-5226).
+  if (setsid() < 0) return Fail(Step::kNewSession, errno);
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction action = {};
+    action.sa_handler = SIG_DFL;
+    (void)sigaction(signal, &action, nullptr);  // EINVAL for KILL, STOP and libc's own, which have no disposition to reset
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  return sigprocmask(SIG_SETMASK, &none, nullptr) == 0 ? Ok() : Fail(Step::kNewSession, errno);
+}
+
+Result NestUserNamespace(const Jail& jail, int proc) {
+  QI_BEGIN(jail, Step::kNestUserNamespace);
+  const Plan& plan = *jail.plan;
+  if (unshare(CLONE_NEWUSER) != 0) return Fail(Step::kNestUserNamespace, errno, "unshare");
+  char map[64];
+  // A process may map its own id without privilege once setgroups is denied. user_namespaces(7)
+  if (int error = WriteAt(proc, "self/setgroups", "deny")) return Fail(Step::kNestUserNamespace, error, "setgroups");
+  snprintf(map, sizeof(map), "%u %u 1\n", plan.gid_inside, plan.caller_gid);
+  if (int error = WriteAt(proc, "self/gid_map", map)) return Fail(Step::kNestUserNamespace, error, "gid_map");
+  snprintf(map, sizeof(map), "%u %u 1\n", plan.uid_inside, plan.caller_uid);
+  if (int error = WriteAt(proc, "self/uid_map", map)) return Fail(Step::kNestUserNamespace, error, "uid_map");
+  QI_BEGIN(jail, Step::kForbidUserNamespaces);
+  if (int error = WriteAt(proc, "sys/user/max_user_namespaces", "0")) {
+    return Fail(Step::kForbidUserNamespaces, error, "max_user_namespaces");
+  }
+  char back[16] = {};
+  UniqueFd fd(openat(proc, "sys/user/max_user_namespaces", O_RDONLY | O_CLOEXEC));
+  if (!fd || read(fd.get(), back, sizeof(back) - 1) <= 0) return Fail(Step::kForbidUserNamespaces, errno, "read back");
+  return strcmp(back, "0\n") == 0 ? Ok() : Fail(Step::kForbidUserNamespaces, EPERM, "read back");
+}
+
+Result SetLimits(const Jail& jail) {
+  // After entering the user namespace: RLIMIT_NPROC is then counted per namespace, not with all the caller's processes.
+  for (const Rlimit& limit : List(jail.blob, jail.plan->rlimits)) {
+    QI_BEGIN(jail, Step::kSetRlimit);
+    rlimit now;
+    char name[32];
+    snprintf(name, sizeof(name), "resource %u", limit.resource);
+    if (getrlimit(static_cast<__rlimit_resource>(limit.resource), &now) != 0) return Fail(Step::kSetRlimit, errno, name);
+    rlim_t value = limit.value < now.rlim_max ? limit.value : now.rlim_max;
+    rlimit next = {value, value};
+    if (setrlimit(static_cast<__rlimit_resource>(limit.resource), &next) != 0) return Fail(Step::kSetRlimit, errno, name);
+  }
+  return Ok();
+}
+
+Result EnterDirectory(const Jail& jail) {
+  QI_BEGIN(jail, Step::kChangeDirectory);
+  const char* cwd = jail.Text(jail.plan->cwd);
+  UniqueFd dir(OpenPlain(-1, cwd));
+  if (!dir || fchdir(dir.get()) != 0) return Fail(Step::kChangeDirectory, errno, cwd);
+  // CVE-2024-21626: a working directory outside the root is a way out. getcwd says "(unreachable)" for one.
+  char now[PATH_MAX];
+  if (syscall(SYS_getcwd, now, sizeof(now)) < 0) return Fail(Step::kChangeDirectory, errno, cwd);
+  return now[0] == '/' ? Ok() : Fail(Step::kChangeDirectory, EXDEV, cwd);
+}
+
+Result CloseAtExec(const Jail& jail, int proc) {
+  QI_BEGIN(jail, Step::kCloseOnExec);
+  if (uapi::CloseRange(3, ~0u, CLOSE_RANGE_CLOEXEC) == 0) return Ok();
+  if (errno != ENOSYS && errno != EINVAL) return Fail(Step::kCloseOnExec, errno);
+  UniqueFd list(openat(proc, "self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* dir = list ? fdopendir(list.get()) : nullptr;
+  if (dir == nullptr) return Fail(Step::kCloseOnExec, errno, "/proc/self/fd");
+  (void)list.release();  // fdopendir owns it
+  while (dirent* entry = readdir(dir)) {
+    int fd = atoi(entry->d_name);
+    if (fd > 2 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return Fail(Step::kCloseOnExec, errno, entry->d_name);
+  }
+  (void)closedir(dir);
+  return Ok();
+}
+
+char** PointerArray(const Jail& jail, const PlanList<PlanString>& list) {
+  auto** array = static_cast<char**>(calloc(list.count + 1, sizeof(char*)));
+  size_t i = 0;
+  for (const PlanString& s : List(jail.blob, list)) {
+    if (array != nullptr) array[i++] = const_cast<char*>(jail.Text(s));
+  }
+  return array;
+}
+
+Result Send(const Jail& jail, Step step, int status, StatusType type, int fd = -1) {
+  (void)jail;
+  StatusMessage message = {};
+  message.type = type;
+  int error = SendMessage(status, &message, sizeof(message), &fd, fd >= 0 ? 1 : 0);
+  return error == 0 ? Ok() : Fail(step, error);
+}
+
+}  // namespace
+
+// The straight line of DESIGN's layers; the order is the point.
+Result RunPayload(const Jail& jail, int status, int proc) {
+  QI_TRY(StartSession(jail));
+  // Dumpable while /proc/self belongs to this user (a set-uid change made it root's), until exec sets it anew.
+  if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return Fail(Step::kNewSession, errno, "dumpable");
+  QI_TRY(Send(jail, Step::kNewSession, status, StatusType::kPayload));
+  QI_TRY(NestUserNamespace(jail, proc));
+  QI_TRY(SetLimits(jail));
+  QI_TRY(EnterDirectory(jail));
+  QI_TRY(DropCapabilities(jail, Step::kDropCapabilities, Step::kVerifyCapabilities));
+  QI_TRY(SetNoNewPrivs(jail, Step::kNoNewPrivs));
+  char** argv = PointerArray(jail, jail.plan->argv);
+  char** envp = PointerArray(jail, jail.plan->envp);
+  if (argv == nullptr || envp == nullptr) return Fail(Step::kExec, ENOMEM);
+  QI_TRY(CloseAtExec(jail, proc));
+  QI_TRY(RestrictWithLandlock(jail));
+  int listener = -1;
+  QI_TRY(InstallFilter(jail, Step::kInstallFilter, jail.plan->payload_filter, &listener));
+  QI_BEGIN(jail, Step::kPassListener);
+  QI_TRY(Send(jail, Step::kPassListener, status, StatusType::kListener, listener));
+  (void)close(listener);
+  QI_BEGIN(jail, Step::kExec);
+  QI_TRY(Send(jail, Step::kExec, status, StatusType::kExecuting));
+  execve(jail.Text(jail.plan->exec_path), argv, envp);
+  return Fail(Step::kExec, errno, jail.Text(jail.plan->exec_path));
+}
+
+}  // namespace qi

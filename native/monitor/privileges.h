@@ -1,0 +1,21 @@
+// Giving up what a process could use against the jail, and reading it back. Runs in: monitor, init, payload.
+#pragma once
+#include "monitor/jail.h"
+
+namespace qi {
+
+// Empties the bounding, ambient, inheritable, permitted and effective sets, then reads each back (capabilities(7)).
+Result DropCapabilities(const Jail& jail, Step drop_step, Step verify_step);
+
+// Locks the securebits so that no later exec or setuid gives capabilities back.
+Result LockSecurebits(const Jail& jail, Step step);
+
+Result SetNoNewPrivs(const Jail& jail, Step step);
+
+// Installs `filter`. With `listener`, `*listener` gets the notify descriptor.
+Result InstallFilter(const Jail& jail, Step step, const PlanBytes& filter, int* listener);
+
+// Stacks the plan's Landlock rules, on the jail's own root.
+Result RestrictWithLandlock(const Jail& jail);
+
+}  // namespace qi

@@ -1,0 +1,65 @@
+// Test tool: reads a filter as text on stdin, writes its BPF program to stdout.
+//   arch x64|arm64
+//   fallback ACTION
+//   rule NUMBER ACTION [ARG MASK VALUE]...     (masks and values in hexadecimal)
+// ACTION is allow, notify, kill or an errno.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/filter_compile.h"
+
+namespace {
+
+qi::FilterAction ParseAction(const char* word) {
+  using Kind = qi::FilterAction::Kind;
+  if (!strcmp(word, "allow")) return {Kind::kAllow, 0};
+  if (!strcmp(word, "notify")) return {Kind::kNotify, 0};
+  if (!strcmp(word, "kill")) return {Kind::kKill, 0};
+  return {Kind::kErrno, static_cast<uint32_t>(strtoul(word, nullptr, 10))};
+}
+
+bool ParseLine(char* line, qi::FilterInput* input) {
+  const char* first = strtok(line, " \n");
+  const char* second = strtok(nullptr, " \n");
+  if (!first || !second) return false;
+  if (!strcmp(first, "arch")) {
+    input->arch = strcmp(second, "arm64") ? qi::FilterArch::kX64 : qi::FilterArch::kArm64;
+  } else if (!strcmp(first, "fallback")) {
+    input->fallback = ParseAction(second);
+  } else {
+    qi::FilterRule rule;
+    rule.number = static_cast<uint32_t>(strtoul(second, nullptr, 10));
+    const char* action = strtok(nullptr, " \n");
+    if (!action) return false;
+    rule.action = ParseAction(action);
+    while (const char* arg = strtok(nullptr, " \n")) {
+      const char* mask = strtok(nullptr, " \n");
+      const char* value = strtok(nullptr, " \n");
+      if (!mask || !value) return false;
+      rule.args.push_back({static_cast<uint32_t>(strtoul(arg, nullptr, 10)), strtoull(mask, nullptr, 16),
+                           strtoull(value, nullptr, 16)});
+    }
+    input->rules.push_back(rule);
+  }
+  return true;
+}
+
+}  // namespace
+
+int main() {
+  qi::FilterInput input;
+  char line[512];
+  while (fgets(line, sizeof line, stdin)) {
+    if (!ParseLine(line, &input)) return 2;
+  }
+  std::vector<uint8_t> bpf;
+  int err = 0;
+  if (!qi::CompileFilter(input, &bpf, &err)) {
+    fprintf(stderr, "%s\n", strerror(err));
+    return 1;
+  }
+  return write(STDOUT_FILENO, bpf.data(), bpf.size()) == static_cast<ssize_t>(bpf.size()) ? 0 : 1;
+}
