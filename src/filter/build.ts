@@ -1,0 +1,60 @@
+import type { SyscallRule } from '../plan/layout.gen.js'
+import type { Calls } from './conditions.js'
+import { INIT_CALLS, monitorCalls } from './supervisors.js'
+import { SYSCALLS } from './syscalls.gen.js'
+import { type Group, type PayloadOptions, payloadGroups } from './table.js'
+import type { Arch, FilterAction, FilterRule, FilterSpec } from './types.js'
+
+const ALLOW: FilterAction = { kind: 'allow' }
+const KILL: FilterAction = { kind: 'kill' }
+const NOTIFY: FilterAction = { kind: 'notify' }
+const NO_SUCH_CALL: FilterAction = { kind: 'errno', errno: 38 }
+
+export interface PayloadFilter {
+  spec: FilterSpec
+  /** How qi-monitor answers each known call that can reach it, ascending by number. */
+  syscalls: SyscallRule[]
+}
+
+/** What the payload may do. A call in no rule goes to qi-monitor: known ones are in `syscalls`, the rest is ENOSYS. */
+export function payloadFilter(arch: Arch, options: PayloadOptions): PayloadFilter {
+  const groups = payloadGroups(options)
+  return {
+    spec: { arch, fallback: NOTIFY, rules: groups.flatMap((group) => groupRules(arch, group)) },
+    syscalls: groups.flatMap((group) => notified(arch, group)).sort((a, b) => a.number - b.number),
+  }
+}
+
+/** Of pid 1, once the payload runs. */
+export const initFilter = (arch: Arch): FilterSpec => ({ arch, fallback: KILL, rules: allowRules(arch, INIT_CALLS) })
+
+/** Of qi-monitor, once the payload runs. */
+export const monitorFilter = (arch: Arch, options: PayloadOptions): FilterSpec => ({
+  arch,
+  fallback: KILL,
+  rules: allowRules(arch, monitorCalls(options)),
+})
+
+function groupRules(arch: Arch, { calls, otherwise }: Group): FilterRule[] {
+  const allowed = allowRules(arch, calls)
+  if (otherwise !== 'enosys') return allowed
+  return [...allowed, ...numbered(arch, calls).map(({ number }) => ({ number, action: NO_SUCH_CALL, args: [] }))]
+}
+
+const allowRules = (arch: Arch, calls: Calls): FilterRule[] =>
+  numbered(arch, calls).flatMap(({ number, cases }) => cases.map((args) => ({ number, action: ALLOW, args })))
+
+function notified(arch: Arch, { name: rule, calls, otherwise }: Group): SyscallRule[] {
+  if (otherwise === undefined || otherwise === 'enosys') return []
+  return numbered(arch, calls).map(({ name, number }) => ({ number, ...otherwise, name, rule }))
+}
+
+/** The calls that this architecture has; arm64 lacks the ones that newer calls replaced. */
+function numbered(arch: Arch, calls: Calls) {
+  return Object.entries(calls).flatMap(([name, cases]) => {
+    const numbers = SYSCALLS[name]
+    if (!numbers) throw new Error(`filter table names an unknown system call: ${name}`)
+    const number = numbers[arch]
+    return number === undefined ? [] : [{ name, number, cases }]
+  })
+}
