@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# fuzz.sh [SECONDS] [TARGET...]: runs each libFuzzer target that long (default 10) from native/fuzz/corpus/TARGET.
+# What it finds lies in .cache/fuzz; the corpus in the repository is only read.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/lib.sh
+
+seconds=${1:-10}
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || die "fuzz: SECONDS is a whole number above 0, not $seconds"
+shift $(($# ? 1 : 0))
+cc=$(pick clang-14 clang)
+cxx=$(pick clang++-14 clang++)
+
+grep -qsF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" build-fuzz/CMakeCache.txt || rm -rf build-fuzz
+quietly 'configuring the fuzz targets' cmake -S . -B build-fuzz -DQI_FUZZ=ON \
+  -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=RelWithDebInfo
+quietly 'building the fuzz targets' cmake --build build-fuzz --parallel "$(nproc)"
+
+for source in native/fuzz/*_fuzz.cc; do
+  name=$(basename "$source" _fuzz.cc)
+  if (($#)) && [[ " $* " != *" $name "* ]]; then continue; fi
+  corpus=native/fuzz/corpus/$name
+  [[ -d $corpus ]] || die "fuzz: $source has no corpus in $corpus"
+  mkdir -p ".cache/fuzz/$name"
+  quietly "fuzzing $name for $seconds s" "build-fuzz/Release/${name}_fuzz" -max_total_time="$seconds" \
+    -rss_limit_mb=1024 -timeout=5 -print_final_stats=1 -artifact_prefix=".cache/fuzz/$name/" ".cache/fuzz/$name" "$corpus"
+done

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Formatting and lint of everything: biome, clang-format, clang-tidy. Needs the native build (for its compile commands).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/lib.sh
+
+say 'qi-jail: biome'
+node_modules/.bin/biome check --error-on-warnings .
+
+mapfile -t formatted < <(find native \( -name '*.cc' -o -name '*.h' \) ! -name '*.gen.h' | sort)
+say "qi-jail: clang-format, ${#formatted[@]} files"
+"$(pick clang-format-14 clang-format)" --dry-run -Werror "${formatted[@]}"
+
+tidy=$(pick clang-tidy-14 clang-tidy)
+mapfile -t checked < <(find native/core native/monitor -name '*.cc' | sort)
+say "qi-jail: clang-tidy, ${#checked[@]} files"
+# The compile commands are the compiler's we build with; clang need not know every flag of it.
+printf '%s\0' "${checked[@]}" |
+  xargs -0 -n 1 -P "$(nproc)" "$tidy" --quiet -p build --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ignored-optimization-argument 2>.cache/clang-tidy.err ||
+  { cat .cache/clang-tidy.err >&2; die 'qi-jail: clang-tidy found faults'; }
