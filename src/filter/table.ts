@@ -217,7 +217,7 @@ const COMMON: Group[] = [
   },
   {
     name: 'process-options',
-    reason: 'prctl by option: naming, death signals and hardening pass; faking one’s own image or tracer does not.',
+    reason: 'Naming, death signals and hardening pass; faking one’s own image, tracer or personality does not.',
     calls: {
       prctl: [...anyOf(0, Object.values(PRCTL)), [is(0, PR_CAP_AMBIENT), is(1, PR_CAP_AMBIENT_IS_SET)]],
       personality: anyOf(0, [0, 0xffffffff]),

@@ -1,0 +1,39 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { FilterAction, FilterSpec } from '../../src/filter/types.js'
+import { check, decode, type Instruction } from './evaluator.js'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const SOURCES = ['native/core/filter_compile.cc', 'native/test/compile_filter_cli.cc']
+let tool: string | undefined
+
+/** The compiler without the addon, so that the filters are tested before and apart from it. Built once per test file. */
+function builtTool(): string {
+  if (tool) return tool
+  const folder = mkdtempSync(join(tmpdir(), 'qi-compile-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  tool = join(folder, 'compile')
+  const flags = ['-std=c++17', '-O1', '-Wall', '-Wextra', '-Werror', '-fno-exceptions', '-Inative']
+  execFileSync('g++', [...flags, ...SOURCES, '-l:libseccomp.a', '-o', tool], { cwd: root })
+  return tool
+}
+
+const action = (it: FilterAction) => (it.kind === 'errno' ? String(it.errno) : it.kind)
+
+function toText({ arch, fallback, rules }: FilterSpec): string {
+  const lines = rules.map(({ number, action: what, args }) =>
+    ['rule', number, action(what), ...args.flatMap((m) => [m.arg, m.mask.toString(16), m.value.toString(16)])].join(' '))
+  return [`arch ${arch}`, `fallback ${action(fallback)}`, ...lines, ''].join('\n')
+}
+
+/** Throws what the compiler said. */
+export function compile(spec: FilterSpec): Instruction[] {
+  const { status, stdout, stderr } = spawnSync(builtTool(), { input: toText(spec) })
+  if (status !== 0) throw new Error(`${stderr}`.trim())
+  const program = decode(stdout)
+  check(program)
+  return program
+}

@@ -1,0 +1,40 @@
+import { initFilter, monitorFilter, payloadFilter } from '../../src/filter/build.js'
+import type { Arch, FilterRule, FilterSpec } from '../../src/filter/types.js'
+import type { SyscallRule } from '../../src/plan/layout.gen.js'
+
+export interface FilterCase {
+  title: string
+  spec: FilterSpec
+  syscalls: SyscallRule[]
+}
+
+export const ARCHES: Arch[] = ['x64', 'arm64']
+
+/** Every filter that we ever install. */
+export const CASES: FilterCase[] = ARCHES.flatMap((arch) => [
+  { title: `payload-${arch}`, ...payloadFilter(arch, { guardCreates: false }) },
+  { title: `payload-guarded-${arch}`, ...payloadFilter(arch, { guardCreates: true }) },
+  { title: `init-${arch}`, spec: initFilter(arch), syscalls: [] },
+  { title: `monitor-${arch}`, spec: monitorFilter(arch, { guardCreates: false }), syscalls: [] },
+  { title: `monitor-guarded-${arch}`, spec: monitorFilter(arch, { guardCreates: true }), syscalls: [] },
+])
+
+export const LAST_NUMBER = 600
+
+/** Arguments that match the rule and have every other bit set, then every other bit clear. */
+export function matchingArgs(rule: FilterRule): bigint[][] {
+  return [0xffffffffffffffffn, 0n].map((rest) =>
+    Array.from({ length: 6 }, (_, i) => {
+      const match = rule.args.find(({ arg }) => arg === i)
+      return match ? match.value | (rest & ~match.mask) : rest
+    }))
+}
+
+/** One bit that the rule looks at is wrong. */
+export function nearMisses(rule: FilterRule): bigint[][] {
+  const [base] = matchingArgs(rule) as [bigint[]]
+  return rule.args.flatMap(({ arg, mask }) =>
+    Array.from({ length: 64 }, (_, bit) => 1n << BigInt(bit))
+      .filter((bit) => mask & bit)
+      .map((bit) => base.with(arg, (base[arg] ?? 0n) ^ bit)))
+}
