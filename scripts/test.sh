@@ -22,11 +22,11 @@ check_generated() {
 native_tests() {
   local log=$1/Testing/Temporary/LastTest.log counts programs reported
   say "qi-jail: native tests in $1"
+  programs=$(cd "$1" && ctest -N | sed -n 's/^Total Tests: //p') # first: it empties the log
   (cd "$1" && ctest --output-on-failure >ctest.out 2>&1) || cat "$1/ctest.out"
   counts=$(sed -n 's/^qi-check: \([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$log")
-  programs=$(cd "$1" && ctest -N | sed -n 's/^Total Tests: //p')
   reported=$(grep -c . <<<"$counts")
-  ((failed += programs - reported))
+  ((failed += ${programs:-1} - reported))
   while read -r p f s; do
     ((passed += p, failed += f, skipped += s))
   done < <(grep . <<<"$counts")
