@@ -32,13 +32,13 @@ export function monitorPath(): string {
 function candidates(): Candidate[] {
   const prebuilds = join(root, 'prebuilds', `${process.platform}-${process.arch}`)
   const libc = interpreterIsMusl(process.execPath) ? 'musl' : 'glibc'
-  return [
-    at(join(root, 'build', 'Release'), 'qi_jail.node'),
-    at(prebuilds, `qi-jail.${libc}.node`)
-  ]
+  return [at(join(root, 'build', 'Release'), 'qi_jail.node'), at(prebuilds, `qi-jail.${libc}.node`)]
 }
 
-const at = (folder: string, addon: string): Candidate => ({ addon: join(folder, addon), monitor: join(folder, 'qi-monitor') })
+const at = (folder: string, addon: string): Candidate => ({
+  addon: join(folder, addon),
+  monitor: join(folder, 'qi-monitor')
+})
 
 /** Exported for its tests. Tries each candidate in order and reports every failure, not only the last one. */
 export function locate(tried: Candidate[]): { addon: NativeAddon; monitor: string } {
@@ -82,14 +82,19 @@ function assertExecutable(monitor: string): void {
 
 function remedy(failures: string): string {
   if (process.platform !== 'linux') return 'qi-jail is made of Linux kernel features and runs on Linux only'
-  if (process.arch !== 'x64' && process.arch !== 'arm64') return `there is no build for ${process.arch}, only for x64 and arm64`
-  if (/GLIBC(XX)?_[\d.]+' not found/.test(failures)) return "the prebuild is newer than this host's C library: build from a checkout with npm start"
-  if (/libstdc\+\+\.so/.test(failures)) return 'install the C++ runtime: libstdc++6 (Debian, Ubuntu), libstdc++ (Fedora, Alpine)'
-  if (/failed to map segment|Operation not permitted/.test(failures)) return 'the package lies on a noexec mount: install it elsewhere'
+  if (process.arch !== 'x64' && process.arch !== 'arm64')
+    return `there is no build for ${process.arch}, only for x64 and arm64`
+  if (/GLIBC(XX)?_[\d.]+' not found/.test(failures))
+    return "the prebuild is newer than this host's C library: build from a checkout with npm start"
+  if (/libstdc\+\+\.so/.test(failures))
+    return 'install the C++ runtime: libstdc++6 (Debian, Ubuntu), libstdc++ (Fedora, Alpine)'
+  if (/failed to map segment|Operation not permitted/.test(failures))
+    return 'the package lies on a noexec mount: install it elsewhere'
   if (/wrong ELF class|invalid ELF header|cannot open shared object/.test(failures)) {
     return 'these files were installed for another platform: delete node_modules and install again on this one'
   }
-  if (existsSync(join(root, 'CMakeLists.txt'))) return 'this is a checkout that was not built: run bash scripts/setup.sh'
+  if (existsSync(join(root, 'CMakeLists.txt')))
+    return 'this is a checkout that was not built: run bash scripts/setup.sh'
   return `the package came without its prebuild for ${process.platform}-${process.arch}: reinstall it`
 }
 
