@@ -90,7 +90,7 @@ function remedy(failures: string): string {
     return 'install the C++ runtime: libstdc++6 (Debian, Ubuntu), libstdc++ (Fedora, Alpine)'
   if (/failed to map segment|Operation not permitted/.test(failures))
     return 'the package lies on a noexec mount: install it elsewhere'
-  if (/wrong ELF class|invalid ELF header|cannot open shared object/.test(failures)) {
+  if (/wrong ELF class|invalid ELF header|file too short|cannot open shared object/.test(failures)) {
     return 'these files were installed for another platform: delete node_modules and install again on this one'
   }
   if (existsSync(join(root, 'CMakeLists.txt')))
