@@ -40,7 +40,8 @@ uint32_t ToLibrary(const FilterAction& action) {
 }
 
 bool IsValid(const FilterAction& action) {
-  return action.kind <= FilterAction::Kind::kKill && (action.kind != FilterAction::Kind::kErrno || action.error <= kMaxErrno);
+  return action.kind <= FilterAction::Kind::kKill &&
+         (action.kind != FilterAction::Kind::kErrno || action.error <= kMaxErrno);
 }
 
 bool IsValid(const FilterRule& rule) {

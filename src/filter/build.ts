@@ -21,7 +21,7 @@ export function payloadFilter(arch: Arch, options: PayloadOptions): PayloadFilte
   const groups = payloadGroups(options)
   return {
     spec: { arch, fallback: NOTIFY, rules: groups.flatMap((group) => groupRules(arch, group)) },
-    syscalls: groups.flatMap((group) => notified(arch, group)).sort((a, b) => a.number - b.number),
+    syscalls: groups.flatMap((group) => notified(arch, group)).sort((a, b) => a.number - b.number)
   }
 }
 
@@ -32,7 +32,7 @@ export const initFilter = (arch: Arch): FilterSpec => ({ arch, fallback: KILL, r
 export const monitorFilter = (arch: Arch, options: PayloadOptions): FilterSpec => ({
   arch,
   fallback: KILL,
-  rules: allowRules(arch, monitorCalls(options)),
+  rules: allowRules(arch, monitorCalls(options))
 })
 
 function groupRules(arch: Arch, { calls, otherwise }: Group): FilterRule[] {

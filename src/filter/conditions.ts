@@ -15,12 +15,17 @@ export const is = (arg: number, value: number): ArgMatch => ({ arg, mask: LOW, v
 export const clear = (arg: number, bits: number): ArgMatch => ({ arg, mask: BigInt(bits), value: 0n })
 
 /** The bits in `mask` are exactly `value`. */
-export const masked = (arg: number, mask: number, value: number): ArgMatch => ({ arg, mask: BigInt(mask), value: BigInt(value) })
+export const masked = (arg: number, mask: number, value: number): ArgMatch => ({
+  arg,
+  mask: BigInt(mask),
+  value: BigInt(value)
+})
 
 /** A pointer: all 64 bits count, or a pointer above 4 GiB with a zero low half would pass as null. */
 export const isNull = (arg: number): ArgMatch => ({ arg, mask: 0xffffffffffffffffn, value: 0n })
 
-export const anyOf = (arg: number, values: Iterable<number>): Condition[] => [...values].map((value) => [is(arg, value)])
+export const anyOf = (arg: number, values: Iterable<number>): Condition[] =>
+  [...values].map((value) => [is(arg, value)])
 
 const words = (names: string) => names.trim().split(/\s+/)
 export const always = (names: string): Calls => Object.fromEntries(words(names).map((name) => [name, [[]]]))

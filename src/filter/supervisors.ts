@@ -14,7 +14,7 @@ const SECCOMP_IOCTLS = {
   SECCOMP_IOCTL_NOTIF_SEND: 0xc0182101,
   SECCOMP_IOCTL_NOTIF_ID_VALID: 0x40082102,
   SECCOMP_IOCTL_NOTIF_ADDFD: 0x40182103,
-  SECCOMP_IOCTL_NOTIF_SET_FLAGS: 0x40082104,
+  SECCOMP_IOCTL_NOTIF_SET_FLAGS: 0x40082104
 }
 
 /** Reaps orphans, forwards signals and reports the exit of the payload. */
@@ -37,6 +37,6 @@ export function monitorCalls({ guardCreates }: { guardCreates: boolean }): Calls
     mprotect: [[clear(2, PROT_EXEC)]],
     ioctl: anyOf(1, Object.values(SECCOMP_IOCTLS)),
     openat: guardCreates ? [[]] : [[clear(2, O_ANY_WRITE)]],
-    ...(guardCreates ? always(NAME_CALLS) : {}),
+    ...(guardCreates ? always(NAME_CALLS) : {})
   }
 }

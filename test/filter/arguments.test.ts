@@ -12,7 +12,14 @@ const SIGCHLD = 17
 const CLONE_THREAD_FLAGS = 0x3d0f00
 const O = { wronly: 1, rdwr: 2, creat: 0o100, trunc: 0o1000, tmpfile: 0o20200000, cloexec: 0o2000000 }
 const CLONE_NEW = {
-  time: 0x80, ns: 0x20000, cgroup: 0x2000000, uts: 0x4000000, ipc: 0x8000000, user: 0x10000000, pid: 0x20000000, net: 0x40000000,
+  time: 0x80,
+  ns: 0x20000,
+  cgroup: 0x2000000,
+  uts: 0x4000000,
+  ipc: 0x8000000,
+  user: 0x10000000,
+  pid: 0x20000000,
+  net: 0x40000000
 }
 
 type Row = [call: string, args: (number | bigint)[], verdict: 'allow' | 'notify']
@@ -38,12 +45,12 @@ const COMMON: Row[] = [
       ...each(call, [0, 17], (protocol) => [family, 2 | 0o2000000, protocol], 'allow'),
       ...each(call, [17, 132, 262, 1], (protocol) => [family, 1, protocol], 'notify'), // UDP, SCTP, MPTCP, ICMP
       ...each(call, [6, 1, 58, 136], (protocol) => [family, 2, protocol], 'notify'), // TCP, ping, UDP-lite
-      ...each(call, [3, 4, 5, 6], (type) => [family, type, 0], 'notify'), // raw, RDM, seqpacket, DCCP
+      ...each(call, [3, 4, 5, 6], (type) => [family, type, 0], 'notify') // raw, RDM, seqpacket, DCCP
     ]),
     [call, [16, 3 | 0o2000000, 0], 'allow'],
     ...each(call, [2, 4, 6, 9, 12, 15, 16], (protocol) => [16, 3, protocol], 'notify'),
     // unspecified, AX.25, key, packet, RDS, CAN, TIPC, Bluetooth, ALG, NFC, vsock, KCM, XDP, MCTP
-    ...each(call, [0, 3, 15, 17, 21, 29, 30, 31, 38, 39, 40, 41, 44, 45, -1], (family) => [family, 1, 0], 'notify'),
+    ...each(call, [0, 3, 15, 17, 21, 29, 30, 31, 38, 39, 40, 41, 44, 45, -1], (family) => [family, 1, 0], 'notify')
   ]),
   ['connect', [3, 0, 16], 'notify'],
   ['bind', [3, 0, 16], 'notify'],
@@ -56,16 +63,21 @@ const COMMON: Row[] = [
   ['sendmmsg', [3, 4096, 2, 0x20000000], 'notify'],
 
   ...each('ioctl', Object.values(PLAIN_IOCTLS), (command) => [0, command], 'allow'),
-  ...each('ioctl', Object.values(REFUSED_IOCTLS).map(({ command }) => command), (command) => [0, command], 'notify'),
+  ...each(
+    'ioctl',
+    Object.values(REFUSED_IOCTLS).map(({ command }) => command),
+    (command) => [0, command],
+    'notify'
+  ),
   ['ioctl', [0, 0], 'notify'],
 
   ...['chmod', 'fchmod'].flatMap((call): Row[] => [
     ...each(call, [0, 0o644, 0o777, 0o1777], (mode) => [0, mode], 'allow'),
-    ...each(call, [0o4755, 0o2755, 0o6000, 0o7777], (mode) => [0, mode], 'notify'),
+    ...each(call, [0o4755, 0o2755, 0o6000, 0o7777], (mode) => [0, mode], 'notify')
   ]),
   ...['fchmodat', 'fchmodat2'].flatMap((call): Row[] => [
     ...each(call, [0, 0o644, 0o1777], (mode) => [0, 0o6000, mode], 'allow'),
-    ...each(call, [0o4755, 0o2755], (mode) => [0, 0, mode], 'notify'),
+    ...each(call, [0o4755, 0o2755], (mode) => [0, 0, mode], 'notify')
   ]),
 
   ['prctl', [15], 'allow'],
@@ -82,7 +94,7 @@ const COMMON: Row[] = [
   ['seccomp', [1, 1 | 4], 'allow'],
   ['seccomp', [1, 8], 'notify'],
   ['seccomp', [1, 8 | 32], 'notify'],
-  ['seccomp', [4, 0], 'notify'],
+  ['seccomp', [4, 0], 'notify']
 ]
 
 const openRows = (call: string, at: number, guarded: boolean): Row[] => {
@@ -95,14 +107,14 @@ const openRows = (call: string, at: number, guarded: boolean): Row[] => {
     row(O.tmpfile | O.rdwr, 0o600, made),
     row(O.creat, 0o4755, 'notify'),
     row(O.creat | O.rdwr, 0o2755, 'notify'),
-    row(O.tmpfile | O.rdwr, 0o4755, 'notify'),
+    row(O.tmpfile | O.rdwr, 0o4755, 'notify')
   ]
 }
 const nodeRows = (call: string, at: number, guarded: boolean): Row[] => {
   const place = (mode: number) => [...Array(at).fill(0), mode, 0]
   return [
     ...each(call, [0o644, 0o100644, 0o010600, 0o140755, 0o101777], place, guarded ? 'notify' : 'allow'),
-    ...each(call, [0o020644, 0o060644, 0o104755, 0o012755, 0o004755, 0o040755], place, 'notify'),
+    ...each(call, [0o020644, 0o060644, 0o104755, 0o012755, 0o004755, 0o040755], place, 'notify')
   ]
 }
 const createRows = (guarded: boolean): Row[] => [
@@ -113,8 +125,9 @@ const createRows = (guarded: boolean): Row[] => [
   ...nodeRows('mknod', 1, guarded),
   ...nodeRows('mknodat', 2, guarded),
   ...['mkdir', 'mkdirat', 'symlink', 'symlinkat', 'link', 'linkat', 'rename', 'renameat', 'renameat2'].map(
-    (call): Row => [call, [0, 0, 0, 0, 0], guarded ? 'notify' : 'allow']),
-  ...['unlink', 'unlinkat', 'rmdir'].map((call): Row => [call, [], 'allow']),
+    (call): Row => [call, [0, 0, 0, 0, 0], guarded ? 'notify' : 'allow']
+  ),
+  ...['unlink', 'unlinkat', 'rmdir'].map((call): Row => [call, [], 'allow'])
 ]
 
 const VARIANTS = ARCHES.flatMap((arch) => [false, true].map((guardCreates) => ({ arch, guardCreates })))

@@ -25,7 +25,8 @@ const action = (it: FilterAction) => (it.kind === 'errno' ? String(it.errno) : i
 
 function toText({ arch, fallback, rules }: FilterSpec): string {
   const lines = rules.map(({ number, action: what, args }) =>
-    ['rule', number, action(what), ...args.flatMap((m) => [m.arg, m.mask.toString(16), m.value.toString(16)])].join(' '))
+    ['rule', number, action(what), ...args.flatMap((m) => [m.arg, m.mask.toString(16), m.value.toString(16)])].join(' ')
+  )
   return [`arch ${arch}`, `fallback ${action(fallback)}`, ...lines, ''].join('\n')
 }
 
@@ -36,4 +37,13 @@ export function compile(spec: FilterSpec): Instruction[] {
   const program = decode(stdout)
   check(program)
   return program
+}
+
+/** What this kernel itself does with the call under the filter: its errno, or the signal that ended the caller. */
+export function callUnder(spec: FilterSpec, nr: number, args: bigint[]): number | string {
+  const words = [BigInt(nr), ...args].map((value) => value.toString(16))
+  const { status, signal, stdout, stderr } = spawnSync(builtTool(), words, { input: toText(spec) })
+  if (signal) return signal
+  if (status !== 0) throw new Error(`${stderr}`.trim() || `status ${status}`)
+  return Number(stdout)
 }

@@ -19,7 +19,18 @@ export interface Instruction {
 export const AUDIT_ARCH = { x64: 0xc000003e, arm64: 0xc00000b7, i386: 0x40000003, arm: 0x40000028 } as const
 
 const MAX_INSTRUCTIONS = 4096
-const Code = { ldAbs: 0x20, ldImm: 0x00, ldxImm: 0x01, ret: 0x06, and: 0x54, ja: 0x05, jeq: 0x15, jgt: 0x25, jge: 0x35, jset: 0x45 }
+const Code = {
+  ldAbs: 0x20,
+  ldImm: 0x00,
+  ldxImm: 0x01,
+  ret: 0x06,
+  and: 0x54,
+  ja: 0x05,
+  jeq: 0x15,
+  jgt: 0x25,
+  jge: 0x35,
+  jset: 0x45
+}
 const VALID = new Set(Object.values(Code))
 
 export function decode(bytes: Uint8Array): Instruction[] {
@@ -29,7 +40,7 @@ export function decode(bytes: Uint8Array): Instruction[] {
     code: view.getUint16(i * 8, true),
     jt: view.getUint8(i * 8 + 2),
     jf: view.getUint8(i * 8 + 3),
-    k: view.getUint32(i * 8 + 4, true),
+    k: view.getUint32(i * 8 + 4, true)
   }))
 }
 
@@ -39,7 +50,8 @@ export function check(program: Instruction[]): void {
   program.forEach(({ code, jt, jf, k }, at) => {
     if (!VALID.has(code)) throw new Error(`instruction ${at}: code 0x${code.toString(16)}`)
     const furthest = code === Code.ja ? k : (code & 7) === 5 ? Math.max(jt, jf) : 0
-    if (code !== Code.ret && at + 1 + furthest >= program.length) throw new Error(`instruction ${at} leaves the program`)
+    if (code !== Code.ret && at + 1 + furthest >= program.length)
+      throw new Error(`instruction ${at} leaves the program`)
     if (code === Code.ldAbs && (k % 4 || k > 60)) throw new Error(`instruction ${at} loads at ${k}`)
   })
 }

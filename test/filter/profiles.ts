@@ -16,7 +16,7 @@ export const CASES: FilterCase[] = ARCHES.flatMap((arch) => [
   { title: `payload-guarded-${arch}`, ...payloadFilter(arch, { guardCreates: true }) },
   { title: `init-${arch}`, spec: initFilter(arch), syscalls: [] },
   { title: `monitor-${arch}`, spec: monitorFilter(arch, { guardCreates: false }), syscalls: [] },
-  { title: `monitor-guarded-${arch}`, spec: monitorFilter(arch, { guardCreates: true }), syscalls: [] },
+  { title: `monitor-guarded-${arch}`, spec: monitorFilter(arch, { guardCreates: true }), syscalls: [] }
 ])
 
 export const LAST_NUMBER = 600
@@ -27,7 +27,8 @@ export function matchingArgs(rule: FilterRule): bigint[][] {
     Array.from({ length: 6 }, (_, i) => {
       const match = rule.args.find(({ arg }) => arg === i)
       return match ? match.value | (rest & ~match.mask) : rest
-    }))
+    })
+  )
 }
 
 /** One bit that the rule looks at is wrong. */
@@ -36,5 +37,6 @@ export function nearMisses(rule: FilterRule): bigint[][] {
   return rule.args.flatMap(({ arg, mask }) =>
     Array.from({ length: 64 }, (_, bit) => 1n << BigInt(bit))
       .filter((bit) => mask & bit)
-      .map((bit) => base.with(arg, (base[arg] ?? 0n) ^ bit)))
+      .map((bit) => base.with(arg, (base[arg] ?? 0n) ^ bit))
+  )
 }

@@ -61,7 +61,18 @@ describe('every filter', () => {
   })
 
   it('keeps the supervisors from executing, tracing the jail, or making code', () => {
-    const never = ['execve', 'execveat', 'ptrace', 'clone', 'clone3', 'fork', 'mount', 'setns', 'bpf', 'process_vm_writev']
+    const never = [
+      'execve',
+      'execveat',
+      'ptrace',
+      'clone',
+      'clone3',
+      'fork',
+      'mount',
+      'setns',
+      'bpf',
+      'process_vm_writev'
+    ]
     for (const arch of ARCHES) {
       for (const spec of [initFilter(arch), ...VARIANTS.map((options) => monitorFilter(arch, options))]) {
         const program = compile(spec)
@@ -96,7 +107,11 @@ describe('ioctl commands', () => {
 })
 
 describe('the compiler', () => {
-  const spec = (rules: Parameters<typeof compile>[0]['rules']) => ({ arch: 'x64' as const, fallback: { kind: 'kill' as const }, rules })
+  const spec = (rules: Parameters<typeof compile>[0]['rules']) => ({
+    arch: 'x64' as const,
+    fallback: { kind: 'kill' as const },
+    rules
+  })
   const allow = { kind: 'allow' as const }
   const match = (arg: number, mask: bigint, value: bigint) => ({ arg, mask, value })
 
@@ -105,13 +120,18 @@ describe('the compiler', () => {
     ['a seventh argument', { number: 1, action: allow, args: [match(6, 1n, 1n)] }],
     ['a value outside its mask, which could never match', { number: 1, action: allow, args: [match(0, 1n, 2n)] }],
     ['an x32 number', { number: 0x40000001, action: allow, args: [] }],
-    ['an errno the kernel would cut', { number: 1, action: { kind: 'errno' as const, errno: 4096 }, args: [] }],
+    ['an errno the kernel would cut', { number: 1, action: { kind: 'errno' as const, errno: 4096 }, args: [] }]
   ])('refuses %s', (_, rule) => expect(() => compile(spec([rule]))).toThrow('Invalid argument'))
 
   it('compares 64 bits where the mask does', () => {
     const program = compile(spec([{ number: 1, action: allow, args: [match(2, 0xffffffff00000000n, 5n << 32n)] }]))
     const judge = (value: bigint) => verdict(program, { nr: 1, arch: AUDIT_ARCH.x64, args: [0n, 0n, value] })
-    expect([judge(5n << 32n), judge((5n << 32n) | 9n), judge(5n), judge(4n << 32n)]).toEqual(['allow', 'allow', 'kill', 'kill'])
+    expect([judge(5n << 32n), judge((5n << 32n) | 9n), judge(5n), judge(4n << 32n)]).toEqual([
+      'allow',
+      'allow',
+      'kill',
+      'kill'
+    ])
   })
 })
 
@@ -126,17 +146,20 @@ describe('the evaluator', () => {
     })
     return decode(new Uint8Array(view.buffer))
   }
-  const [load, allow, kill] = [[0x20, 0, 0, 0], [6, 0, 0, 0x7fff0000], [6, 0, 0, 0x80000000]] as [number, number, number, number][]
+  type Row = [number, number, number, number]
+  const load: Row = [0x20, 0, 0, 0]
+  const allow: Row = [6, 0, 0, 0x7fff0000]
+  const kill: Row = [6, 0, 0, 0x80000000]
 
   it.each([
-    ['a jump past the end', program(load!, [0x15, 0, 2, 1], allow!, kill!)],
-    ['a missing return', program(load!, [0x54, 0, 0, 1])],
-    ['an instruction seccomp has not', program([0x28, 0, 0, 0], allow!)],
-    ['a load beyond the arguments', program([0x20, 0, 0, 64], allow!)],
+    ['a jump past the end', program(load, [0x15, 0, 2, 1], allow, kill)],
+    ['a missing return', program(load, [0x54, 0, 0, 1])],
+    ['an instruction seccomp has not', program([0x28, 0, 0, 0], allow)],
+    ['a load beyond the arguments', program([0x20, 0, 0, 64], allow)]
   ])('refuses %s', (_, bad) => expect(() => check(bad)).toThrow())
 
   it('compares without sign', () => {
-    const sign = program(load!, [0x35, 0, 1, 0x80000000], kill!, allow!)
+    const sign = program(load, [0x35, 0, 1, 0x80000000], kill, allow)
     check(sign)
     expect(verdict(sign, { nr: 0xffffffff, arch: 0 })).toBe('kill')
     expect(verdict(sign, { nr: 0x7fffffff, arch: 0 })).toBe('allow')

@@ -10,7 +10,8 @@ import { CASES, type FilterCase, LAST_NUMBER, matchingArgs, nearMisses } from '.
 const ALL_ONES = Array.from({ length: 6 }, () => 0xffffffffffffffffn)
 const verdictName = Object.fromEntries(Object.entries(Verdict).map(([name, value]) => [value, name]))
 const hex = (value: bigint) => (value < 10n ? String(value) : `0x${value.toString(16)}`)
-const compare = ({ arg, mask, value }: ArgMatch) => `arg${arg}${mask === 0xffffffffn ? '' : `&${hex(mask)}`}=${hex(value)}`
+const compare = ({ arg, mask, value }: ArgMatch) =>
+  `arg${arg}${mask === 0xffffffffn ? '' : `&${hex(mask)}`}=${hex(value)}`
 
 /** All that the filter says to this number, over arguments built to match and to just miss each of its rules. */
 function said(program: Instruction[], { spec }: FilterCase, nr: number): string[] {
@@ -42,7 +43,10 @@ function table(program: Instruction[], profile: FilterCase): string {
     else lines.push({ first: nr, last: nr, text })
   }
   const head = `fallback ${profile.spec.fallback.kind}, ${profile.spec.rules.length} rules, ${program.length} instructions\n`
-  return head + lines.map(({ first, last, text }) => `${first === last ? first : `${first}-${last}`}`.padEnd(8) + text).join('\n')
+  return (
+    head +
+    lines.map(({ first, last, text }) => `${first === last ? first : `${first}-${last}`}`.padEnd(8) + text).join('\n')
+  )
 }
 
 describe.each(CASES)('$title', (profile) => {
@@ -67,7 +71,9 @@ describe.each(CASES)('$title', (profile) => {
 
   it('does not let a number beyond the tables pass', () => {
     const arch = AUDIT_ARCH[spec.arch]
-    for (const nr of [601, 1023, 65536, 0x3fffffff, 0x40000000, 0x7fffffff, 0x80000000, 0xbfffffff, 0xfffffffe, 0xffffffff]) {
+    for (const nr of [
+      601, 1023, 65536, 0x3fffffff, 0x40000000, 0x7fffffff, 0x80000000, 0xbfffffff, 0xfffffffe, 0xffffffff
+    ]) {
       expect(verdict(program, { nr, arch, args: [] })).not.toBe('allow')
     }
     // -1 is how a tracer skips a call: the kernel runs nothing for it
