@@ -1,0 +1,156 @@
+import { z } from 'zod'
+import { PROTECTIONS } from '../profile/types.js'
+import { issueToError } from './issues.js'
+import { parseCount, parseDuration, parseSize, type UnitResult } from './units.js'
+
+/** A refusal with its own code: `issueToError` turns `params.qi` into the QiError's code. */
+function refuse(context: z.RefinementCtx, code: `QI_${string}`, message: string, hint?: string): never {
+  context.addIssue({ code: 'custom', message, params: { qi: code, hint } })
+  return z.NEVER
+}
+
+const limit = (result: UnitResult, context: z.RefinementCtx): number =>
+  result.value ?? refuse(context, 'QI_LIMIT', result.reason as string)
+
+const number = z.union([z.number(), z.nan(), z.literal(Infinity), z.literal(-Infinity)])
+const size = z.union([number, z.string()]).transform((v, c) => limit(parseSize(v), c))
+const duration = z.union([number, z.string()]).transform((v, c) => limit(parseDuration(v), c))
+const count = number.transform((v, c) => limit(parseCount(v), c))
+const fraction = number.transform((v, c) =>
+  v > 0 && Number.isFinite(v) ? v : refuse(c, 'QI_LIMIT', 'must be a finite number of cores greater than 0'),
+)
+
+// 0xffffffff is (uid_t)-1, which setresuid(2) reads as "leave unchanged"; 0 would make tools believe they are root.
+const id = number.transform((v, c) =>
+  Number.isInteger(v) && v > 0 && v < 0xffffffff
+    ? v
+    : refuse(c, 'QI_IDENTITY', 'must be a whole number from 1 to 4294967294', 'the payload never runs as id 0'),
+)
+
+const path = z.string().transform((v, c) => {
+  if (v === '') return refuse(c, 'QI_PATH', 'is an empty path')
+  // A NUL ends the string for the kernel, a newline forges lines in logs, `..` says something else after a rename.
+  if (v.includes('\0')) return refuse(c, 'QI_PATH', 'contains a NUL byte')
+  if (/[\r\n]/.test(v)) return refuse(c, 'QI_PATH', 'contains a newline')
+  if (v.split('/').includes('..')) return refuse(c, 'QI_PATH', 'contains a ".." segment', 'write the path it means')
+  return v
+})
+
+const envName = z.string().refine((v) => /^[^=\0]+$/.test(v), { params: { qi: 'QI_ENV' }, error: 'is not a variable name' })
+const envValue = z.union([
+  z.string().refine((v) => !v.includes('\0'), { params: { qi: 'QI_ENV' }, error: 'contains a NUL byte' }),
+  z.literal(true),
+])
+
+const processIsolation = z.strictObject({
+  /** Only `true`: a jail that does not isolate is not offered. */
+  enabled: z.boolean().optional(),
+  /** Plain caller: the uid seen inside. Root: the uid on the host, too. */
+  uid: id.optional(),
+  gid: id.optional(),
+  /** Only `true`. */
+  noNewPrivileges: z.boolean().optional(),
+})
+
+const filesystem = z.strictObject({
+  /** May be read. A trailing `?` means "if it exists", here and in the two lists below. */
+  readOnlyPaths: z.array(path).optional(),
+  /** May be read and written. */
+  allowedPaths: z.array(path).optional(),
+  /** Neither read nor written, also inside a granted folder. */
+  deniedPaths: z.array(path).optional(),
+  /** Where the private, size-limited tmp is seen. */
+  tempDirectory: path.optional(),
+  /** Bytes; RLIMIT_FSIZE. */
+  maxFileSize: size.optional(),
+  /** Names of mandatory write-denies to lift, e.g. `.env`. */
+  allowProtected: z.array(z.string().min(1)).optional(),
+})
+
+const network = z.strictObject({
+  allowedHosts: z.array(z.string()).optional(),
+  allowedPorts: z.array(z.number().int().min(1).max(65535)).optional(),
+  denyInternet: z.boolean().optional(),
+  maxConnections: count.optional(),
+  /** No network namespace: every listener and service of the host is in reach. */
+  dangerouslyShareHostNetwork: z.boolean().optional(),
+})
+
+const resources = z.strictObject({
+  /** Bytes per process; RLIMIT_DATA. */
+  maxMemory: size.optional(),
+  /** Cores. */
+  maxCpu: fraction.optional(),
+  /** Milliseconds of wall clock. */
+  maxExecutionTime: duration.optional(),
+  maxFileDescriptors: count.optional(),
+  /** Processes and threads. */
+  maxProcesses: count.optional(),
+  /** Bytes of the private tmp. */
+  tmpSize: size.optional(),
+})
+
+/** What a person writes; every key is optional and lies over the profile's. */
+const body = {
+  processIsolation: processIsolation.optional(),
+  filesystem: filesystem.optional(),
+  network: network.optional(),
+  resources: resources.optional(),
+  devices: z.strictObject({ pty: z.boolean().optional() }).optional(),
+  audit: z.strictObject({ file: path.optional() }).optional(),
+  /** Names to pass through, or name -> value (`true` passes the caller's value through). */
+  env: z.union([z.array(envName), z.record(envName, envValue)]).optional(),
+  cwd: path.optional(),
+  /** Protections that may be missing on this host without ending the launch. */
+  tolerate: z.array(z.enum(PROTECTIONS)).optional(),
+}
+
+export const SandboxConfigSchema = z
+  .strictObject({ ...body, profile: z.string().min(1).optional() })
+  .superRefine(refuseUnenforced)
+
+/** A profile file: the same body with a name, a purpose and what it extends. */
+export const ProfileFileSchema = z
+  .strictObject({
+    ...body,
+    name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, 'must be letters, digits, dot, dash or underscore'),
+    purpose: z.string().min(1).regex(/^[^\r\n]*$/, 'must be one line'),
+    extends: z.string().min(1).optional(),
+  })
+  .superRefine(refuseUnenforced)
+
+/** What a person may write. */
+export type SandboxConfig = z.input<typeof SandboxConfigSchema>
+/** The same, checked, with sizes in bytes and durations in milliseconds. */
+export type ParsedConfig = z.output<typeof SandboxConfigSchema>
+export type ParsedProfileFile = z.output<typeof ProfileFileSchema>
+
+const NOT_YET =
+  'the host allow-list is not built yet; leave it empty for no network, or write dangerouslyShareHostNetwork: true'
+
+/** Every field is enforced or refused: a key that is read and then ignored would be a promise nobody keeps. */
+function refuseUnenforced(config: z.output<z.ZodObject<typeof body>>, context: z.RefinementCtx): void {
+  const issue = (field: string, qi: string, message: string, hint: string) =>
+    context.addIssue({ code: 'custom', path: field.split('.'), message, params: { qi, hint } })
+  const { processIsolation: isolation, network: net } = config
+  if (isolation?.enabled === false)
+    issue('processIsolation.enabled', 'QI_CONFIG', 'isolation cannot be turned off', 'start the command without qi-jail')
+  if (isolation?.noNewPrivileges === false)
+    issue('processIsolation.noNewPrivileges', 'QI_CONFIG', 'no_new_privs is always set', 'leave the key out')
+  if (!net) return
+  if (net.allowedHosts?.length) issue('network.allowedHosts', 'QI_NETWORK_UNSUPPORTED', 'cannot be enforced', NOT_YET)
+  if (net.allowedPorts?.length) issue('network.allowedPorts', 'QI_NETWORK_UNSUPPORTED', 'cannot be enforced', NOT_YET)
+  if (net.maxConnections !== undefined)
+    issue('network.maxConnections', 'QI_NETWORK_UNSUPPORTED', 'cannot be enforced', NOT_YET)
+  if (net.denyInternet === false && !net.dangerouslyShareHostNetwork)
+    issue('network.denyInternet', 'QI_NETWORK_UNSUPPORTED', 'cannot be false on its own', NOT_YET)
+  if (net.denyInternet === true && net.dangerouslyShareHostNetwork)
+    issue('network.denyInternet', 'QI_CONFIG', 'contradicts dangerouslyShareHostNetwork: true', 'keep one of the two')
+}
+
+/** @throws QiError QI_CONFIG, QI_PATH, QI_LIMIT, QI_ENV, QI_IDENTITY, QI_NETWORK_UNSUPPORTED */
+export function parseConfig(input: unknown, where = 'config'): ParsedConfig {
+  const result = SandboxConfigSchema.safeParse(input)
+  if (!result.success) throw issueToError(result.error, input, SandboxConfigSchema, where)
+  return result.data
+}

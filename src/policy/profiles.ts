@@ -1,0 +1,107 @@
+import { fileURLToPath } from 'node:url'
+import { LineCounter, parseDocument } from 'yaml'
+import { QiError } from '../errors.js'
+import { basename, dirname, join, nodeFs, type ReadFs, readText, walk } from '../profile/fs.js'
+import { type ParsedProfileFile, ProfileFileSchema } from './config.js'
+import { issueToError } from './issues.js'
+import type { Layer } from './merge.js'
+
+/** Root of this package: two levels up, from src/policy and from dist/policy alike. */
+export const PACKAGE_DIR = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+export const PROFILES_DIR = join(PACKAGE_DIR, 'profiles')
+export const DEFAULT_PROFILE = 'strict'
+
+export interface LoadedProfile {
+  name: string
+  purpose: string
+  /** The extends chain, base first. */
+  layers: Layer[]
+  /** The files that were read, at their written place: no jail may write them. */
+  files: string[]
+}
+
+export interface LoadOptions {
+  /** What relative file names are relative to. */
+  cwd?: string
+  fs?: ReadFs
+  profilesDir?: string
+}
+
+/** A name is looked up in profiles/; anything with a slash or ending in .yaml/.yml is a file. */
+export function loadProfile(nameOrFile = DEFAULT_PROFILE, options: LoadOptions = {}): LoadedProfile {
+  const context = { cwd: process.cwd(), fs: nodeFs, profilesDir: PROFILES_DIR, ...options }
+  const chain: { file: string; parsed: ParsedProfileFile }[] = []
+  let next: string | undefined = nameOrFile
+  let base = context.cwd
+  while (next !== undefined) {
+    const file = locate(next, base, context)
+    const seen = [...chain.map((c) => c.file), file]
+    if (seen.indexOf(file) !== seen.length - 1) {
+      const path = seen.map((f) => basename(f)).join(' -> ')
+      throw new QiError('QI_PROFILE_CYCLE', `profile ${next} extends itself: ${path}`, {
+        field: 'extends',
+        value: next,
+        path: file,
+        hint: 'remove one "extends"',
+      })
+    }
+    const parsed = parseProfile(context.fs, file, label(file, context.profilesDir))
+    chain.push({ file, parsed })
+    next = parsed.extends
+    base = dirname(file)
+  }
+  const top = (chain[0] as (typeof chain)[0]).parsed
+  const layers = chain.map(({ file, parsed }) => toLayer(parsed, label(file, context.profilesDir))).reverse()
+  return { name: top.name, purpose: top.purpose, layers, files: chain.map((c) => c.file) }
+}
+
+function toLayer(parsed: ParsedProfileFile, origin: string): Layer {
+  const { name: _name, purpose: _purpose, extends: _extends, ...config } = parsed
+  return { origin, config }
+}
+
+const label = (file: string, dir: string): string => (dirname(file) === dir ? `profiles/${basename(file)}` : file)
+
+export function listProfiles(fs: ReadFs = nodeFs, dir = PROFILES_DIR): string[] {
+  return fs
+    .list(dir)
+    .filter((e) => e.name.endsWith('.yaml'))
+    .map((e) => e.name.slice(0, -'.yaml'.length))
+    .sort()
+}
+
+function locate(name: string, base: string, { fs, profilesDir }: Required<LoadOptions>): string {
+  const isFile = name.includes('/') || /\.ya?ml$/.test(name)
+  const file = !isFile ? join(profilesDir, `${name}.yaml`) : name.startsWith('/') ? join(name) : join(base, name)
+  if (!name.includes('\0') && walk(fs, file).kind === 'file') return file
+  const known = listProfiles(fs, profilesDir).join(', ')
+  throw new QiError('QI_PROFILE_UNKNOWN', `profile ${JSON.stringify(name)} does not exist`, {
+    field: 'profile',
+    value: name,
+    path: file,
+    hint: `use one of ${known}, or the path of a profile file`,
+  })
+}
+
+const MAX_PROFILE_BYTES = 1 << 20
+
+function parseProfile(fs: ReadFs, file: string, where: string): ParsedProfileFile {
+  const text = readText(fs, file, MAX_PROFILE_BYTES + 1)
+  if (text === undefined || text.length > MAX_PROFILE_BYTES) {
+    throw new QiError('QI_PROFILE_SYNTAX', `${where}: cannot be read, or is larger than 1 MiB`, { path: file })
+  }
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: true })
+  const fault = document.errors[0]
+  if (fault) {
+    const { line, col } = lines.linePos(fault.pos[0])
+    const reason = (fault.message.split('\n')[0] as string).replace(/ at line \d+.*$/, '')
+    throw new QiError('QI_PROFILE_SYNTAX', `${where}:${line}:${col}: ${reason}`, { path: file, hint: 'correct the YAML' })
+  }
+  const input: unknown = document.toJS({ maxAliasCount: 100 })
+  const result = ProfileFileSchema.safeParse(input)
+  if (result.success) return result.data
+  const at = document.getIn(result.error.issues[0]?.path ?? [], true) as { range?: [number, number, number] } | undefined
+  const { line, col } = lines.linePos(at?.range?.[0] ?? 0)
+  throw issueToError(result.error, input, ProfileFileSchema, `${where}:${line}:${col}`)
+}

@@ -1,0 +1,127 @@
+import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
+import { QiError } from '../errors.js'
+
+export type FileKind = 'file' | 'dir' | 'link' | 'other'
+
+/** All that resolving looks at on the host. What cannot be reached counts as absent: it would be so in the jail, too. */
+export interface ReadFs {
+  lstat(path: string): { kind: FileKind; mode: number } | undefined
+  readlink(path: string): string
+  /** The first `max` bytes, or undefined when it cannot be read. */
+  read(path: string, max: number): Uint8Array | undefined
+  /** Names in a folder with their kind; empty when it cannot be read. */
+  list(path: string): { name: string; kind: FileKind }[]
+}
+
+const kindOf = (e: { isFile(): boolean; isDirectory(): boolean; isSymbolicLink(): boolean }): FileKind =>
+  e.isFile() ? 'file' : e.isDirectory() ? 'dir' : e.isSymbolicLink() ? 'link' : 'other'
+
+export const nodeFs: ReadFs = {
+  lstat(path) {
+    try {
+      const stat = lstatSync(path)
+      return { kind: kindOf(stat), mode: stat.mode & 0o7777 }
+    } catch {
+      return undefined
+    }
+  },
+  readlink: (path) => readlinkSync(path),
+  read(path, max) {
+    try {
+      const fd = openSync(path, 'r')
+      try {
+        const buffer = Buffer.alloc(max)
+        return buffer.subarray(0, readSync(fd, buffer, 0, max, 0))
+      } finally {
+        closeSync(fd)
+      }
+    } catch {
+      return undefined
+    }
+  },
+  list(path) {
+    try {
+      return readdirSync(path, { withFileTypes: true }).map((e) => ({ name: e.name, kind: kindOf(e) }))
+    } catch {
+      return []
+    }
+  },
+}
+
+/** Absolute path, `.` and empty segments dropped, `..` applied to what is left of it. */
+export function normalize(path: string): string {
+  const out: string[] = []
+  for (const part of path.split('/')) {
+    if (part === '..') out.pop()
+    else if (part !== '' && part !== '.') out.push(part)
+  }
+  return `/${out.join('/')}`
+}
+
+export const join = (...parts: string[]): string => normalize(parts.join('/'))
+export const dirname = (path: string): string => normalize(`${path}/..`)
+export const basename = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+
+/** `path` is `folder` or lies below it. */
+export const isWithin = (path: string, folder: string): boolean =>
+  path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`)
+
+/** `path`, its parent, … up to and without `/`. */
+export function ancestors(path: string): string[] {
+  const out: string[] = []
+  for (let at = path; at !== '/'; at = dirname(at)) out.push(at)
+  return out
+}
+
+export interface Walk {
+  /** Canonical path; what is missing keeps its written name. */
+  real: string
+  kind: 'file' | 'dir' | 'other' | 'missing'
+  mode: number
+  /** Each link that was followed, at its canonical place, in order. */
+  links: { path: string; target: string }[]
+}
+
+const MAX_LINKS = 40 // the kernel's own MAXSYMLINKS
+
+/** realpath(3) that remembers the links it went through: each of them must exist in the jail or be judged. */
+export function walk(fs: ReadFs, path: string): Walk {
+  const rest = normalize(path).split('/').filter(Boolean).reverse()
+  const links: Walk['links'] = []
+  let real = '/'
+  let stat: ReturnType<ReadFs['lstat']> = { kind: 'dir', mode: 0o755 }
+  while (rest.length > 0) {
+    const name = rest.pop() as string
+    if (name === '.' || name === '') continue
+    if (name === '..') {
+      real = dirname(real)
+      stat = fs.lstat(real)
+      continue
+    }
+    const next = join(real, name)
+    stat = fs.lstat(next)
+    if (!stat) return { real: join(next, ...rest.reverse()), kind: 'missing', mode: 0, links }
+    if (stat.kind !== 'link') {
+      real = next
+      continue
+    }
+    if (links.length >= MAX_LINKS) {
+      throw new QiError('QI_PATH', `${path}: too many symbolic links`, { value: path, path, errno: 'ELOOP' })
+    }
+    const target = fs.readlink(next)
+    links.push({ path: next, target })
+    if (target.startsWith('/')) real = '/'
+    rest.push(...target.split('/').filter(Boolean).reverse())
+    stat = { kind: 'dir', mode: 0o755 }
+  }
+  if (real !== '/') stat = fs.lstat(real)
+  return { real, kind: (stat?.kind ?? 'missing') as Walk['kind'], mode: stat?.mode ?? 0, links }
+}
+
+/** What lies at the end of the links. */
+export const kindAt = (fs: ReadFs, path: string): Walk['kind'] => walk(fs, path).kind
+
+export function readText(fs: ReadFs, path: string, max = 65536): string | undefined {
+  const bytes = fs.read(path, max)
+  return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+}

@@ -1,0 +1,153 @@
+import { QiError } from '../errors.js'
+import type { PathRule } from '../policy/merge.js'
+import { isWithin, type Walk, walk } from './fs.js'
+import { expand, type Host, reachesCredentials } from './host.js'
+import type { Grant, JailSymlink } from './types.js'
+
+/** A path rule after expansion and resolution. */
+export interface PlacedRule extends PathRule {
+  /** Absolute, as written. */
+  written: string
+  walk: Walk
+}
+
+export interface ExplicitGrants {
+  grants: Grant[]
+  denied: PlacedRule[]
+  symlinks: JailSymlink[]
+}
+
+/** What the policy grants by name. Throws for everything that would grant other than what it says. */
+export function resolveGrants(rules: PathRule[], host: Host): ExplicitGrants {
+  const placed = override(rules.flatMap((rule) => place(rule, host)))
+  const writable = placed.filter((r) => r.access === 'rw')
+  for (const rule of placed) {
+    refuseSteered(rule, writable)
+    if (rule.access === 'deny') continue
+    refuseKind(rule)
+    refuseWide(rule, host)
+    refuseCredentialLink(rule, host)
+  }
+  const denied = placed.filter((r) => r.access === 'deny')
+  const granted = placed.filter((r) => r.access !== 'deny')
+  refuseInsideDenied(granted, denied)
+  const symlinks = placed.flatMap((r) => r.walk.links.map((l) => ({ ...l, origin: r.origin })))
+  return { grants: granted.map(toGrant), denied, symlinks }
+}
+
+const fault = (rule: PathRule, code: `QI_${string}`, message: string, hint: string): QiError =>
+  new QiError(code, `${rule.origin} = ${JSON.stringify(rule.path)}: ${message}`, {
+    field: rule.field,
+    value: rule.path,
+    path: rule.path,
+    hint,
+  })
+
+function place(rule: PathRule, host: Host): PlacedRule[] {
+  const { path, optional } = expand(host, rule.path)
+  const found = walk(host.fs, path)
+  if (found.kind === 'missing' && rule.access !== 'deny') {
+    if (optional) return []
+    throw fault(rule, 'QI_GRANT_MISSING', `${path} does not exist or cannot be reached`, 'create it, or end it with "?" for "if it exists"')
+  }
+  return [{ ...rule, written: path, walk: found }]
+}
+
+/** One rule per path: a later layer overrides an earlier one, one layer must not contradict itself. */
+function override(placed: PlacedRule[]): PlacedRule[] {
+  const byPath = new Map<string, PlacedRule>()
+  for (const rule of placed) {
+    const other = byPath.get(rule.walk.real)
+    if (other && other.layer === rule.layer && other.access !== rule.access) {
+      throw fault(rule, 'QI_GRANT_CONFLICT', `the same path is also in ${other.field}`, 'keep it in one of the two lists')
+    }
+    byPath.set(rule.walk.real, rule)
+  }
+  return [...byPath.values()]
+}
+
+/** A payload that may write a folder may have put a link there; following it now would let it choose its next grant. */
+function refuseSteered(rule: PlacedRule, writable: PlacedRule[]): void {
+  for (const link of rule.walk.links) {
+    const folder = writable.find((w) => isWithin(link.path, w.walk.real))
+    if (!folder) continue
+    const hint = `write the path it leads to: ${rule.walk.real}`
+    throw fault(rule, 'QI_GRANT_LINK', `goes through the link ${link.path}, which the payload may write (${folder.field})`, hint)
+  }
+}
+
+function refuseKind(rule: PlacedRule): void {
+  if (rule.walk.kind === 'file' || rule.walk.kind === 'dir') return
+  throw fault(rule, 'QI_GRANT_KIND', 'is neither a regular file nor a folder', 'grant files and folders only')
+}
+
+// Mounted by the jail itself; the host's would hand out other processes, devices and kernel knobs.
+const KERNEL = ['/proc', '/sys', '/dev']
+const NEVER_WRITABLE = new Set(
+  '/usr /etc /bin /sbin /lib /lib32 /lib64 /libx32 /boot /var /run /home /root /opt /nix'.split(' '),
+)
+
+function refuseWide(rule: PlacedRule, host: Host): void {
+  const { real } = rule.walk
+  const narrower = 'grant the folder that is needed'
+  if (real === '/') throw fault(rule, 'QI_GRANT_TOO_WIDE', 'would grant the whole file system', narrower)
+  if (KERNEL.some((k) => isWithin(real, k))) {
+    throw fault(rule, 'QI_GRANT_TOO_WIDE', 'belongs to the kernel; the jail has its own', 'leave it out')
+  }
+  if (rule.access !== 'rw') return
+  if (isWithin(host.home, real)) {
+    const hint = 'grant a project folder; if this is $CWD, start in that folder or pass --cwd'
+    throw fault(rule, 'QI_GRANT_TOO_WIDE', 'would make the whole home folder writable', hint)
+  }
+  if (NEVER_WRITABLE.has(real)) throw fault(rule, 'QI_GRANT_TOO_WIDE', 'is a system folder and stays read-only', narrower)
+}
+
+function refuseCredentialLink(rule: PlacedRule, host: Host): void {
+  if (!reachesCredentials(host, rule.written, rule.walk.real)) return
+  const hint = `if that is meant, write ${rule.walk.real}`
+  throw fault(rule, 'QI_GRANT_LINK', `leads through a link into a credential folder: ${rule.walk.real}`, hint)
+}
+
+/** A denied folder is masked as a whole: nothing can be shown inside the mask. */
+function refuseInsideDenied(granted: PlacedRule[], denied: PlacedRule[]): void {
+  for (const rule of granted) {
+    const deny = denied.find((d) => isWithin(rule.walk.real, d.walk.real))
+    if (deny) throw fault(rule, 'QI_GRANT_CONFLICT', `lies inside ${deny.origin}`, 'deny a narrower path')
+  }
+}
+
+function toGrant(rule: PlacedRule): Grant {
+  return {
+    path: rule.walk.real,
+    access: rule.access as 'ro' | 'rw',
+    kind: rule.walk.kind as 'file' | 'dir',
+    as: 'caller',
+    optional: false,
+    origin: rule.origin,
+  }
+}
+
+/** The innermost grant that `path` lies in. */
+export function grantOf(grants: Grant[], path: string): Grant | undefined {
+  let best: Grant | undefined
+  for (const grant of grants) {
+    if (isWithin(path, grant.path) && (!best || grant.path.length > best.path.length)) best = grant
+  }
+  return best
+}
+
+/** Sorted, and without those that an enclosing grant already gives: each grant is a mount to be paid for. */
+export function compact(explicit: Grant[], closure: Grant[]): Grant[] {
+  const out: Grant[] = []
+  const isExplicit = new Set(explicit)
+  const all = [...explicit, ...closure].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))
+  for (const grant of all) {
+    const outer = grantOf(out, grant.path)
+    if (outer && !isExplicit.has(grant) && (isExplicit.has(outer) || outer.as === grant.as)) continue
+    if (outer && isExplicit.has(grant) && outer.access === grant.access && outer.as === grant.as) continue
+    // The same path from both: what was written wins (it sorts first, the sort is stable).
+    if (outer && outer.path === grant.path) continue
+    out.push(grant)
+  }
+  return out
+}

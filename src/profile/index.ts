@@ -1,0 +1,3 @@
+export { nodeFs, type ReadFs } from './fs.js'
+export { resolve, type ResolveRequest } from './resolve.js'
+export * from './types.js'

@@ -1,0 +1,174 @@
+import { QiError } from '../errors.js'
+import type { HostFacts } from '../host/facts.js'
+import { parseConfig, type SandboxConfig } from '../policy/config.js'
+import { mergeLayers, type Policy } from '../policy/merge.js'
+import { type LoadedProfile, loadProfile, PACKAGE_DIR } from '../policy/profiles.js'
+import { Closure, closeCommand, systemBase, systemFiles } from './closure/index.js'
+import { checkArguments, findCommand } from './command.js'
+import { mandatoryDenies, readDenies } from './denies.js'
+import { environment } from './environment.js'
+import { isWithin, nodeFs, type ReadFs, walk } from './fs.js'
+import { compact, type ExplicitGrants, grantOf, resolveGrants } from './grants.js'
+import { createHost, expand, type Host } from './host.js'
+import { identity } from './identity.js'
+import { resolveLimits } from './limits.js'
+import type { Grant, JailSymlink, Profile } from './types.js'
+
+export interface ResolveRequest {
+  config: SandboxConfig
+  argv: string[]
+  /** The caller's. */
+  env: Record<string, string | undefined>
+  cwd: string
+  home: string
+  /** The host's file system, unless a test states another. */
+  fs?: ReadFs
+  /** Already loaded instead of read from `config.profile`. */
+  profile?: LoadedProfile
+  /** Where qi-jail itself lies. */
+  packageDir?: string
+  /** 0 <= n < 65536; which host uid a root launch takes. */
+  random?: () => number
+}
+
+const HOSTNAME = 'qi-jail'
+
+/**
+ * Policy -> Profile: decides everything, starts nothing, and changes nothing on the host.
+ * @throws QiError for every input that cannot be granted as written.
+ */
+export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
+  const fs = request.fs ?? nodeFs
+  const { loaded, policy } = loadPolicy(request, fs)
+  const argv = [...request.argv]
+  const limits = resolveLimits(policy)
+  const who = identity(facts, policy.processIsolation, request.random)
+  const host = makeHost(request, fs, policy)
+  const tempDirectory = placeTemp(policy, host)
+  const env = environment(request.env, policy.env, host.home, tempDirectory)
+  checkArguments(argv, env)
+  host.env = Object.fromEntries(env)
+
+  const explicit = resolveGrants(policy.paths, host)
+  const closure = new Closure(host, explicit.grants)
+  systemBase(closure)
+  const { file } = findCommand(fs, argv[0] as string, host.cwd, host.env.PATH)
+  closeCommand(closure, facts.arch, { file, args: argv.slice(1), offset: 1 })
+
+  const grants = combine(explicit, closure, tempDirectory)
+  const reads = readDenies(explicit.denied, grants, fs)
+  const own = ownPaths(request, policy, host, loaded)
+  const writes = mandatoryDenies(grants, host, policy.filesystem.allowProtected, own).filter(
+    (w) => !reads.some((r) => isWithin(w.path, r.path)),
+  )
+  const place = workingDirectory(policy, host, grants, tempDirectory)
+  if (place.cwdNote) for (const { index, path } of closure.pathArguments) argv[index] = path
+  const files = systemFiles(closure, who, HOSTNAME, policy.shareHostNetwork).filter((f) => !grantOf(grants, f.path))
+  return {
+    name: loaded.name,
+    purpose: loaded.purpose,
+    command: { file, argv, ...place },
+    env,
+    identity: who,
+    hostname: HOSTNAME,
+    tempDirectory,
+    grants,
+    symlinks: jailSymlinks([...explicit.symlinks, ...closure.symlinks], grants),
+    files,
+    denies: [...writes, ...reads],
+    network: policy.shareHostNetwork
+      ? { mode: 'dangerouslyShareHostNetwork', innerLoopback: false }
+      : { mode: 'none', innerLoopback: true },
+    devices: { pty: policy.pty },
+    limits,
+    tolerate: policy.tolerate,
+    audit: { userId: String(facts.uid) },
+  }
+}
+
+function loadPolicy(request: ResolveRequest, fs: ReadFs): { loaded: LoadedProfile; policy: Policy } {
+  const { profile, ...config } = parseConfig(request.config)
+  const loaded = request.profile ?? loadProfile(profile, { cwd: request.cwd, fs })
+  return { loaded, policy: mergeLayers([...loaded.layers, { origin: 'config', config }]) }
+}
+
+function makeHost(request: ResolveRequest, fs: ReadFs, policy: Policy): Host {
+  const base = { fs, writtenHome: request.home, callerCwd: request.cwd, env: request.env }
+  const host = createHost(base)
+  if (policy.cwd === undefined) return host
+  const { path } = expand(host, policy.cwd)
+  const found = walk(fs, path)
+  if (found.kind !== 'dir') throw cwdError(policy.cwd, `${path} is not a folder`, 'create it, or name another')
+  return createHost({ ...base, cwd: found.real })
+}
+
+const cwdError = (value: string, message: string, hint: string): QiError =>
+  new QiError('QI_CWD', `cwd = ${JSON.stringify(value)}: ${message}`, { field: 'cwd', value, path: value, hint })
+
+const RESERVED = ['/proc', '/sys', '/dev', '/usr', '/etc', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32']
+
+function placeTemp(policy: Policy, host: Host): string {
+  const written = policy.filesystem.tempDirectory ?? '/tmp'
+  const path = written.startsWith('/') ? walk(host.fs, expand(host, written).path).real : written
+  const reason = !path.startsWith('/')
+    ? 'is not an absolute path'
+    : path === '/' || RESERVED.some((r) => isWithin(path, r))
+      ? 'is a place the jail needs itself'
+      : undefined
+  if (reason === undefined) return path
+  const field = 'filesystem.tempDirectory'
+  throw new QiError('QI_PATH', `${field} = ${JSON.stringify(written)}: ${reason}`, { field, value: written, hint: 'use /tmp' })
+}
+
+function combine(explicit: ExplicitGrants, closure: Closure, tempDirectory: string): Grant[] {
+  const { denied } = explicit
+  const isDenied = (path: string) => denied.find((d) => isWithin(path, d.walk.real))
+  const needed = closure.grants.filter((grant) => {
+    const deny = isDenied(grant.path)
+    if (!deny || grant.optional) return !deny
+    throw new QiError('QI_GRANT_CONFLICT', `${deny.origin} = ${JSON.stringify(deny.path)}: the command needs ${grant.path} (${grant.origin})`, {
+      field: deny.field,
+      value: deny.path,
+      path: grant.path,
+      hint: 'deny a narrower path',
+    })
+  })
+  const clash = explicit.grants.find((g) => isWithin(tempDirectory, g.path))
+  if (clash) {
+    throw new QiError('QI_GRANT_CONFLICT', `${clash.origin}: ${clash.path} holds or is the private tmp ${tempDirectory}`, {
+      field: 'filesystem.tempDirectory',
+      value: tempDirectory,
+      path: clash.path,
+      hint: 'leave the grant out: the private tmp is writable; or move filesystem.tempDirectory',
+    })
+  }
+  return compact(explicit.grants, needed)
+}
+
+function ownPaths(request: ResolveRequest, policy: Policy, host: Host, loaded: LoadedProfile) {
+  const auditFile = policy.auditFile === undefined || policy.auditFile === '-' ? undefined : expand(host, policy.auditFile).path
+  return {
+    packageDir: walk(host.fs, request.packageDir ?? PACKAGE_DIR).real,
+    profileFiles: loaded.files,
+    ...(auditFile === undefined ? {} : { auditFile }),
+  }
+}
+
+/** A cwd somebody asked for must be there; one that was merely inherited gives way. */
+function workingDirectory(policy: Policy, host: Host, grants: Grant[], tmp: string): { cwd: string; cwdNote?: string } {
+  const { cwd } = host
+  const grant = grantOf(grants, cwd)
+  if (cwd === tmp || (grant?.kind === 'dir' && walk(host.fs, cwd).kind === 'dir')) return { cwd }
+  if (policy.cwd !== undefined) {
+    const hint = `grant it (readOnlyPaths or allowedPaths), or use ${tmp}`
+    throw cwdError(policy.cwd, `${cwd} is not granted, so it does not exist in the jail`, hint)
+  }
+  return { cwd: tmp, cwdNote: `the working directory ${cwd} is not granted; the payload starts in ${tmp}` }
+}
+
+/** Links that no grant brings along by itself. */
+function jailSymlinks(links: JailSymlink[], grants: Grant[]): JailSymlink[] {
+  const missing = links.filter((link) => !grantOf(grants, link.path))
+  const unique = new Map(missing.map((link) => [link.path, link]))
+  return [...unique.values()].sort((a, b) => (a.path < b.path ? -1 : 1))
+}
