@@ -2,7 +2,10 @@
 
 export type Arch = 'x64' | 'arm64'
 
-/** One comparison of a syscall argument: `(arg & mask) == value` on the low 32 bits unless `wide`. */
+/**
+ * One comparison of a syscall argument: `(arg & mask) == value` over 64 bits. For an `int` argument the mask stays within
+ * the low 32 bits, since the kernel ignores the rest.
+ */
 export interface ArgMatch {
   arg: number
   mask: bigint
