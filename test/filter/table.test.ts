@@ -85,7 +85,7 @@ describe('every filter', () => {
     }
   })
 
-  it('lets qi-monitor open for reading only, unless it makes names for the payload', () => {
+  it('lets qi-monitor openat for reading only, unless it makes names for the payload', () => {
     const open = (guardCreates: boolean, flags: bigint) => {
       const program = compile(monitorFilter('x64', { guardCreates }))
       return verdict(program, { nr: 257, arch: AUDIT_ARCH.x64, args: [0n, 0n, flags] })
