@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <initializer_list>
+
 namespace qi {
 namespace {
 

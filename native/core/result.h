@@ -23,7 +23,8 @@ inline Result Fail(Step step, int error, const char* detail = "") {
   Result r;
   r.step = step;
   r.error = error;
-  snprintf(r.detail, sizeof(r.detail), "%s", detail);
+  size_t n = strnlen(detail, sizeof(r.detail) - 1);  // cut where too long
+  memcpy(r.detail, detail, n);
   return r;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
+#include <new>
 
 #include "core/try.h"
 #include "core/uapi.h"
@@ -115,8 +116,8 @@ Result BuildJail(const Jail& jail, UniqueFd* proc) {
   return BuildRoot(jail, grants, proc);
 }
 
-// Before the fork, so that the payload can never meet a pid 1 that still holds something. Entering its own user namespace
-// gives the payload's setup a fresh set to work with.
+// After the fork: to map the parent's uid 0 in its own namespace the payload's setup must come from a process that holds
+// CAP_SETFCAP (kernel commit db2e718a47984b9d71ed890eb2ea36ecf150de18). The launch counts as done only when this is done too.
 Result GiveUpPrivileges(const Jail& jail) {
   QI_TRY(DropCapabilities(jail, Step::kConfineInit, Step::kConfineInit));
   QI_TRY(SetNoNewPrivs(jail, Step::kConfineInit));
@@ -168,13 +169,12 @@ int OpenChildSignals() {
 }
 
 Result StartPayload(const Jail& jail, const UniqueFd& proc, pid_t* payload, int* children) {
-  QI_TRY(GiveUpPrivileges(jail));
   *children = OpenChildSignals();
   if (*children < 0) return Fail(Step::kForkPayload, errno, "signalfd");
   QI_BEGIN(jail, Step::kForkPayload);
   *payload = fork();
   if (*payload < 0) return Fail(Step::kForkPayload, errno);
-  if (*payload > 0) return Ok();
+  if (*payload > 0) return GiveUpPrivileges(jail);
   (void)close(kInitFd);
   (void)close(*children);
   ReportFailure(RunPayload(jail, kStatusFd, proc.get()));

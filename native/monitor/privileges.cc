@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
+#include "core/fd.h"
 #include "core/try.h"
 #include "core/uapi.h"
 #include "monitor/paths.h"

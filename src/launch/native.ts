@@ -4,6 +4,8 @@ import type { FilterSpec } from '../filter/types.js'
 export interface NativeAddon {
   /** struct sock_filter[] as bytes; throws {code: 'QI_FILTER', errno} */
   compileFilter(spec: FilterSpec): Uint8Array
+  /** null when qi-monitor would accept the bytes, else what is wrong with them. */
+  checkPlan(plan: Uint8Array): string | null
   /** landlockAbi etc., each probed by a call. */
   probeHost(): {
     uid: number
@@ -20,7 +22,14 @@ export interface NativeAddon {
    * /dev/null. Returns qi-monitor's pid and pidfd, our ends of the pipes (-1 where none) and of the control socket.
    * `auditFd` -1 for none.
    */
-  spawn(options: { monitor: string; plan: Uint8Array; stdio: [number, number, number]; auditFd: number }): {
+  spawn(options: {
+    monitor: string
+    plan: Uint8Array
+    stdio: [number, number, number]
+    auditFd: number
+    /** Of qi-monitor itself, `K=V`; empty unless a test needs one. */
+    environment?: string[]
+  }): {
     pid: number
     pidfd: number
     control: number

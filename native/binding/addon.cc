@@ -1,0 +1,187 @@
+// The addon: converts in, calls core, converts out. Its TypeScript face is src/launch/native.ts.
+#include <napi.h>
+#include <sys/wait.h>
+
+#include <string>
+#include <vector>
+
+#include "core/errno_names.h"
+#include "core/filter_compile.h"
+#include "core/plan.h"
+#include "core/probe.h"
+#include "core/spawn.h"
+#include "core/uapi.h"
+
+namespace {
+
+Napi::Error MakeError(Napi::Env env, const char* code, const char* what, int error) {
+  Napi::Error e = Napi::Error::New(env, std::string(what) + ": " + qi::ErrnoName(error));
+  e.Set("code", Napi::String::New(env, code));
+  e.Set("errno", Napi::Number::New(env, error));
+  e.Set("syscall", Napi::String::New(env, what));
+  return e;
+}
+
+uint64_t ToUint64(const Napi::Value& value) {
+  bool lossless = false;
+  return value.As<Napi::BigInt>().Uint64Value(&lossless);
+}
+
+qi::FilterAction ToAction(const Napi::Value& value) {
+  using Kind = qi::FilterAction::Kind;
+  Napi::Object object = value.As<Napi::Object>();
+  std::string kind = object.Get("kind").As<Napi::String>();
+  qi::FilterAction action;
+  if (kind == "allow") action.kind = Kind::kAllow;
+  if (kind == "notify") action.kind = Kind::kNotify;
+  if (kind == "errno") {
+    action.kind = Kind::kErrno;
+    action.error = object.Get("errno").As<Napi::Number>().Uint32Value();
+  }
+  return action;  // anything else kills: the default
+}
+
+qi::FilterRule ToRule(const Napi::Object& object) {
+  qi::FilterRule rule;
+  rule.number = object.Get("number").As<Napi::Number>().Uint32Value();
+  rule.action = ToAction(object.Get("action"));
+  Napi::Array args = object.Get("args").As<Napi::Array>();
+  for (uint32_t i = 0; i < args.Length(); ++i) {
+    Napi::Object arg = args.Get(i).As<Napi::Object>();
+    rule.args.push_back({arg.Get("arg").As<Napi::Number>().Uint32Value(), ToUint64(arg.Get("mask")), ToUint64(arg.Get("value"))});
+  }
+  return rule;
+}
+
+Napi::Value CompileFilter(const Napi::CallbackInfo& info) {
+  Napi::Object spec = info[0].As<Napi::Object>();
+  qi::FilterInput input;
+  input.arch = spec.Get("arch").As<Napi::String>().Utf8Value() == "arm64" ? qi::FilterArch::kArm64 : qi::FilterArch::kX64;
+  input.fallback = ToAction(spec.Get("fallback"));
+  Napi::Array rules = spec.Get("rules").As<Napi::Array>();
+  input.rules.reserve(rules.Length());
+  for (uint32_t i = 0; i < rules.Length(); ++i) input.rules.push_back(ToRule(rules.Get(i).As<Napi::Object>()));
+  std::vector<uint8_t> bpf;
+  int error = 0;
+  if (!qi::CompileFilter(input, &bpf, &error)) throw MakeError(info.Env(), "QI_FILTER", "libseccomp", error);
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), bpf.data(), bpf.size());
+}
+
+Napi::Value ProbeHost(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  qi::HostProbe probe = qi::ProbeHost();
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("uid", Napi::Number::New(env, probe.uid));
+  out.Set("gid", Napi::Number::New(env, probe.gid));
+  out.Set("capEffective", Napi::BigInt::New(env, probe.effective));
+  out.Set("initialUserNamespace", Napi::Boolean::New(env, probe.initial_user_namespace));
+  out.Set("landlockAbi", Napi::Number::New(env, probe.landlock_abi));
+  out.Set("userNotif", Napi::Boolean::New(env, probe.user_notif));
+  out.Set("waitKillableRecv", Napi::Boolean::New(env, probe.wait_killable_recv));
+  out.Set("mountSetattr", Napi::Boolean::New(env, probe.mount_setattr));
+  return out;
+}
+
+// null when the bytes are a plan that qi-monitor would accept, else what is wrong with them.
+Napi::Value CheckPlan(const Napi::CallbackInfo& info) {
+  auto bytes = info[0].As<Napi::Uint8Array>();
+  qi::PlanBlob blob;
+  qi::Result r = qi::CheckPlan(bytes.Data(), bytes.ByteLength(), &blob);
+  return r.ok() ? info.Env().Null() : Napi::String::New(info.Env(), r.detail);
+}
+
+Napi::Value Spawn(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Object options = info[0].As<Napi::Object>();
+  std::string monitor = options.Get("monitor").As<Napi::String>();
+  auto plan = options.Get("plan").As<Napi::Uint8Array>();
+  Napi::Array stdio = options.Get("stdio").As<Napi::Array>();
+  qi::SpawnRequest request;
+  request.monitor = monitor.c_str();
+  request.plan = plan.Data();
+  request.plan_size = plan.ByteLength();
+  for (uint32_t i = 0; i < 3; ++i) request.stdio[i] = stdio.Get(i).As<Napi::Number>().Int32Value();
+  request.audit = options.Get("auditFd").As<Napi::Number>().Int32Value();
+  std::vector<std::string> environment;
+  std::vector<const char*> pointers;
+  if (options.Get("environment").IsArray()) {
+    Napi::Array list = options.Get("environment").As<Napi::Array>();
+    for (uint32_t i = 0; i < list.Length(); ++i) environment.push_back(list.Get(i).As<Napi::String>());
+    for (const std::string& entry : environment) pointers.push_back(entry.c_str());
+    pointers.push_back(nullptr);
+    request.environment = pointers.data();
+  }
+  qi::Spawned spawned;
+  const char* what = "";
+  int error = qi::SpawnMonitor(request, &spawned, &what);
+  if (error != 0) throw MakeError(env, "QI_SPAWN", what, error);
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("pid", Napi::Number::New(env, spawned.pid));
+  out.Set("pidfd", Napi::Number::New(env, spawned.pidfd.release()));
+  out.Set("control", Napi::Number::New(env, spawned.control.release()));
+  Napi::Array pipes = Napi::Array::New(env, 3);
+  for (uint32_t i = 0; i < 3; ++i) pipes.Set(i, Napi::Number::New(env, spawned.pipes[i].release()));
+  out.Set("pipes", pipes);
+  return out;
+}
+
+void Kill(const Napi::CallbackInfo& info) {
+  int pidfd = info[0].As<Napi::Number>().Int32Value();
+  int signal = info[1].As<Napi::Number>().Int32Value();
+  if (qi::uapi::PidfdSendSignal(pidfd, signal) != 0 && errno != ESRCH) {
+    throw MakeError(info.Env(), "QI_KILL", "pidfd_send_signal", errno);
+  }
+}
+
+// waitpid on a pool thread: libuv reaps only the children it started itself.
+class ReapWorker : public Napi::AsyncWorker {
+ public:
+  ReapWorker(Napi::Env env, pid_t pid, int pidfd)
+      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), pid_(pid), pidfd_(pidfd) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+  void Execute() override {
+    if (qi::RetryEintr([&] { return waitpid(pid_, &status_, 0); }) < 0) status_ = 125 << 8;
+    pidfd_.reset();
+  }
+
+  void OnOK() override {
+    Napi::Object out = Napi::Object::New(Env());
+    out.Set("code", Napi::Number::New(Env(), WIFEXITED(status_) ? WEXITSTATUS(status_) : -1));
+    out.Set("signal", Napi::Number::New(Env(), WIFSIGNALED(status_) ? WTERMSIG(status_) : 0));
+    deferred_.Resolve(out);
+  }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  pid_t pid_;
+  qi::UniqueFd pidfd_;
+  int status_ = 0;
+};
+
+Napi::Value Reap(const Napi::CallbackInfo& info) {
+  auto* worker = new ReapWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value());
+  Napi::Promise promise = worker->promise();
+  worker->Queue();  // deletes itself when done
+  return promise;
+}
+
+Napi::Value ErrnoName(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), qi::ErrnoName(info[0].As<Napi::Number>().Int32Value()));
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("compileFilter", Napi::Function::New(env, CompileFilter));
+  exports.Set("probeHost", Napi::Function::New(env, ProbeHost));
+  exports.Set("checkPlan", Napi::Function::New(env, CheckPlan));
+  exports.Set("spawn", Napi::Function::New(env, Spawn));
+  exports.Set("kill", Napi::Function::New(env, Kill));
+  exports.Set("reap", Napi::Function::New(env, Reap));
+  exports.Set("errnoName", Napi::Function::New(env, ErrnoName));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(qi_jail, Init)

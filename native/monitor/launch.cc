@@ -1,0 +1,197 @@
+#include "monitor/launch.h"
+
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#include "core/try.h"
+#include "core/uapi.h"
+#include "monitor/channel.h"
+#include "monitor/grants.h"
+#include "monitor/init.h"
+
+namespace qi {
+namespace {
+
+uint64_t NamespaceFlags(const Jail& jail) {
+  uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  return jail.Has(kPlanShareHostNetwork) ? flags : flags | CLONE_NEWNET;
+}
+
+// As fork: 0 in the child. clone3(2), or clone(2) where the kernel (before 5.3) or a container's filter has none.
+pid_t CloneJail(uint64_t flags, int* pidfd) {
+  uapi::CloneArgs args = {};
+  args.flags = flags | CLONE_PIDFD;
+  args.pidfd = reinterpret_cast<uint64_t>(pidfd);
+  args.exit_signal = SIGCHLD;
+  long pid = syscall(uapi::kClone3, &args, sizeof(args));
+  if (pid < 0 && (errno == ENOSYS || errno == EPERM)) {
+    pid = syscall(SYS_clone, flags | CLONE_PIDFD | SIGCHLD, nullptr, pidfd, nullptr, nullptr);
+  }
+  return static_cast<pid_t>(pid);
+}
+
+int WriteProc(pid_t pid, const char* name, const char* text) {
+  char path[64];
+  snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+  UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
+  if (!fd) return errno;
+  return WriteAll(fd.get(), text, strlen(text));
+}
+
+// The namespace's ids are the caller's, so that the same namespace also id-maps the caller's files to the payload.
+Result WriteMaps(const Jail& jail, pid_t pid) {
+  const Plan& plan = *jail.plan;
+  char map[64];
+  QI_BEGIN(jail, Step::kMapGroups);
+  // Without privilege a gid map needs setgroups denied first (CVE-2014-8989). With it, pid 1 empties the list instead.
+  if (!jail.Has(kPlanPrivileged)) {
+    if (int error = WriteProc(pid, "setgroups", "deny")) return Fail(Step::kMapGroups, error, "setgroups");
+  }
+  snprintf(map, sizeof(map), "%u %u 1\n", plan.caller_gid, plan.gid_outside);
+  if (int error = WriteProc(pid, "gid_map", map)) return Fail(Step::kMapGroups, error, "gid_map");
+  QI_BEGIN(jail, Step::kMapUsers);
+  snprintf(map, sizeof(map), "%u %u 1\n", plan.caller_uid, plan.uid_outside);
+  if (int error = WriteProc(pid, "uid_map", map)) return Fail(Step::kMapUsers, error, "uid_map");
+  return Ok();
+}
+
+class GrantSender {
+ public:
+  GrantSender(const Jail& jail, int channel) : jail_(jail), channel_(channel) {}
+
+  Result SendAll(int userns) {
+    Span<MountOp> ops = List(jail_.blob, jail_.plan->mounts);
+    for (size_t i = 0; i < ops.size; ++i) {
+      if (count_ == kGrantsPerMessage) QI_TRY(Flush());
+      if (count_ == 0 && fd_count_ == 0) message_.first = static_cast<uint32_t>(i);
+      message_.present[count_] = 0;
+      if (NeedsGrant(ops[i])) {
+        Grant grant;
+        QI_TRY(OpenGrant(jail_, ops[i], userns, &grant));
+        if (!grant.absent) {
+          message_.present[count_] = grant.legacy ? 3 : 1;
+          fds_[fd_count_++] = grant.mount.release();
+        }
+      }
+      ++count_;
+    }
+    return Flush();
+  }
+
+  ~GrantSender() { CloseAll(); }
+
+ private:
+  Result Flush() {
+    QI_BEGIN(jail_, Step::kPassGrants);
+    message_.command = InitCommand::kGrants;
+    message_.count = static_cast<uint32_t>(count_);
+    int error = SendMessage(channel_, &message_, sizeof(message_), fds_, fd_count_);
+    CloseAll();
+    count_ = 0;
+    return error == 0 ? Ok() : Fail(Step::kPassGrants, error);
+  }
+  void CloseAll() {
+    while (fd_count_ > 0) (void)close(fds_[--fd_count_]);
+  }
+
+  const Jail& jail_;
+  int channel_;
+  InitMessage message_ = {};
+  int fds_[kGrantsPerMessage];
+  size_t count_ = 0;
+  size_t fd_count_ = 0;
+};
+
+Result SendGrants(const Jail& jail, pid_t pid, int channel) {
+  char path[64];
+  snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+  UniqueFd userns(open(path, O_RDONLY | O_CLOEXEC));
+  if (!userns) return Fail(Step::kOpenGrant, errno, "user namespace");
+  GrantSender sender(jail, channel);
+  return sender.SendAll(userns.get());
+}
+
+Result Command(int channel, InitCommand command, Step step) {
+  InitMessage message = {};
+  message.command = command;
+  int error = SendMessage(channel, &message, sizeof(message));
+  return error == 0 ? Ok() : Fail(step, error);
+}
+
+// Follows the jail's progress until the exec closed the status channel.
+Result Follow(const Jail& jail, int status, Broker* broker, Running* running) {
+  bool executing = false;
+  for (;;) {
+    StatusMessage message;
+    int fd = -1;
+    size_t count = 1;
+    int sender = 0;
+    int error = ReceiveMessage(status, &message, sizeof(message), &fd, &count, &sender);
+    UniqueFd received(count == 1 ? fd : -1);
+    if (error == EPIPE) return executing ? Ok() : Fail(Step::kExec, ESRCH, "the jail ended before the exec");
+    if (error != 0) return Fail(Step::kReceiveListener, error);
+    switch (message.type) {
+      case StatusType::kFailed:
+        message.detail[sizeof(message.detail) - 1] = 0;
+        return Fail(message.step, message.error, message.detail);
+      case StatusType::kPayload:
+        running->payload = sender;
+        break;
+      case StatusType::kListener:
+        QI_BEGIN(jail, Step::kReceiveListener);
+        if (!received || running->payload < 0) return Fail(Step::kReceiveListener, EPROTO);
+        QI_TRY(broker->Init(received.release(), running->payload));
+        break;
+      case StatusType::kExecuting:
+        executing = broker->listener() >= 0;
+        break;
+    }
+  }
+}
+
+Result Build(const Jail& jail, Broker* broker, Running* running) {
+  QI_BEGIN(jail, Step::kOpenChannels);
+  UniqueFd status, status_theirs, channel_theirs;
+  if (!MakeChannel(&status, &status_theirs) || !MakeChannel(&running->channel, &channel_theirs)) {
+    return Fail(Step::kOpenChannels, errno);
+  }
+  QI_BEGIN(jail, Step::kCloneJail);
+  int pidfd = -1;
+  running->init = CloneJail(NamespaceFlags(jail), &pidfd);
+  if (running->init < 0) return Fail(Step::kCloneJail, errno);
+  if (running->init == 0) RunInit(jail, status_theirs.get(), channel_theirs.get());
+  running->init_pidfd.reset(pidfd);
+  // The jail's ends are the jail's alone: their end of file is how its death or exec is seen.
+  status_theirs.reset();
+  channel_theirs.reset();
+  QI_TRY(WriteMaps(jail, running->init));
+  QI_TRY(Command(running->channel.get(), InitCommand::kMaps, Step::kAwaitMaps));
+  if (jail.Has(kPlanPrivileged)) {
+    Result sent = SendGrants(jail, running->init, running->channel.get());
+    if (sent.ok()) sent = Command(running->channel.get(), InitCommand::kGo, Step::kPassGrants);
+    // EPIPE: pid 1 failed first, and says why on the status channel.
+    if (!sent.ok() && sent.error != EPIPE) return sent;
+  }
+  return Follow(jail, status.get(), broker, running);
+}
+
+}  // namespace
+
+Result Launch(const Jail& jail, Broker* broker, Running* running) {
+  Result r = Build(jail, broker, running);
+  if (!r.ok()) Destroy(running);
+  return r;
+}
+
+void Destroy(Running* running) {
+  if (running->init <= 0) return;
+  if (uapi::PidfdSendSignal(running->init_pidfd.get(), SIGKILL) != 0) (void)kill(running->init, SIGKILL);
+  // A pid namespace's init is only reaped once every process of the namespace is. pid_namespaces(7)
+  (void)RetryEintr([&] { return waitpid(running->init, nullptr, 0); });
+  running->init = -1;
+}
+
+}  // namespace qi

@@ -1,0 +1,22 @@
+// From a checked plan to a running payload. Runs in: monitor.
+#pragma once
+#include "core/fd.h"
+#include "monitor/broker.h"
+#include "monitor/jail.h"
+
+namespace qi {
+
+struct Running {
+  pid_t init = -1;      // pid 1 of the jail
+  UniqueFd init_pidfd;
+  UniqueFd channel;     // to pid 1
+  pid_t payload = -1;
+};
+
+// Clones the jail and brings it to the payload's exec. On failure nothing of it is left running.
+Result Launch(const Jail& jail, Broker* broker, Running* running);
+
+// Kills everything in the jail and waits until the kernel has ended it all.
+void Destroy(Running* running);
+
+}  // namespace qi

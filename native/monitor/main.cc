@@ -1,0 +1,212 @@
+// qi-monitor: reads a sealed plan from fd 3, builds the jail it describes, runs the payload in it and reports what happened.
+// fd 4: control socket (optional), fd 5: audit file (optional), fds 0 to 2: the payload's. See ARCHITECTURE.md.
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "core/errno_names.h"
+#include "core/plan.h"
+#include "core/try.h"
+#include "core/uapi.h"
+#include "monitor/loop.h"
+#include "monitor/privileges.h"
+
+namespace qi {
+namespace {
+
+constexpr int kOwnFailure = 125;
+
+Jail jail;
+EventWriter events;
+RefusalLog refusals(&events);
+
+Result OpenSignals(UniqueFd* signals) {
+  QI_BEGIN(jail, Step::kBlockSignals);
+  sigset_t set;
+  sigemptyset(&set);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD}) sigaddset(&set, signal);
+  if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return Fail(Step::kBlockSignals, errno);
+  signals->reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  return *signals ? Ok() : Fail(Step::kBlockSignals, errno, "signalfd");
+}
+
+// From here on qi-monitor reads what a hostile program wrote: it keeps what its loop needs and nothing else.
+Result ConfineMonitor() {
+  QI_BEGIN(jail, Step::kConfineMonitor);
+  // The payload's standard streams are the payload's alone: the reader at the other end must see their end of file.
+  UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (int fd = 0; fd < 3; ++fd) {
+    if (!null || dup2(null.get(), fd) < 0) return Fail(Step::kConfineMonitor, errno, "/dev/null");
+  }
+  (void)umask(0);  // always succeeds; names made for the payload get the payload's own umask
+  if (jail.Has(kPlanPrivileged)) {
+    // Acts done for the payload are done as it. setfsuid(2) reports by returning the id before: ask again to verify.
+    auto gid = static_cast<unsigned long>(jail.plan->gid_outside), uid = static_cast<unsigned long>(jail.plan->uid_outside);
+    (void)syscall(SYS_setgroups, 0, nullptr);
+    (void)syscall(SYS_setfsgid, gid);
+    (void)syscall(SYS_setfsuid, uid);
+    if (static_cast<unsigned long>(syscall(SYS_setfsuid, -1)) != uid) return Fail(Step::kConfineMonitor, EPERM, "setfsuid");
+    if (static_cast<unsigned long>(syscall(SYS_setfsgid, -1)) != gid) return Fail(Step::kConfineMonitor, EPERM, "setfsgid");
+  }
+  QI_TRY(DropCapabilities(jail, Step::kConfineMonitor, Step::kConfineMonitor));
+  QI_TRY(SetNoNewPrivs(jail, Step::kConfineMonitor));
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Fail(Step::kConfineMonitor, errno, "dumpable");
+  return InstallFilter(jail, Step::kConfineMonitor, jail.plan->monitor_filter, nullptr);
+}
+
+void ReportTrace(JsonWriter* json) {
+  if (!jail.Has(kPlanTraceSteps)) return;
+  json->Key("trace");
+  json->Open('{');
+  for (uint32_t step = 1; step < kStepCount; ++step) {
+    if (jail.trace->began_ns[step] == 0) continue;
+    char name[12];
+    snprintf(name, sizeof(name), "%u", step);
+    json->Key(name);
+    json->Unsigned(jail.trace->began_ns[step]);
+  }
+  json->Key("end");
+  json->Unsigned(NowNs());
+  json->Close('}');
+}
+
+void ReportStart(const Running& running) {
+  JsonWriter& json = events.Start("tool", "jail.launch", "success", "info");
+  json.Members(jail.Text(jail.plan->launch_params));
+  json.Pair("profile", jail.Text(jail.plan->profile_name));
+  json.Pair("commandLine", jail.Text(jail.plan->command_line));
+  json.Pair("pid", running.payload);
+  events.Finish();
+  JsonWriter& message = events.StartMessage("started");
+  message.Pair("pid", running.payload);
+  message.Pair("init", running.init);
+  ReportTrace(&message);
+  events.FinishMessage();
+}
+
+int ReportFailure(const Result& r) {
+  if (jail.plan != nullptr) {
+    JsonWriter& json = events.Start("tool", "jail.launch", "error", "error");
+    json.Members(jail.Text(jail.plan->launch_params));
+    json.Pair("profile", jail.Text(jail.plan->profile_name));
+    json.Pair("commandLine", jail.Text(jail.plan->command_line));
+    json.Pair("step", static_cast<int64_t>(r.step));
+    json.Pair("errno", ErrnoName(r.error));
+    json.Pair("detail", r.detail);
+    events.Finish();
+    JsonWriter& message = events.StartMessage("failed");
+    message.Pair("step", static_cast<int64_t>(r.step));
+    message.Pair("errno", r.error);
+    message.Pair("detail", r.detail);
+    events.FinishMessage();
+  }
+  if (jail.plan == nullptr || !jail.Has(kPlanControl)) {
+    char text[320];
+    int n = snprintf(text, sizeof(text), "qi-monitor: step %u failed: %s %s\n", static_cast<unsigned>(r.step), ErrnoName(r.error), r.detail);
+    (void)WriteAll(2, text, static_cast<size_t>(n));  // nowhere else to say it
+  }
+  return kOwnFailure;
+}
+
+int ReportExit(const Outcome& outcome, uint64_t began_ns) {
+  int status = outcome.wait_status;
+  bool exited = WIFEXITED(status);
+  bool signaled = WIFSIGNALED(status);
+  refusals.Flush(true);
+  if (signaled && (WTERMSIG(status) == SIGXFSZ || WTERMSIG(status) == SIGSYS)) {
+    bool size = WTERMSIG(status) == SIGXFSZ;
+    JsonWriter& json = events.Start("security", size ? "limit.exceeded" : "syscall.killed", "blocked", "critical");
+    if (size) json.Pair("limit", "maxFileSize");
+    json.Pair("signal", size ? "SIGXFSZ" : "SIGSYS");
+    events.Finish("high");
+  }
+  JsonWriter& json = events.Start("tool", "jail.exit", exited && WEXITSTATUS(status) == 0 ? "success" : "failure", "info");
+  json.Pair("terminationReason", outcome.reason);
+  if (exited) json.Pair("exitCode", WEXITSTATUS(status));
+  if (signaled) json.Pair("signal", WTERMSIG(status));
+  json.Key("refusals");
+  json.Unsigned(refusals.total());
+  json.Pair("executionTimeMs", static_cast<int64_t>((NowNs() - began_ns) / 1000000u));
+  events.Finish();
+  JsonWriter& message = events.StartMessage("exit");
+  if (exited) message.Pair("code", WEXITSTATUS(status));
+  if (signaled) message.Pair("signal", WTERMSIG(status));
+  message.Pair("reason", outcome.reason);
+  message.Key("refusals");
+  message.Unsigned(refusals.total());
+  message.Key("lost");
+  message.Unsigned(events.lost());
+  events.FinishMessage();
+  return exited ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// The host may be slow to read the last lines; they are worth a moment, not forever.
+void FlushToHost() {
+  for (int i = 0; i < 200 && events.HasQueue(); ++i) {
+    if (!events.Flush()) return;
+    timespec wait = {0, 10 * 1000 * 1000};
+    if (events.HasQueue()) (void)nanosleep(&wait, nullptr);
+  }
+}
+
+Result Prepare(UniqueFd* signals) {
+  QI_TRY(ReadPlan(kPlanFd, &jail.blob));
+  jail.plan = &PlanOf(jail.blob);
+  void* page = mmap(nullptr, sizeof(StepTrace), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return Fail(Step::kOpenChannels, errno, "mmap");
+  jail.trace = static_cast<StepTrace*>(page);
+  events.Init(jail, jail.Has(kPlanControl) ? kControlFd : -1, jail.Has(kPlanAudit) ? kAuditFd : -1);
+  QI_BEGIN(jail, Step::kReadPlan);
+  QI_BEGIN(jail, Step::kCheckPlan);
+  return OpenSignals(signals);
+}
+
+// Descriptors 0 to 5 are spoken for (whatever the launcher left closed), so that none of ours can land on them.
+void OccupyLowDescriptors() {
+  for (int fd = 0; fd <= kAuditFd; ++fd) {
+    if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDWR | O_CLOEXEC);  // the lowest free one is this one
+    if (fd >= kPlanFd) (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
+}
+
+int Main() {
+  uint64_t began_ns = NowNs();
+#ifdef QI_FAULT_INJECTION
+  if (const char* step = getenv("QI_FAULT_STEP")) jail.fault_step = atoi(step);
+#endif
+  OccupyLowDescriptors();
+  (void)signal(SIGPIPE, SIG_IGN);  // an audit pipe without a reader is an error to count; the payload gets the default back
+  UniqueFd signals;
+  static Broker broker(jail, &refusals);
+  Running running;
+  Result r = Prepare(&signals);
+  if (r.ok()) r = Launch(jail, &broker, &running);
+  if (r.ok()) {
+    r = ConfineMonitor();
+    if (!r.ok()) Destroy(&running);
+  }
+  if (!r.ok()) {
+    int code = ReportFailure(r);
+    FlushToHost();
+    return code;
+  }
+  ReportStart(running);
+  Loop loop(jail, &broker, &refusals, &events, &running, signals.get());
+  int code = ReportExit(loop.Run(), began_ns);
+  FlushToHost();
+  return code;
+}
+
+}  // namespace
+}  // namespace qi
+
+// _exit: nothing is buffered, and the filter has no room for what exit handlers might do.
+int main() { _exit(qi::Main()); }

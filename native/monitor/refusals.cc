@@ -1,0 +1,112 @@
+#include "monitor/refusals.h"
+
+#include <cstring>
+
+#include "core/errno_names.h"
+#include "monitor/decode.h"
+#include "monitor/target.h"
+
+namespace qi {
+namespace {
+
+constexpr uint64_t kWindowNs = 1000000000u;
+
+// FNV-1a, 64 bit. A collision merges two kinds into one count; that is all it can do.
+uint64_t Hash(uint64_t seed, const void* data, size_t size) {
+  const auto* p = static_cast<const unsigned char*>(data);
+  for (size_t i = 0; i < size; ++i) seed = (seed ^ p[i]) * 0x100000001b3u;
+  return seed;
+}
+
+}  // namespace
+
+void RefusalLog::Add(const Refusal& refusal) {
+  ++total_;
+  const seccomp_notif& request = *refusal.request;
+  scratch_.Clear();
+  scratch_.Open('{');
+  DescribeArguments(refusal.syscall, request, &scratch_);
+  scratch_.Close('}');
+  uint64_t key = Hash(0xcbf29ce484222325u, scratch_.data(), scratch_.size());
+  const uint64_t identity[3] = {request.pid, static_cast<uint64_t>(request.data.nr), static_cast<uint64_t>(refusal.error)};
+  key = Hash(key, identity, sizeof(identity));
+  for (size_t i = 0; i < used_; ++i) {
+    if (kinds_[i].key == key) {
+      ++kinds_[i].repeats;
+      return;
+    }
+  }
+  if (used_ == kKinds) {
+    ++overflow_;
+    return;
+  }
+  // The arguments are in scratch_; keep them while the members around them are written.
+  Kind& kind = kinds_[used_];
+  char arguments[kTextBytes / 2];
+  size_t size = scratch_.size() < sizeof(arguments) ? scratch_.size() : 0;
+  memcpy(arguments, scratch_.data(), size);
+  arguments[size] = 0;
+  ProcessFacts facts = ReadFacts(static_cast<pid_t>(request.pid));
+  scratch_.Clear();
+  scratch_.Pair("syscall", refusal.syscall);
+  scratch_.Pair("number", request.data.nr);
+  scratch_.Key("arguments");
+  scratch_.Raw(size > 0 ? arguments : "\"(too long)\"");
+  scratch_.Members(refusal.facts);
+  scratch_.Pair("pid", facts.pid);
+  scratch_.Pair("tid", facts.tid);
+  scratch_.Pair("jailPid", facts.jail_pid);
+  scratch_.Pair("comm", facts.comm);
+  scratch_.Pair("commandLine", facts.command_line);
+  scratch_.Pair("rule", refusal.rule);
+  if (refusal.error != 0) {
+    scratch_.Pair("verdict", ErrnoName(refusal.error));
+    scratch_.Pair("errno", refusal.error);
+  }
+  if (scratch_.size() >= kTextBytes) {
+    ++overflow_;
+    return;
+  }
+  memcpy(kind.text, scratch_.data(), scratch_.size());
+  kind.text[scratch_.size()] = 0;
+  kind.key = key;
+  kind.since_ns = NowNs();
+  kind.repeats = 0;
+  kind.action = refusal.action;
+  ++used_;
+  Write(kind.action, kind.text, 1);
+}
+
+void RefusalLog::Write(const char* action, const char* members, uint64_t repeats) {
+  JsonWriter& json = events_->Start("security", action, "blocked", "warning");
+  json.Members(members);
+  json.Key("repeatCount");
+  json.Unsigned(repeats);
+  events_->Finish("medium");
+}
+
+void RefusalLog::Flush(bool all) {
+  uint64_t now = NowNs();
+  size_t kept = 0;
+  for (size_t i = 0; i < used_; ++i) {
+    Kind& kind = kinds_[i];
+    if (!all && now - kind.since_ns < kWindowNs) {
+      if (kept != i) kinds_[kept] = kind;
+      ++kept;
+      continue;
+    }
+    if (kind.repeats > 0) Write(kind.action, kind.text, kind.repeats);
+  }
+  used_ = kept;
+  if (overflow_ > 0) {
+    JsonWriter& json = events_->Start("security", "syscall.refused", "blocked", "warning");
+    json.Pair("syscall", "(various)");
+    json.Pair("rule", "flood: more distinct refusals in a second than are told apart");
+    json.Key("repeatCount");
+    json.Unsigned(overflow_);
+    events_->Finish("high");
+    overflow_ = 0;
+  }
+}
+
+}  // namespace qi

@@ -1,0 +1,51 @@
+// Refusals as events: the first of a kind at once, the same again within a second as a count, and when there are more kinds
+// than places, the rest as one total. Nothing is dropped unseen. Runs in: monitor.
+#pragma once
+#include <linux/seccomp.h>
+
+#include "monitor/events.h"
+
+namespace qi {
+
+struct Refusal {
+  const seccomp_notif* request = nullptr;
+  const char* syscall = "";  // name, "unknown" when the plan has none
+  const char* rule = "";     // which rule refused it
+  const char* action = "syscall.refused";
+  int error = 0;             // what the payload got; 0: it was killed
+  // Extra members that the decision already knows (a checked address or path), as JSON members; may be empty.
+  const char* facts = "";
+};
+
+class RefusalLog {
+ public:
+  explicit RefusalLog(EventWriter* events) : events_(events) {}
+
+  void Add(const Refusal& refusal);
+  // Writes the counts that are due. `all`: everything that is left (the jail ended).
+  void Flush(bool all);
+  // True while something is waiting to be counted out.
+  bool Pending() const { return used_ > 0 || overflow_ > 0; }
+  uint64_t total() const { return total_; }
+
+ private:
+  static constexpr size_t kKinds = 64;
+  static constexpr size_t kTextBytes = 14 * 1024;
+  struct Kind {
+    uint64_t key;
+    uint64_t since_ns;
+    uint64_t repeats;  // since the last event of this kind
+    const char* action;
+    char text[kTextBytes];  // members of context.parameters but repeatCount
+  };
+  void Write(const char* action, const char* members, uint64_t repeats);
+
+  EventWriter* events_;
+  JsonWriter scratch_;
+  Kind kinds_[kKinds];
+  size_t used_ = 0;
+  uint64_t overflow_ = 0;
+  uint64_t total_ = 0;
+};
+
+}  // namespace qi
