@@ -1,0 +1,82 @@
+# Sourced by setup.sh: which system packages are missing, and installing them. Nothing is installed that already works.
+
+packages=()
+manager=$(command -v apt-get || command -v dnf || command -v apk || true)
+manager=${manager##*/}
+
+# need PROBE REASON APT DNF APK: a tool counts as there when it works, wherever it came from.
+need() {
+  local names
+  eval "$1" >/dev/null 2>&1 && return
+  case $manager in
+    apt-get) names=$3 ;;
+    dnf) names=$4 ;;
+    apk) names=$5 ;;
+    *) die "setup: missing: $2. There is no apt, dnf or apk here: install it by hand (Debian calls it $3)" ;;
+  esac
+  say "setup: missing: $2; will install: $names"
+  read -ra names <<<"$names"
+  packages+=("${names[@]}")
+}
+library() { [[ $(g++ -print-file-name="$1") == /* ]]; }
+header() { g++ -E -include "$1" -x c++ /dev/null; }
+
+need_for_build() {
+  need 'has cmake' 'cmake, which configures the native build' cmake cmake cmake
+  need 'has make || has ninja' 'make, which runs it' make make make
+  need 'has g++' 'g++, which compiles it' g++ gcc-c++ g++
+  need 'library libstdc++.a && library libc.a' 'static C and C++ libraries, for qi-monitor' \
+    libc6-dev 'glibc-static libstdc++-static' musl-dev
+  need 'header linux/landlock.h' 'Linux kernel headers' linux-libc-dev kernel-headers linux-headers
+  need 'header seccomp.h && library libseccomp.a' 'libseccomp headers and static library, which compile the filters' \
+    libseccomp-dev 'libseccomp-devel libseccomp-static' 'libseccomp-dev libseccomp-static'
+}
+
+need_for_bench() {
+  need 'has bwrap' 'bubblewrap, which the benchmark compares with' bubblewrap bubblewrap bubblewrap
+}
+
+need_for_ci() {
+  # A fresh container image has no package index to look LLVM releases up in.
+  if [[ $manager == apt-get ]] && ! apt-cache show clang-format >/dev/null 2>&1; then
+    quietly 'updating the package index' as_root apt-get update
+  fi
+  need 'has clang++-14 || has clang++' 'clang, for fuzzing' "$(apt_llvm clang)" clang clang
+  need fuzzer_runtime "clang's sanitizer and fuzzer runtimes" "$(apt_llvm clang-rt)" compiler-rt compiler-rt
+  need 'has clang-format-14 || has clang-format' 'clang-format, for lint' "$(apt_llvm clang-format)" \
+    clang-tools-extra clang-extra-tools
+  need 'has clang-tidy-14 || has clang-tidy' 'clang-tidy, for lint' "$(apt_llvm clang-tidy)" \
+    clang-tools-extra clang-extra-tools
+  need 'has strace' 'strace, for the tests that look at syscalls' strace strace strace
+  need 'has python3' 'python3, for the test with a Python server' python3 python3 python3
+  need 'has setpriv' 'setpriv, for the tests that run as a plain user' util-linux util-linux setpriv
+}
+
+# Formatting and warnings differ between LLVM releases: one release wherever the distribution has it, else its default.
+apt_llvm() {
+  local names=("$1-14" "$1")
+  [[ $manager == apt-get ]] || return 0
+  [[ $1 == clang-rt ]] && names=(libclang-rt-14-dev libclang-common-14-dev)
+  apt-cache show "${names[0]}" >/dev/null 2>&1 && echo "${names[0]}" || echo "${names[1]}"
+}
+
+fuzzer_runtime() {
+  echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
+    "$(pick clang++-14 clang++)" -fsanitize=fuzzer,address -x c++ -o .cache/fuzzer-probe -
+}
+
+as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
+
+install_needed() {
+  ((${#packages[@]})) || return 0
+  ((EUID == 0)) || has sudo || die "setup: not root and no sudo. As root, install: ${packages[*]}"
+  case $manager in
+    apt-get)
+      quietly 'updating the package index' as_root apt-get update
+      quietly "installing ${packages[*]}" as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "${packages[@]}"
+      ;;
+    dnf) quietly "installing ${packages[*]}" as_root dnf install -y "${packages[@]}" ;;
+    apk) quietly "installing ${packages[*]}" as_root apk add "${packages[@]}" ;;
+  esac
+}
