@@ -62,9 +62,9 @@ if stale_npm; then
   quietly 'installing npm packages' npm ci
   touch node_modules/.package-lock.json
 fi
-if stale generate schema scripts/generate.mjs; then
+if stale generate schema scripts/generate.mjs scripts/syscalls.mjs; then
   quietly 'generating from schema/' npm run --silent generate
-  fresh generate schema scripts/generate.mjs
+  fresh generate schema scripts/generate.mjs scripts/syscalls.mjs
 fi
 if stale_native; then build_native; fi
 if stale_typescript; then build_typescript; fi

@@ -11,7 +11,7 @@ mkdir -p .cache
 : >"$skip_log"
 
 check_generated() {
-  if npm run --silent generate -- --check; then
+  if npm run --silent generate:check; then
     ((++passed))
   else
     ((++failed))
