@@ -47,6 +47,9 @@ need_for_ci() {
     clang-tools-extra clang-extra-tools
   need 'has clang-tidy-14 || has clang-tidy' 'clang-tidy, for lint' "$(apt_llvm clang-tidy)" \
     clang-tools-extra clang-extra-tools
+  if [[ $manager == apt-get && $(uname -m) == x86_64 ]]; then
+    need 'has aarch64-linux-gnu-g++' 'an arm64 compiler, for the cross build' 'g++-aarch64-linux-gnu libc6-dev-arm64-cross'
+  fi
   need 'has strace' 'strace, for the tests that look at syscalls' strace strace strace
   need 'has python3' 'python3, for the test with a Python server' python3 python3 python3
   need 'has setpriv' 'setpriv, for the tests that run as a plain user' util-linux util-linux setpriv
