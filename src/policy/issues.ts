@@ -23,6 +23,7 @@ export function issueToError(error: z.ZodError, input: unknown, schema: z.ZodTyp
 
 /** A union reports one generic issue; what went wrong in the branch that got furthest says more. */
 function deepest(issue: Issue): Issue {
+  if (issue.code === 'invalid_key' && issue.issues[0]) return { ...(issue.issues[0] as Issue), path: issue.path }
   if (issue.code !== 'invalid_union') return issue
   const branches = issue.errors.map((branch) => branch[0]).filter((b): b is Issue => b !== undefined)
   const best = branches.find((b) => b.code !== 'invalid_type') ?? branches.find((b) => b.path.length > 0)

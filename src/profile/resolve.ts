@@ -7,7 +7,7 @@ import { Closure, closeCommand, systemBase, systemFiles } from './closure/index.
 import { checkArguments, findCommand } from './command.js'
 import { mandatoryDenies, readDenies } from './denies.js'
 import { environment } from './environment.js'
-import { isWithin, nodeFs, type ReadFs, walk } from './fs.js'
+import { isWithin, nodeFs, type ReadFs, snapshot, walk } from './fs.js'
 import { compact, type ExplicitGrants, grantOf, resolveGrants } from './grants.js'
 import { createHost, expand, type Host } from './host.js'
 import { identity } from './identity.js'
@@ -38,7 +38,7 @@ const HOSTNAME = 'qi-jail'
  * @throws QiError for every input that cannot be granted as written.
  */
 export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
-  const fs = request.fs ?? nodeFs
+  const fs = snapshot(request.fs ?? nodeFs)
   const { loaded, policy } = loadPolicy(request, fs)
   const argv = [...request.argv]
   const limits = resolveLimits(policy)

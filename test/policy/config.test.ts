@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest'
+import { QiError } from '../../src/errors.js'
+import { parseConfig } from '../../src/policy/config.js'
+import { parseDuration, parseSize } from '../../src/policy/units.js'
+
+const fault = (input: unknown): QiError => {
+  try {
+    parseConfig(input)
+  } catch (error) {
+    if (error instanceof QiError) return error
+    throw error
+  }
+  throw new Error(`accepted: ${JSON.stringify(input)}`)
+}
+
+describe('units', () => {
+  it.each([
+    [512, 512],
+    ['512', 512],
+    ['512B', 512],
+    ['1kB', 1000],
+    ['512MB', 512e6],
+    ['1GiB', 2 ** 30],
+    ['1.5 GiB', 1.5 * 2 ** 30],
+    ['256M', 256 * 2 ** 20],
+  ])('size %s is %d bytes', (written, bytes) => expect(parseSize(written)).toEqual({ value: bytes }))
+
+  it.each([
+    [250, 250],
+    ['250ms', 250],
+    ['30s', 30_000],
+    ['5m', 300_000],
+    ['1.5h', 5_400_000],
+    ['2d', 172_800_000],
+  ])('duration %s is %d ms', (written, ms) => expect(parseDuration(written)).toEqual({ value: ms }))
+
+  it.each(['', 'MB', '-1MB', '1XB', '1e3', '0', '0MB', '0.1B', '9999999TB', '1 MB 2', '0x10', '1.5'])('refuses size "%s"', (written) =>
+    expect(parseSize(written)).toEqual({ reason: expect.any(String) }),
+  )
+})
+
+describe('SandboxConfig', () => {
+  it('takes the reference shape', () => {
+    const config = {
+      processIsolation: { enabled: true, uid: 1000, gid: 1000, noNewPrivileges: true },
+      filesystem: { readOnlyPaths: ['/a'], allowedPaths: [], deniedPaths: [], tempDirectory: '/tmp', maxFileSize: '1MB' },
+      network: { allowedHosts: [], allowedPorts: [], denyInternet: true },
+      resources: { maxMemory: '1GiB', maxExecutionTime: '30s', maxFileDescriptors: 64 },
+    }
+    expect(parseConfig(config).filesystem?.maxFileSize).toBe(1e6)
+    expect(parseConfig(config).resources).toEqual({ maxMemory: 2 ** 30, maxExecutionTime: 30000, maxFileDescriptors: 64 })
+  })
+
+  it('takes its own output again', () => {
+    const once = parseConfig({ resources: { tmpSize: '1GiB' }, env: ['A'] })
+    expect(parseConfig(once)).toEqual(once)
+  })
+
+  it.each([
+    [{ filesystem: { readOnlyPath: [] } }, 'filesystem.readOnlyPath', 'did you mean "readOnlyPaths"?'],
+    [{ filesytem: {} }, 'filesytem', 'did you mean "filesystem"?'],
+    [{ resources: { maxmemory: 1 } }, 'resources.maxmemory', 'did you mean "maxMemory"?'],
+    [{ xyzzy: 1 }, 'xyzzy', 'known keys: '],
+    [{ network: { constructor: 1 } }, 'network.constructor', 'known keys: '],
+  ])('unknown key %j', (input, field, hint) => {
+    const error = fault(input)
+    expect(error).toMatchObject({ code: 'QI_CONFIG', field })
+    expect(error.hint).toContain(hint)
+  })
+
+  it.each([
+    [{ filesystem: { readOnlyPaths: ['a\0b'] } }, 'QI_PATH', 'filesystem.readOnlyPaths[0]'],
+    [{ filesystem: { allowedPaths: ['/a', '/a\nb'] } }, 'QI_PATH', 'filesystem.allowedPaths[1]'],
+    [{ filesystem: { deniedPaths: ['/a/../b'] } }, 'QI_PATH', 'filesystem.deniedPaths[0]'],
+    [{ filesystem: { deniedPaths: [''] } }, 'QI_PATH', 'filesystem.deniedPaths[0]'],
+    [{ cwd: '..' }, 'QI_PATH', 'cwd'],
+    [{ audit: { file: 'a/../b' } }, 'QI_PATH', 'audit.file'],
+    [{ filesystem: { readOnlyPaths: '/a' } }, 'QI_CONFIG', 'filesystem.readOnlyPaths'],
+    [{ filesystem: { maxFileSize: 0 } }, 'QI_LIMIT', 'filesystem.maxFileSize'],
+    [{ resources: { maxMemory: -1 } }, 'QI_LIMIT', 'resources.maxMemory'],
+    [{ resources: { maxMemory: Number.NaN } }, 'QI_LIMIT', 'resources.maxMemory'],
+    [{ resources: { maxMemory: Infinity } }, 'QI_LIMIT', 'resources.maxMemory'],
+    [{ resources: { maxMemory: 2 ** 53 } }, 'QI_LIMIT', 'resources.maxMemory'],
+    [{ resources: { maxMemory: '99999999999TB' } }, 'QI_LIMIT', 'resources.maxMemory'],
+    [{ resources: { maxMemory: 'lots' } }, 'QI_LIMIT', 'resources.maxMemory'],
+    [{ resources: { maxExecutionTime: '0s' } }, 'QI_LIMIT', 'resources.maxExecutionTime'],
+    [{ resources: { maxFileDescriptors: 1.5 } }, 'QI_LIMIT', 'resources.maxFileDescriptors'],
+    [{ resources: { maxProcesses: true } }, 'QI_CONFIG', 'resources.maxProcesses'],
+    [{ resources: { maxCpu: 0 } }, 'QI_LIMIT', 'resources.maxCpu'],
+    [{ processIsolation: { uid: 0 } }, 'QI_IDENTITY', 'processIsolation.uid'],
+    [{ processIsolation: { gid: 0xffffffff } }, 'QI_IDENTITY', 'processIsolation.gid'],
+    [{ processIsolation: { enabled: false } }, 'QI_CONFIG', 'processIsolation.enabled'],
+    [{ processIsolation: { noNewPrivileges: false } }, 'QI_CONFIG', 'processIsolation.noNewPrivileges'],
+    [{ network: { allowedHosts: ['example.org'] } }, 'QI_NETWORK_UNSUPPORTED', 'network.allowedHosts'],
+    [{ network: { allowedPorts: [443] } }, 'QI_NETWORK_UNSUPPORTED', 'network.allowedPorts'],
+    [{ network: { maxConnections: 5 } }, 'QI_NETWORK_UNSUPPORTED', 'network.maxConnections'],
+    [{ network: { denyInternet: false } }, 'QI_NETWORK_UNSUPPORTED', 'network.denyInternet'],
+    [{ network: { denyInternet: true, dangerouslyShareHostNetwork: true } }, 'QI_CONFIG', 'network.denyInternet'],
+    [{ tolerate: ['everything'] }, 'QI_CONFIG', 'tolerate[0]'],
+    [{ env: { 'A=B': 'x' } }, 'QI_ENV', 'env.A=B'],
+    [{ env: { A: 'x\0y' } }, 'QI_ENV', 'env.A'],
+    [{ env: [''] }, 'QI_ENV', 'env[0]'],
+    [null, 'QI_CONFIG', ''],
+    ['strict', 'QI_CONFIG', ''],
+  ])('refuses %j with %s at %s', (input, code, field) => {
+    const error = fault(input)
+    expect({ code: error.code, field: error.field, message: error.message }).toEqual({ code, field, message: expect.any(String) })
+  })
+
+  it('names the value and the remedy', () => {
+    const error = fault({ network: { allowedHosts: ['example.org'] } })
+    expect(error.value).toEqual(['example.org'])
+    expect(error.message).toContain('network.allowedHosts = ["example.org"]')
+    expect(error.message).toContain('dangerouslyShareHostNetwork: true')
+  })
+})
