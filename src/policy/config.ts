@@ -17,14 +17,14 @@ const size = z.union([number, z.string()]).transform((v, c) => limit(parseSize(v
 const duration = z.union([number, z.string()]).transform((v, c) => limit(parseDuration(v), c))
 const count = number.transform((v, c) => limit(parseCount(v), c))
 const fraction = number.transform((v, c) =>
-  v > 0 && Number.isFinite(v) ? v : refuse(c, 'QI_LIMIT', 'must be a finite number of cores greater than 0'),
+  v > 0 && Number.isFinite(v) ? v : refuse(c, 'QI_LIMIT', 'must be a finite number of cores greater than 0')
 )
 
 // 0xffffffff is (uid_t)-1, which setresuid(2) reads as "leave unchanged"; 0 would make tools believe they are root.
 const id = number.transform((v, c) =>
   Number.isInteger(v) && v > 0 && v < 0xffffffff
     ? v
-    : refuse(c, 'QI_IDENTITY', 'must be a whole number from 1 to 4294967294', 'the payload never runs as id 0'),
+    : refuse(c, 'QI_IDENTITY', 'must be a whole number from 1 to 4294967294', 'the payload never runs as id 0')
 )
 
 const path = z.string().transform((v, c) => {
@@ -36,10 +36,12 @@ const path = z.string().transform((v, c) => {
   return v
 })
 
-const envName = z.string().refine((v) => /^[^=\0]+$/.test(v), { params: { qi: 'QI_ENV' }, error: 'is not a variable name' })
+const envName = z
+  .string()
+  .refine((v) => /^[^=\0]+$/.test(v), { params: { qi: 'QI_ENV' }, error: 'is not a variable name' })
 const envValue = z.union([
   z.string().refine((v) => !v.includes('\0'), { params: { qi: 'QI_ENV' }, error: 'contains a NUL byte' }),
-  z.literal(true),
+  z.literal(true)
 ])
 
 const processIsolation = z.strictObject({
@@ -49,7 +51,7 @@ const processIsolation = z.strictObject({
   uid: id.optional(),
   gid: id.optional(),
   /** Only `true`. */
-  noNewPrivileges: z.boolean().optional(),
+  noNewPrivileges: z.boolean().optional()
 })
 
 const filesystem = z.strictObject({
@@ -64,7 +66,7 @@ const filesystem = z.strictObject({
   /** Bytes; RLIMIT_FSIZE. */
   maxFileSize: size.optional(),
   /** Names of mandatory write-denies to lift, e.g. `.env`. */
-  allowProtected: z.array(z.string().min(1)).optional(),
+  allowProtected: z.array(z.string().min(1)).optional()
 })
 
 const network = z.strictObject({
@@ -73,7 +75,7 @@ const network = z.strictObject({
   denyInternet: z.boolean().optional(),
   maxConnections: count.optional(),
   /** No network namespace: every listener and service of the host is in reach. */
-  dangerouslyShareHostNetwork: z.boolean().optional(),
+  dangerouslyShareHostNetwork: z.boolean().optional()
 })
 
 const resources = z.strictObject({
@@ -87,7 +89,7 @@ const resources = z.strictObject({
   /** Processes and threads. */
   maxProcesses: count.optional(),
   /** Bytes of the private tmp. */
-  tmpSize: size.optional(),
+  tmpSize: size.optional()
 })
 
 /** What a person writes; every key is optional and lies over the profile's. */
@@ -102,7 +104,7 @@ const body = {
   env: z.union([z.array(envName), z.record(envName, envValue)]).optional(),
   cwd: path.optional(),
   /** Protections that may be missing on this host without ending the launch. */
-  tolerate: z.array(z.enum(PROTECTIONS)).optional(),
+  tolerate: z.array(z.enum(PROTECTIONS)).optional()
 }
 
 export const SandboxConfigSchema = z
@@ -114,8 +116,11 @@ export const ProfileFileSchema = z
   .strictObject({
     ...body,
     name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, 'must be letters, digits, dot, dash or underscore'),
-    purpose: z.string().min(1).regex(/^[^\r\n]*$/, 'must be one line'),
-    extends: z.string().min(1).optional(),
+    purpose: z
+      .string()
+      .min(1)
+      .regex(/^[^\r\n]*$/, 'must be one line'),
+    extends: z.string().min(1).optional()
   })
   .superRefine(refuseUnenforced)
 
@@ -134,7 +139,12 @@ function refuseUnenforced(config: z.output<z.ZodObject<typeof body>>, context: z
     context.addIssue({ code: 'custom', path: field.split('.'), message, params: { qi, hint } })
   const { processIsolation: isolation, network: net } = config
   if (isolation?.enabled === false)
-    issue('processIsolation.enabled', 'QI_CONFIG', 'isolation cannot be turned off', 'start the command without qi-jail')
+    issue(
+      'processIsolation.enabled',
+      'QI_CONFIG',
+      'isolation cannot be turned off',
+      'start the command without qi-jail'
+    )
   if (isolation?.noNewPrivileges === false)
     issue('processIsolation.noNewPrivileges', 'QI_CONFIG', 'no_new_privs is always set', 'leave the key out')
   if (!net) return

@@ -6,7 +6,10 @@ type Path = readonly PropertyKey[]
 
 /** `['filesystem', 'readOnlyPaths', 0]` -> `filesystem.readOnlyPaths[0]` */
 export function formatField(path: Path): string {
-  return path.reduce<string>((out, p) => (typeof p === 'number' ? `${out}[${p}]` : out ? `${out}.${String(p)}` : String(p)), '')
+  return path.reduce<string>(
+    (out, p) => (typeof p === 'number' ? `${out}[${p}]` : out ? `${out}.${String(p)}` : String(p)),
+    ''
+  )
 }
 
 /** The first issue as a QiError that names the field, the value and the remedy. `where`: file position or `config`. */
@@ -37,7 +40,8 @@ function unknownKey(issue: Issue & { code: 'unrecognized_keys' }, schema: z.ZodT
   const known = keysAt(schema, issue.path)
   const near = known.map((k) => ({ k, d: distance(key.toLowerCase(), k.toLowerCase()) })).sort((a, b) => a.d - b.d)[0]
   const field = formatField([...issue.path, key])
-  const hint = near && near.d <= Math.max(2, key.length / 3) ? `did you mean "${near.k}"?` : `known keys: ${known.join(', ')}`
+  const hint =
+    near && near.d <= Math.max(2, key.length / 3) ? `did you mean "${near.k}"?` : `known keys: ${known.join(', ')}`
   return new QiError('QI_CONFIG', `${where}: unknown key ${field}`, { field, value: key, hint })
 }
 

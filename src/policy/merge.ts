@@ -43,7 +43,7 @@ export function mergeLayers(layers: Layer[]): Policy {
     shareHostNetwork: false,
     resources: {},
     pty: false,
-    tolerate: [],
+    tolerate: []
   }
   for (const { config } of layers) mergeOne(policy, config)
   return policy
@@ -72,7 +72,7 @@ function pathRules(layer: Layer, index: number): PathRule[] {
     (layer.config.filesystem?.[key as keyof typeof LISTS] ?? []).map((path, i) => {
       const field = `filesystem.${key}[${i}]`
       return { path, access, field, origin: `${layer.origin}: ${field}`, layer: index }
-    }),
+    })
   )
 }
 

@@ -42,7 +42,7 @@ export function loadProfile(nameOrFile = DEFAULT_PROFILE, options: LoadOptions =
         field: 'extends',
         value: next,
         path: file,
-        hint: 'remove one "extends"',
+        hint: 'remove one "extends"'
       })
     }
     const parsed = parseProfile(context.fs, file, label(file, context.profilesDir))
@@ -79,7 +79,7 @@ function locate(name: string, base: string, { fs, profilesDir }: Required<LoadOp
     field: 'profile',
     value: name,
     path: file,
-    hint: `use one of ${known}, or the path of a profile file`,
+    hint: `use one of ${known}, or the path of a profile file`
   })
 }
 
@@ -96,12 +96,17 @@ function parseProfile(fs: ReadFs, file: string, where: string): ParsedProfileFil
   if (fault) {
     const { line, col } = lines.linePos(fault.pos[0])
     const reason = (fault.message.split('\n')[0] as string).replace(/ at line \d+.*$/, '')
-    throw new QiError('QI_PROFILE_SYNTAX', `${where}:${line}:${col}: ${reason}`, { path: file, hint: 'correct the YAML' })
+    throw new QiError('QI_PROFILE_SYNTAX', `${where}:${line}:${col}: ${reason}`, {
+      path: file,
+      hint: 'correct the YAML'
+    })
   }
   const input: unknown = document.toJS({ maxAliasCount: 100 })
   const result = ProfileFileSchema.safeParse(input)
   if (result.success) return result.data
-  const at = document.getIn(result.error.issues[0]?.path ?? [], true) as { range?: [number, number, number] } | undefined
+  const at = document.getIn(result.error.issues[0]?.path ?? [], true) as
+    | { range?: [number, number, number] }
+    | undefined
   const { line, col } = lines.linePos(at?.range?.[0] ?? 0)
   throw issueToError(result.error, input, ProfileFileSchema, `${where}:${line}:${col}`)
 }

@@ -15,15 +15,19 @@ export function checkArguments(argv: string[], env: [string, string][]): void {
   let total = 0
   const count = (text: string, field: string) => {
     if (text.includes('\0')) {
-      throw new QiError('QI_ARGV', `${field} contains a NUL byte`, { field, hint: 'remove it; the kernel would cut the text there' })
+      throw new QiError('QI_ARGV', `${field} contains a NUL byte`, {
+        field,
+        hint: 'remove it; the kernel would cut the text there'
+      })
     }
     const size = Buffer.byteLength(text) + 1
     total += size + 8
     if (size > MAX_ARGUMENT) tooLarge(`${field} has ${size - 1} bytes, the kernel takes ${MAX_ARGUMENT - 1}`, field)
   }
-  argv.forEach((text, i) => count(text, `argv[${i}]`))
+  for (const [i, text] of argv.entries()) count(text, `argv[${i}]`)
   for (const [name, value] of env) count(`${name}=${value}`, `env.${name}`)
-  if (total > MAX_TOTAL) tooLarge(`arguments and environment come to ${total} bytes, the kernel takes ${MAX_TOTAL}`, 'argv')
+  if (total > MAX_TOTAL)
+    tooLarge(`arguments and environment come to ${total} bytes, the kernel takes ${MAX_TOTAL}`, 'argv')
 }
 
 function tooLarge(message: string, field: string): never {
@@ -36,7 +40,10 @@ export const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin'
 export function findCommand(fs: ReadFs, name: string, cwd: string, path = DEFAULT_PATH): { file: string; walk: Walk } {
   const candidates = name.includes('/')
     ? [name.startsWith('/') ? join(name) : join(cwd, name)]
-    : path.split(':').filter((p) => p.startsWith('/')).map((p) => join(p, name))
+    : path
+        .split(':')
+        .filter((p) => p.startsWith('/'))
+        .map((p) => join(p, name))
   let blocked: string | undefined
   for (const file of candidates) {
     const found = walk(fs, file)
@@ -48,7 +55,7 @@ export function findCommand(fs: ReadFs, name: string, cwd: string, path = DEFAUL
     field: 'argv[0]',
     value: name,
     errno: 'ENOENT',
-    hint: name.includes('/') ? 'check the path' : 'install it, or write its full path',
+    hint: name.includes('/') ? 'check the path' : 'install it, or write its full path'
   })
 }
 
@@ -58,14 +65,25 @@ export function notExecutable(file: string, reason: string): QiError {
     value: file,
     path: file,
     errno: 'EACCES',
-    hint: 'chmod +x it, or start it by its interpreter',
+    hint: 'chmod +x it, or start it by its interpreter'
   })
 }
 
-export type Executable = { kind: 'elf' } | { kind: 'script'; interpreter: string; argument?: string } | { kind: 'opaque' }
+export type Executable =
+  | { kind: 'elf' }
+  | { kind: 'script'; interpreter: string; argument?: string }
+  | { kind: 'opaque' }
 
 // e_machine, elf(5)
-const MACHINES: Record<number, string> = { 3: 'i386', 40: 'arm', 62: 'x64', 183: 'arm64', 243: 'riscv', 21: 'ppc64', 22: 's390x' }
+const MACHINES: Record<number, string> = {
+  3: 'i386',
+  40: 'arm',
+  62: 'x64',
+  183: 'arm64',
+  243: 'riscv',
+  21: 'ppc64',
+  22: 's390x'
+}
 
 /** What kind of program it is. `opaque`: may be run but not read. */
 export function inspect(fs: ReadFs, file: string, arch: HostFacts['arch']): Executable {
@@ -76,7 +94,12 @@ export function inspect(fs: ReadFs, file: string, arch: HostFacts['arch']): Exec
     const name = MACHINES[machine] ?? `machine ${machine}`
     if (name !== arch) {
       const hint = `install its ${arch} build`
-      throw new QiError('QI_COMMAND_ARCH', `${file} is built for ${name}, this host is ${arch}`, { path: file, value: name, errno: 'ENOEXEC', hint })
+      throw new QiError('QI_COMMAND_ARCH', `${file} is built for ${name}, this host is ${arch}`, {
+        path: file,
+        value: name,
+        errno: 'ENOEXEC',
+        hint
+      })
     }
     return { kind: 'elf' }
   }

@@ -28,7 +28,7 @@ const PROTECTED = [
   '.env',
   '.npmrc',
   '.envrc',
-  '.qi-jail.yaml',
+  '.qi-jail.yaml'
 ]
 
 // Inside a repository: hooks and config run programs; modules/ holds the config of submodules, which `git status` reads;
@@ -39,7 +39,18 @@ const GIT = ['.git/hooks', '.git/config', '.git/config.worktree', '.git/commondi
 const PROTECTED_HOME = ['.config/fish', '.config/git', '.config/systemd', '.config/autostart', '.config/environment.d']
 
 const OWN_HOME = ['.config/qi-jail', '.cache/qi-jail', '.local/state/qi-jail']
-const OWN_PACKAGE = ['bin', 'build', 'dist', 'native', 'node_modules', 'package.json', 'prebuilds', 'profiles', 'schema', 'src']
+const OWN_PACKAGE = [
+  'bin',
+  'build',
+  'dist',
+  'native',
+  'node_modules',
+  'package.json',
+  'prebuilds',
+  'profiles',
+  'schema',
+  'src'
+]
 
 export interface OwnPaths {
   packageDir: string
@@ -68,7 +79,8 @@ export function mandatoryDenies(grants: Grant[], host: Host, allowed: string[], 
 }
 
 /** `.git` lifts `.git/hooks` too. */
-const isLifted = (name: string, allowed: string[]): boolean => allowed.some((a) => isWithin(`/${name}`, `/${a.replace(/\/$/, '')}`))
+const isLifted = (name: string, allowed: string[]): boolean =>
+  allowed.some((a) => isWithin(`/${name}`, `/${a.replace(/\/$/, '')}`))
 
 function named(grant: Grant, fs: ReadFs, allowed: string[]): Deny[] {
   const names = [...PROTECTED, ...gitNames(fs, grant.path, allowed)].filter((name) => !isLifted(name, allowed))
@@ -100,7 +112,7 @@ function protectedLink(path: string, name: string): QiError {
     field: 'filesystem.allowProtected',
     value: name,
     path,
-    hint: `replace the link by what it leads to, or lift the protection with filesystem.allowProtected: ['${name}']`,
+    hint: `replace the link by what it leads to, or lift the protection with filesystem.allowProtected: ['${name}']`
   })
 }
 
@@ -130,7 +142,7 @@ function refuseProtectedGrant(grant: Grant, host: Host, allowed: string[]): void
     field: 'filesystem.allowedPaths',
     value: grant.path,
     path: grant.path,
-    hint: `grant it read-only, or lift the protection with filesystem.allowProtected: ['${name}']`,
+    hint: `grant it read-only, or lift the protection with filesystem.allowProtected: ['${name}']`
   })
 }
 
@@ -157,7 +169,7 @@ function ownPath(grant: Grant, path: string, how: string): QiError {
     field: 'filesystem.allowedPaths',
     value: grant.path,
     path,
-    hint: 'grant another folder; this protection cannot be lifted',
+    hint: 'grant another folder; this protection cannot be lifted'
   })
 }
 
@@ -166,8 +178,11 @@ export function readDenies(denied: PlacedRule[], grants: Grant[], fs: ReadFs): D
   return denied.flatMap((rule): Deny[] => {
     const { real, kind } = rule.walk
     if (!grantOf(grants, real)) return []
-    if (kind !== 'missing') return [{ path: real, kind: 'read', now: kind === 'dir' ? 'dir' : 'file', origin: rule.origin }]
+    if (kind !== 'missing')
+      return [{ path: real, kind: 'read', now: kind === 'dir' ? 'dir' : 'file', origin: rule.origin }]
     // Without its parent there is nothing to deny yet, and what the payload creates there is its own.
-    return fs.lstat(dirname(real))?.kind === 'dir' ? [{ path: real, kind: 'read', now: 'missing', origin: rule.origin }] : []
+    return fs.lstat(dirname(real))?.kind === 'dir'
+      ? [{ path: real, kind: 'read', now: 'missing', origin: rule.origin }]
+      : []
   })
 }

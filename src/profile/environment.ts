@@ -7,7 +7,7 @@ export function environment(
   caller: Record<string, string | undefined>,
   named: Record<string, string | true>,
   home: string,
-  tempDirectory: string,
+  tempDirectory: string
 ): [string, string][] {
   const env = new Map<string, string>([['PATH', DEFAULT_PATH]])
   for (const [name, value] of Object.entries(caller)) {

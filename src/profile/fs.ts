@@ -45,7 +45,7 @@ export const nodeFs: ReadFs = {
     } catch {
       return []
     }
-  },
+  }
 }
 
 /** The same file system, each path looked at once: resolving asks for the upper folders again and again. */
@@ -58,7 +58,7 @@ export function snapshot(fs: ReadFs): ReadFs {
     },
     readlink: (path) => fs.readlink(path),
     read: (path, max) => fs.read(path, max),
-    list: (path) => fs.list(path),
+    list: (path) => fs.list(path)
   }
 }
 

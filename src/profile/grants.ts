@@ -40,7 +40,7 @@ const fault = (rule: PathRule, code: `QI_${string}`, message: string, hint: stri
     field: rule.field,
     value: rule.path,
     path: rule.path,
-    hint,
+    hint
   })
 
 function place(rule: PathRule, host: Host): PlacedRule[] {
@@ -48,7 +48,12 @@ function place(rule: PathRule, host: Host): PlacedRule[] {
   const found = walk(host.fs, path)
   if (found.kind === 'missing' && rule.access !== 'deny') {
     if (optional) return []
-    throw fault(rule, 'QI_GRANT_MISSING', `${path} does not exist or cannot be reached`, 'create it, or end it with "?" for "if it exists"')
+    throw fault(
+      rule,
+      'QI_GRANT_MISSING',
+      `${path} does not exist or cannot be reached`,
+      'create it, or end it with "?" for "if it exists"'
+    )
   }
   return [{ ...rule, written: path, walk: found }]
 }
@@ -59,7 +64,12 @@ function override(placed: PlacedRule[]): PlacedRule[] {
   for (const rule of placed) {
     const other = byPath.get(rule.walk.real)
     if (other && other.layer === rule.layer && other.access !== rule.access) {
-      throw fault(rule, 'QI_GRANT_CONFLICT', `the same path is also in ${other.field}`, 'keep it in one of the two lists')
+      throw fault(
+        rule,
+        'QI_GRANT_CONFLICT',
+        `the same path is also in ${other.field}`,
+        'keep it in one of the two lists'
+      )
     }
     byPath.set(rule.walk.real, rule)
   }
@@ -72,7 +82,12 @@ function refuseSteered(rule: PlacedRule, writable: PlacedRule[]): void {
     const folder = writable.find((w) => isWithin(link.path, w.walk.real))
     if (!folder) continue
     const hint = `write the path it leads to: ${rule.walk.real}`
-    throw fault(rule, 'QI_GRANT_LINK', `goes through the link ${link.path}, which the payload may write (${folder.field})`, hint)
+    throw fault(
+      rule,
+      'QI_GRANT_LINK',
+      `goes through the link ${link.path}, which the payload may write (${folder.field})`,
+      hint
+    )
   }
 }
 
@@ -84,7 +99,7 @@ function refuseKind(rule: PlacedRule): void {
 // Mounted by the jail itself; the host's would hand out other processes, devices and kernel knobs.
 const KERNEL = ['/proc', '/sys', '/dev']
 const NEVER_WRITABLE = new Set(
-  '/usr /etc /bin /sbin /lib /lib32 /lib64 /libx32 /boot /var /run /home /root /opt /nix'.split(' '),
+  '/usr /etc /bin /sbin /lib /lib32 /lib64 /libx32 /boot /var /run /home /root /opt /nix'.split(' ')
 )
 
 function refuseWide(rule: PlacedRule, host: Host): void {
@@ -99,7 +114,8 @@ function refuseWide(rule: PlacedRule, host: Host): void {
     const hint = 'grant a project folder; if this is $CWD, start in that folder or pass --cwd'
     throw fault(rule, 'QI_GRANT_TOO_WIDE', 'would make the whole home folder writable', hint)
   }
-  if (NEVER_WRITABLE.has(real)) throw fault(rule, 'QI_GRANT_TOO_WIDE', 'is a system folder and stays read-only', narrower)
+  if (NEVER_WRITABLE.has(real))
+    throw fault(rule, 'QI_GRANT_TOO_WIDE', 'is a system folder and stays read-only', narrower)
 }
 
 function refuseCredentialLink(rule: PlacedRule, host: Host): void {
@@ -123,7 +139,7 @@ function toGrant(rule: PlacedRule): Grant {
     kind: rule.walk.kind as 'file' | 'dir',
     as: 'caller',
     optional: false,
-    origin: rule.origin,
+    origin: rule.origin
   }
 }
 

@@ -38,7 +38,7 @@ const CREDENTIALS = [
   '.vault-token',
   '.netrc',
   '.git-credentials',
-  '.pypirc',
+  '.pypirc'
 ]
 
 export function createHost(input: Omit<Host, 'credentials' | 'home' | 'cwd'> & { cwd?: string }): Host {
@@ -47,7 +47,7 @@ export function createHost(input: Omit<Host, 'credentials' | 'home' | 'cwd'> & {
     throw new QiError('QI_PATH', `HOME = ${JSON.stringify(writtenHome)} is not an absolute path`, {
       field: 'env.HOME',
       value: writtenHome,
-      hint: 'set HOME to your home folder',
+      hint: 'set HOME to your home folder'
     })
   }
   const home = walk(fs, writtenHome).real
@@ -71,7 +71,7 @@ export function expand(host: Host, written: string): { path: string; optional: b
 /** Inside a credential folder, without the written path saying so. */
 export function reachesCredentials(host: Host, written: string, real: string): boolean {
   return host.credentials.some(
-    (c) => isWithin(real, c.real) && !isWithin(written, c.written) && !isWithin(written, c.real),
+    (c) => isWithin(real, c.real) && !isWithin(written, c.written) && !isWithin(written, c.real)
   )
 }
 

@@ -12,7 +12,7 @@ const UID_INSIDE = 1000
 export function identity(
   facts: HostFacts,
   wanted: { uid?: number; gid?: number },
-  random: () => number = () => randomInt(HOST_IDS),
+  random: () => number = () => randomInt(HOST_IDS)
 ): Profile['identity'] {
   if (facts.privileged) {
     const id = FIRST_HOST_ID + random()
@@ -20,18 +20,22 @@ export function identity(
       uidInside: wanted.uid ?? UID_INSIDE,
       gidInside: wanted.gid ?? UID_INSIDE,
       uidOutside: wanted.uid ?? id,
-      gidOutside: wanted.gid ?? id,
+      gidOutside: wanted.gid ?? id
     }
   }
   if (facts.uid === 0) {
-    throw new QiError('QI_ROOT_UNPRIVILEGED', 'running as root without CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID on the host', {
-      hint: 'run as a normal user (docker run --user), or give the container these capabilities',
-    })
+    throw new QiError(
+      'QI_ROOT_UNPRIVILEGED',
+      'running as root without CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID on the host',
+      {
+        hint: 'run as a normal user (docker run --user), or give the container these capabilities'
+      }
+    )
   }
   return {
     uidInside: wanted.uid ?? facts.uid,
     gidInside: wanted.gid ?? facts.gid,
     uidOutside: facts.uid,
-    gidOutside: facts.gid,
+    gidOutside: facts.gid
   }
 }

@@ -1,3 +1,3 @@
 export { nodeFs, type ReadFs } from './fs.js'
-export { resolve, type ResolveRequest } from './resolve.js'
+export { type ResolveRequest, resolve } from './resolve.js'
 export * from './types.js'

@@ -7,11 +7,15 @@ const FALLBACK = { maxFileDescriptors: 4096, maxFileSize: 2 ** 30, maxProcesses:
 
 export function resolveLimits({ resources, filesystem, tolerate }: Policy): ProfileLimits {
   if (resources.maxCpu !== undefined && !tolerate.includes('cpuLimit')) {
-    throw new QiError('QI_LIMIT_UNSUPPORTED', `resources.maxCpu = ${resources.maxCpu}: cannot be enforced without a cgroup`, {
-      field: 'resources.maxCpu',
-      value: resources.maxCpu,
-      hint: "leave it out, or add 'cpuLimit' to tolerate to run without it",
-    })
+    throw new QiError(
+      'QI_LIMIT_UNSUPPORTED',
+      `resources.maxCpu = ${resources.maxCpu}: cannot be enforced without a cgroup`,
+      {
+        field: 'resources.maxCpu',
+        value: resources.maxCpu,
+        hint: "leave it out, or add 'cpuLimit' to tolerate to run without it"
+      }
+    )
   }
   const { maxMemory, maxExecutionTime } = resources
   return {
@@ -20,6 +24,6 @@ export function resolveLimits({ resources, filesystem, tolerate }: Policy): Prof
     maxProcesses: resources.maxProcesses ?? FALLBACK.maxProcesses,
     tmpSize: resources.tmpSize ?? FALLBACK.tmpSize,
     ...(maxMemory === undefined ? {} : { maxMemory }),
-    ...(maxExecutionTime === undefined ? {} : { maxExecutionTime }),
+    ...(maxExecutionTime === undefined ? {} : { maxExecutionTime })
   }
 }

@@ -55,11 +55,12 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const { file } = findCommand(fs, argv[0] as string, host.cwd, host.env.PATH)
   closeCommand(closure, facts.arch, { file, args: argv.slice(1), offset: 1 })
 
+  refuseDeniedCommand(explicit, closure, walk(fs, file).real)
   const grants = combine(explicit, closure, tempDirectory)
   const reads = readDenies(explicit.denied, grants, fs)
   const own = ownPaths(request, policy, host, loaded)
   const writes = mandatoryDenies(grants, host, policy.filesystem.allowProtected, own).filter(
-    (w) => !reads.some((r) => isWithin(w.path, r.path)),
+    (w) => !reads.some((r) => isWithin(w.path, r.path))
   )
   const place = workingDirectory(policy, host, grants, tempDirectory)
   if (place.cwdNote) for (const { index, path } of closure.pathArguments) argv[index] = path
@@ -82,7 +83,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     devices: { pty: policy.pty },
     limits,
     tolerate: policy.tolerate,
-    audit: { userId: String(facts.uid) },
+    audit: { userId: String(facts.uid) }
   }
 }
 
@@ -117,40 +118,59 @@ function placeTemp(policy: Policy, host: Host): string {
       : undefined
   if (reason === undefined) return path
   const field = 'filesystem.tempDirectory'
-  throw new QiError('QI_PATH', `${field} = ${JSON.stringify(written)}: ${reason}`, { field, value: written, hint: 'use /tmp' })
+  throw new QiError('QI_PATH', `${field} = ${JSON.stringify(written)}: ${reason}`, {
+    field,
+    value: written,
+    hint: 'use /tmp'
+  })
 }
 
-function combine(explicit: ExplicitGrants, closure: Closure, tempDirectory: string): Grant[] {
-  const { denied } = explicit
-  const isDenied = (path: string) => denied.find((d) => isWithin(path, d.walk.real))
-  const needed = closure.grants.filter((grant) => {
-    const deny = isDenied(grant.path)
-    if (!deny || grant.optional) return !deny
-    throw new QiError('QI_GRANT_CONFLICT', `${deny.origin} = ${JSON.stringify(deny.path)}: the command needs ${grant.path} (${grant.origin})`, {
-      field: deny.field,
-      value: deny.path,
-      path: grant.path,
-      hint: 'deny a narrower path',
-    })
-  })
-  const clash = explicit.grants.find((g) => isWithin(tempDirectory, g.path))
-  if (clash) {
-    throw new QiError('QI_GRANT_CONFLICT', `${clash.origin}: ${clash.path} holds or is the private tmp ${tempDirectory}`, {
-      field: 'filesystem.tempDirectory',
-      value: tempDirectory,
-      path: clash.path,
-      hint: 'leave the grant out: the private tmp is writable; or move filesystem.tempDirectory',
-    })
+/** The system is left out quietly where it is denied; what the command itself needs cannot be. */
+function refuseDeniedCommand({ denied }: ExplicitGrants, closure: Closure, command: string): void {
+  const needed = [...closure.grants.filter((g) => !g.optional), { path: command, origin: 'the command' }]
+  for (const { path, origin } of needed) {
+    const deny = denied.find((d) => isWithin(path, d.walk.real))
+    if (!deny) continue
+    throw new QiError(
+      'QI_GRANT_CONFLICT',
+      `${deny.origin} = ${JSON.stringify(deny.path)}: the launch needs ${path} (${origin})`,
+      {
+        field: deny.field,
+        value: deny.path,
+        path,
+        hint: 'deny a narrower path'
+      }
+    )
   }
-  return compact(explicit.grants, needed)
+}
+
+function combine({ grants, denied }: ExplicitGrants, closure: Closure, tempDirectory: string): Grant[] {
+  const clash = grants.find((g) => isWithin(tempDirectory, g.path))
+  if (clash) {
+    throw new QiError(
+      'QI_GRANT_CONFLICT',
+      `${clash.origin}: ${clash.path} holds or is the private tmp ${tempDirectory}`,
+      {
+        field: 'filesystem.tempDirectory',
+        value: tempDirectory,
+        path: clash.path,
+        hint: 'leave the grant out: the private tmp is writable; or move filesystem.tempDirectory'
+      }
+    )
+  }
+  return compact(
+    grants,
+    closure.grants.filter((g) => !denied.some((d) => isWithin(g.path, d.walk.real)))
+  )
 }
 
 function ownPaths(request: ResolveRequest, policy: Policy, host: Host, loaded: LoadedProfile) {
-  const auditFile = policy.auditFile === undefined || policy.auditFile === '-' ? undefined : expand(host, policy.auditFile).path
+  const auditFile =
+    policy.auditFile === undefined || policy.auditFile === '-' ? undefined : expand(host, policy.auditFile).path
   return {
     packageDir: walk(host.fs, request.packageDir ?? PACKAGE_DIR).real,
     profileFiles: loaded.files,
-    ...(auditFile === undefined ? {} : { auditFile }),
+    ...(auditFile === undefined ? {} : { auditFile })
   }
 }
 

@@ -22,7 +22,7 @@ export const PROTECTIONS = [
   'memoryLimit',
   'cpuLimit',
   'wallClock',
-  'monitorConfinement',
+  'monitorConfinement'
 ] as const
 export type ProtectionName = (typeof PROTECTIONS)[number]
 

@@ -22,7 +22,7 @@ describe('units', () => {
     ['512MB', 512e6],
     ['1GiB', 2 ** 30],
     ['1.5 GiB', 1.5 * 2 ** 30],
-    ['256M', 256 * 2 ** 20],
+    ['256M', 256 * 2 ** 20]
   ])('size %s is %d bytes', (written, bytes) => expect(parseSize(written)).toEqual({ value: bytes }))
 
   it.each([
@@ -31,11 +31,12 @@ describe('units', () => {
     ['30s', 30_000],
     ['5m', 300_000],
     ['1.5h', 5_400_000],
-    ['2d', 172_800_000],
+    ['2d', 172_800_000]
   ])('duration %s is %d ms', (written, ms) => expect(parseDuration(written)).toEqual({ value: ms }))
 
-  it.each(['', 'MB', '-1MB', '1XB', '1e3', '0', '0MB', '0.1B', '9999999TB', '1 MB 2', '0x10', '1.5'])('refuses size "%s"', (written) =>
-    expect(parseSize(written)).toEqual({ reason: expect.any(String) }),
+  it.each(['', 'MB', '-1MB', '1XB', '1e3', '0', '0MB', '0.1B', '9999999TB', '1 MB 2', '0x10', '1.5'])(
+    'refuses size "%s"',
+    (written) => expect(parseSize(written)).toEqual({ reason: expect.any(String) })
   )
 })
 
@@ -43,12 +44,22 @@ describe('SandboxConfig', () => {
   it('takes the reference shape', () => {
     const config = {
       processIsolation: { enabled: true, uid: 1000, gid: 1000, noNewPrivileges: true },
-      filesystem: { readOnlyPaths: ['/a'], allowedPaths: [], deniedPaths: [], tempDirectory: '/tmp', maxFileSize: '1MB' },
+      filesystem: {
+        readOnlyPaths: ['/a'],
+        allowedPaths: [],
+        deniedPaths: [],
+        tempDirectory: '/tmp',
+        maxFileSize: '1MB'
+      },
       network: { allowedHosts: [], allowedPorts: [], denyInternet: true },
-      resources: { maxMemory: '1GiB', maxExecutionTime: '30s', maxFileDescriptors: 64 },
+      resources: { maxMemory: '1GiB', maxExecutionTime: '30s', maxFileDescriptors: 64 }
     }
     expect(parseConfig(config).filesystem?.maxFileSize).toBe(1e6)
-    expect(parseConfig(config).resources).toEqual({ maxMemory: 2 ** 30, maxExecutionTime: 30000, maxFileDescriptors: 64 })
+    expect(parseConfig(config).resources).toEqual({
+      maxMemory: 2 ** 30,
+      maxExecutionTime: 30000,
+      maxFileDescriptors: 64
+    })
   })
 
   it('takes its own output again', () => {
@@ -61,7 +72,7 @@ describe('SandboxConfig', () => {
     [{ filesytem: {} }, 'filesytem', 'did you mean "filesystem"?'],
     [{ resources: { maxmemory: 1 } }, 'resources.maxmemory', 'did you mean "maxMemory"?'],
     [{ xyzzy: 1 }, 'xyzzy', 'known keys: '],
-    [{ network: { constructor: 1 } }, 'network.constructor', 'known keys: '],
+    [{ network: { constructor: 1 } }, 'network.constructor', 'known keys: ']
   ])('unknown key %j', (input, field, hint) => {
     const error = fault(input)
     expect(error).toMatchObject({ code: 'QI_CONFIG', field })
@@ -101,10 +112,14 @@ describe('SandboxConfig', () => {
     [{ env: { A: 'x\0y' } }, 'QI_ENV', 'env.A'],
     [{ env: [''] }, 'QI_ENV', 'env[0]'],
     [null, 'QI_CONFIG', ''],
-    ['strict', 'QI_CONFIG', ''],
+    ['strict', 'QI_CONFIG', '']
   ])('refuses %j with %s at %s', (input, code, field) => {
     const error = fault(input)
-    expect({ code: error.code, field: error.field, message: error.message }).toEqual({ code, field, message: expect.any(String) })
+    expect({ code: error.code, field: error.field, message: error.message }).toEqual({
+      code,
+      field,
+      message: expect.any(String)
+    })
   })
 
   it('names the value and the remedy', () => {

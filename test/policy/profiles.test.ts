@@ -5,7 +5,11 @@ import { listProfiles, loadProfile } from '../../src/policy/profiles.js'
 import { fakeFs, type Tree } from '../profile/fake.js'
 
 const load = (files: Tree, name = 'a') =>
-  loadProfile(name, { fs: fakeFs(Object.fromEntries(Object.entries(files).map(([n, text]) => [`/p/${n}`, text]))), cwd: '/p/sub', profilesDir: '/p' })
+  loadProfile(name, {
+    fs: fakeFs(Object.fromEntries(Object.entries(files).map(([n, text]) => [`/p/${n}`, text]))),
+    cwd: '/p/sub',
+    profilesDir: '/p'
+  })
 
 const fault = (act: () => unknown): QiError => {
   try {
@@ -22,21 +26,37 @@ const head = 'name: a\npurpose: x\n'
 describe('loadProfile', () => {
   it('loads every shipped profile', () => {
     expect(listProfiles()).toEqual(['dev', 'standard', 'strict'])
-    for (const name of listProfiles()) expect(loadProfile(name)).toMatchObject({ name, purpose: expect.stringMatching(/^.{10,100}$/) })
-    expect(loadProfile('dev').layers.map((l) => l.origin)).toEqual(['profiles/strict.yaml', 'profiles/standard.yaml', 'profiles/dev.yaml'])
+    for (const name of listProfiles())
+      expect(loadProfile(name)).toMatchObject({ name, purpose: expect.stringMatching(/^.{10,100}$/) })
+    expect(loadProfile('dev').layers.map((l) => l.origin)).toEqual([
+      'profiles/strict.yaml',
+      'profiles/standard.yaml',
+      'profiles/dev.yaml'
+    ])
   })
 
   it('strict grants nothing by name and shares no network; only dev does', () => {
     const policy = (name: string) => mergeLayers(loadProfile(name).layers)
     expect(policy('strict')).toMatchObject({ paths: [], env: {}, shareHostNetwork: false, pty: false })
-    expect(policy('strict').resources).toMatchObject({ maxProcesses: 512, maxFileDescriptors: 4096, tmpSize: 256 * 2 ** 20 })
+    expect(policy('strict').resources).toMatchObject({
+      maxProcesses: 512,
+      maxFileDescriptors: 4096,
+      tmpSize: 256 * 2 ** 20
+    })
     expect(policy('strict').filesystem.maxFileSize).toBe(2 ** 30)
     expect(policy('standard').shareHostNetwork).toBe(false)
     expect(policy('dev').shareHostNetwork).toBe(true)
   })
 
   it('looks beside the extending file for a file', () => {
-    const loaded = load({ 'sub/b.yaml': 'name: b\npurpose: x\nextends: ./c.yaml\n', 'sub/c.yaml': 'name: c\npurpose: x\nextends: a\n', 'a.yaml': head }, 'b.yaml')
+    const loaded = load(
+      {
+        'sub/b.yaml': 'name: b\npurpose: x\nextends: ./c.yaml\n',
+        'sub/c.yaml': 'name: c\npurpose: x\nextends: a\n',
+        'a.yaml': head
+      },
+      'b.yaml'
+    )
     expect(loaded.layers.map((l) => l.origin)).toEqual(['profiles/a.yaml', '/p/sub/c.yaml', '/p/sub/b.yaml'])
     expect(loaded.files).toEqual(['/p/sub/b.yaml', '/p/sub/c.yaml', '/p/a.yaml'])
   })
@@ -44,7 +64,7 @@ describe('loadProfile', () => {
   it.each([
     ['itself', { 'a.yaml': `${head}extends: a\n` }],
     ['its base', { 'a.yaml': `${head}extends: b\n`, 'b.yaml': 'name: b\npurpose: x\nextends: a\n' }],
-    ['itself by path', { 'a.yaml': `${head}extends: ./a.yaml\n` }],
+    ['itself by path', { 'a.yaml': `${head}extends: ./a.yaml\n` }]
   ])('refuses one that extends %s', (_what, files) => {
     expect(fault(() => load(files))).toMatchObject({ code: 'QI_PROFILE_CYCLE', field: 'extends' })
   })
@@ -60,12 +80,22 @@ describe('loadProfile', () => {
   it.each([
     ['bad indentation', `${head}filesystem:\n  a: [\n`, 'QI_PROFILE_SYNTAX', /profiles\/a\.yaml:\d+:\d+: /],
     ['a key twice', `${head}name: b\n`, 'QI_PROFILE_SYNTAX', /profiles\/a\.yaml:3:1: /],
-    ['an unknown key', `${head}filesystem:\n  readOnly: []\n`, 'QI_CONFIG', /profiles\/a\.yaml:4:3: unknown key filesystem\.readOnly/],
-    ['a bad value', `${head}resources:\n  maxMemory: 0\n`, 'QI_LIMIT', /profiles\/a\.yaml:4:14: resources\.maxMemory = 0/],
+    [
+      'an unknown key',
+      `${head}filesystem:\n  readOnly: []\n`,
+      'QI_CONFIG',
+      /profiles\/a\.yaml:4:3: unknown key filesystem\.readOnly/
+    ],
+    [
+      'a bad value',
+      `${head}resources:\n  maxMemory: 0\n`,
+      'QI_LIMIT',
+      /profiles\/a\.yaml:4:14: resources\.maxMemory = 0/
+    ],
     ['no purpose', 'name: a\n', 'QI_CONFIG', /purpose/],
     ['profile instead of extends', `${head}profile: strict\n`, 'QI_CONFIG', /unknown key profile/],
     ['a list', '- a\n', 'QI_CONFIG', /profiles\/a\.yaml/],
-    ['nothing', '', 'QI_CONFIG', /profiles\/a\.yaml/],
+    ['nothing', '', 'QI_CONFIG', /profiles\/a\.yaml/]
   ])('refuses %s with its place', (_what, text, code, message) => {
     const error = fault(() => load({ 'a.yaml': text }))
     expect(error.code).toBe(code)
@@ -78,10 +108,26 @@ describe('mergeLayers', () => {
 
   it('adds paths up with their origins and takes the last word for the rest', () => {
     const policy = mergeLayers([
-      layer({ filesystem: { readOnlyPaths: ['/a'] }, resources: { maxProcesses: 1, tmpSize: 5 }, env: ['A'], tolerate: ['cpuLimit'] }, 'p.yaml'),
-      layer({ filesystem: { readOnlyPaths: ['/b'] }, resources: { maxProcesses: 2, tmpSize: undefined }, env: { B: 'x' }, tolerate: [] }),
+      layer(
+        {
+          filesystem: { readOnlyPaths: ['/a'] },
+          resources: { maxProcesses: 1, tmpSize: 5 },
+          env: ['A'],
+          tolerate: ['cpuLimit']
+        },
+        'p.yaml'
+      ),
+      layer({
+        filesystem: { readOnlyPaths: ['/b'] },
+        resources: { maxProcesses: 2, tmpSize: undefined },
+        env: { B: 'x' },
+        tolerate: []
+      })
     ])
-    expect(policy.paths.map((p) => p.origin)).toEqual(['p.yaml: filesystem.readOnlyPaths[0]', 'x: filesystem.readOnlyPaths[0]'])
+    expect(policy.paths.map((p) => p.origin)).toEqual([
+      'p.yaml: filesystem.readOnlyPaths[0]',
+      'x: filesystem.readOnlyPaths[0]'
+    ])
     expect(policy).toMatchObject({ resources: { maxProcesses: 2, tmpSize: 5 }, env: { A: true, B: 'x' }, tolerate: [] })
   })
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { codeOf, EXECUTABLE, elf, PLAIN, resolveOn, type Tree } from './fake.js'
 
-const run = (argv: string[], tree: Tree = {}, env: Record<string, string> = { PATH: '/usr/bin' }) => resolveOn({ argv, tree, env })
+const run = (argv: string[], tree: Tree = {}, env: Record<string, string> = { PATH: '/usr/bin' }) =>
+  resolveOn({ argv, tree, env })
 
 describe('the command', () => {
   it.each<[string, string[], Tree, string]>([
@@ -17,14 +18,19 @@ describe('the command', () => {
     ['an empty file', ['/x'], { '/x': EXECUTABLE('') }, 'QI_COMMAND_NOT_EXECUTABLE'],
     ['an empty "#!"', ['/x'], { '/x': EXECUTABLE('#!\n') }, 'QI_COMMAND_NOT_EXECUTABLE'],
     ['"#!/usr/bin/env" alone', ['/x'], { '/x': EXECUTABLE('#!/usr/bin/env\n') }, 'QI_COMMAND_NOT_EXECUTABLE'],
-    ['scripts in a circle', ['/x'], { '/x': EXECUTABLE('#!/y\n'), '/y': EXECUTABLE('#!/x\n') }, 'QI_COMMAND_NOT_EXECUTABLE'],
+    [
+      'scripts in a circle',
+      ['/x'],
+      { '/x': EXECUTABLE('#!/y\n'), '/y': EXECUTABLE('#!/x\n') },
+      'QI_COMMAND_NOT_EXECUTABLE'
+    ],
     ['a missing interpreter', ['/x'], { '/x': EXECUTABLE('#!/gone\n') }, 'QI_COMMAND_NOT_FOUND'],
     ['arm64 on x64', ['/x'], { '/x': elf(183) }, 'QI_COMMAND_ARCH'],
     ['i386 on x64', ['/x'], { '/x': elf(3) }, 'QI_COMMAND_ARCH'],
     ['an interpreter for arm64', ['/x'], { '/x': EXECUTABLE('#!/y\n'), '/y': elf(183) }, 'QI_COMMAND_ARCH'],
     ['a NUL in an argument', ['bash', 'a\0b'], {}, 'QI_ARGV'],
     ['128 KiB in one argument', ['bash', 'a'.repeat(131072)], {}, 'QI_ARGV_TOO_LARGE'],
-    ['10 MB of arguments', ['bash', ...Array(1000).fill('a'.repeat(10_000))], {}, 'QI_ARGV_TOO_LARGE'],
+    ['10 MB of arguments', ['bash', ...Array(1000).fill('a'.repeat(10_000))], {}, 'QI_ARGV_TOO_LARGE']
   ])('refuses %s', (_what, argv, tree, code) => expect(codeOf(() => run(argv, tree))).toBe(code))
 
   it('takes the longest argument the kernel takes, counted in bytes', () => {

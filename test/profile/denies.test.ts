@@ -5,14 +5,17 @@ import { codeOf, profileOf, resolveOn, type Tree } from './fake.js'
 type Lists = NonNullable<SandboxConfig['filesystem']>
 
 const denies = (filesystem: Lists, tree: Tree = {}, config: SandboxConfig = {}) =>
-  resolveOn({ argv: ['bash'], config: { ...config, filesystem }, tree: { '/w': null, ...tree } }).denies.map((d) => `${d.kind} ${d.now} ${d.path}`)
+  resolveOn({ argv: ['bash'], config: { ...config, filesystem }, tree: { '/w': null, ...tree } }).denies.map(
+    (d) => `${d.kind} ${d.now} ${d.path}`
+  )
 
 const RW: Lists = { allowedPaths: ['/w'] }
 const git: Tree = { '/w/.git/HEAD': '', '/w/.git/config': '', '/w/.git/hooks': null }
 
 describe('mandatory write-denies', () => {
   it('forbid every protected name at the root of a writable grant', () => {
-    const names = '.bash_aliases .bash_login .bash_logout .bash_profile .bashrc .claude .cursor .env .envrc .git .gitmodules .idea .mcp.json .npmrc .profile .qi-jail.yaml .vscode .zlogin .zlogout .zprofile .zshenv .zshrc'
+    const names =
+      '.bash_aliases .bash_login .bash_logout .bash_profile .bashrc .claude .cursor .env .envrc .git .gitmodules .idea .mcp.json .npmrc .profile .qi-jail.yaml .vscode .zlogin .zlogout .zprofile .zshenv .zshrc'
     expect(denies(RW)).toEqual(names.split(' ').map((n) => `write missing /w/${n}`))
   })
 
@@ -22,7 +25,9 @@ describe('mandatory write-denies', () => {
   })
 
   it('say what is there', () => {
-    expect(denies(RW, { '/w/.env': 'x', '/w/.vscode': null, '/w/.claude': 'socket:' })).toEqual(expect.arrayContaining(['write file /w/.env', 'write dir /w/.vscode', 'write file /w/.claude']))
+    expect(denies(RW, { '/w/.env': 'x', '/w/.vscode': null, '/w/.claude': 'socket:' })).toEqual(
+      expect.arrayContaining(['write file /w/.env', 'write dir /w/.vscode', 'write file /w/.claude'])
+    )
   })
 
   it('cover hooks, config and everything that makes git read another config', () => {
@@ -31,7 +36,7 @@ describe('mandatory write-denies', () => {
       'write file /w/.git/config',
       'write missing /w/.git/config.worktree',
       'write dir /w/.git/hooks',
-      'write missing /w/.git/modules',
+      'write missing /w/.git/modules'
     ])
     expect(denies(RW, git)).not.toContain('write dir /w/.git')
   })
@@ -49,7 +54,9 @@ describe('mandatory write-denies', () => {
     expect(denies({ ...RW, allowProtected: ['.env'] })).not.toContain('write missing /w/.env')
     expect(denies({ ...RW, allowProtected: ['.env'] })).toContain('write missing /w/.envrc')
     expect(denies({ ...RW, allowProtected: ['.git'] }, git).filter((d) => d.includes('.git/'))).toEqual([])
-    expect(denies({ ...RW, allowProtected: ['.git/hooks'] }, git)).toEqual(expect.arrayContaining(['write file /w/.git/config']))
+    expect(denies({ ...RW, allowProtected: ['.git/hooks'] }, git)).toEqual(
+      expect.arrayContaining(['write file /w/.git/config'])
+    )
     expect(denies({ ...RW, allowProtected: ['.git/hooks'] }, git).join()).not.toContain('hooks')
   })
 
@@ -62,7 +69,7 @@ describe('mandatory write-denies', () => {
     ['.git', { '/w/.git': '-> /data/git', '/data/git/hooks': null }],
     ['.git/hooks', { ...git, '/w/.git/hooks': '-> ../hooks', '/w/hooks': null }],
     ['.config', { '/w/.config': '-> /data/config', '/data/config': null }],
-    ['.vscode, dangling', { '/w/.vscode': '-> gone' }],
+    ['.vscode, dangling', { '/w/.vscode': '-> gone' }]
   ])('refuse a link in place of %s', (_what, tree) => expect(codeOf(() => denies(RW, tree))).toBe('QI_PROTECTED_LINK'))
 
   it('let a lifted name be a link', () => {
@@ -72,35 +79,68 @@ describe('mandatory write-denies', () => {
   it('cover home settings when a grant reaches them', () => {
     const tree = { '/home/u/.config/git/config': '', '/home/u/.config/systemd': null }
     expect(denies({ allowedPaths: ['~/.config'] }, tree)).toEqual(
-      expect.arrayContaining(['write dir /home/u/.config/git', 'write missing /home/u/.config/fish', 'write dir /home/u/.config/systemd', 'write missing /home/u/.config/qi-jail']),
+      expect.arrayContaining([
+        'write dir /home/u/.config/git',
+        'write missing /home/u/.config/fish',
+        'write dir /home/u/.config/systemd',
+        'write missing /home/u/.config/qi-jail'
+      ])
     )
   })
 })
 
 describe("qi-jail's own files", () => {
   it('are denied as one folder below a grant, piece by piece in its own checkout', () => {
-    expect(denies({ allowedPaths: ['/opt/qi-jail'] }, { '/opt/qi-jail/dist/x': '' })).toEqual(expect.arrayContaining(['write dir /opt/qi-jail/dist', 'write file /opt/qi-jail/package.json', 'write missing /opt/qi-jail/prebuilds']))
-    const below = resolveOn({ argv: ['bash'], config: { filesystem: RW }, packageDir: '/w/node_modules/qi-jail', tree: { '/w/node_modules/qi-jail/dist/x': '' } })
-    expect(below.denies).toContainEqual(expect.objectContaining({ path: '/w/node_modules/qi-jail', kind: 'write', now: 'dir' }))
-    expect(denies({ allowedPaths: ['/opt/qi-jail/examples'] }, { '/opt/qi-jail/examples/x': '' }).join()).not.toContain('dist')
+    expect(denies({ allowedPaths: ['/opt/qi-jail'] }, { '/opt/qi-jail/dist/x': '' })).toEqual(
+      expect.arrayContaining([
+        'write dir /opt/qi-jail/dist',
+        'write file /opt/qi-jail/package.json',
+        'write missing /opt/qi-jail/prebuilds'
+      ])
+    )
+    const below = resolveOn({
+      argv: ['bash'],
+      config: { filesystem: RW },
+      packageDir: '/w/node_modules/qi-jail',
+      tree: { '/w/node_modules/qi-jail/dist/x': '' }
+    })
+    expect(below.denies).toContainEqual(
+      expect.objectContaining({ path: '/w/node_modules/qi-jail', kind: 'write', now: 'dir' })
+    )
+    expect(denies({ allowedPaths: ['/opt/qi-jail/examples'] }, { '/opt/qi-jail/examples/x': '' }).join()).not.toContain(
+      'dist'
+    )
   })
 
   it('include the audit file', () => {
     expect(denies(RW, {}, { audit: { file: '/w/audit.jsonl' } })).toContain('write missing /w/audit.jsonl')
-    expect(denies(RW, { '/w/audit.jsonl': '' }, { audit: { file: '/w/audit.jsonl' } })).toContain('write file /w/audit.jsonl')
+    expect(denies(RW, { '/w/audit.jsonl': '' }, { audit: { file: '/w/audit.jsonl' } })).toContain(
+      'write file /w/audit.jsonl'
+    )
     expect(denies(RW, {}, { audit: { file: '-' } }).join()).not.toContain('/-')
-    expect(codeOf(() => denies(RW, { '/w/a': '-> /data', '/data': null }, { audit: { file: '/w/a/x' } }))).toBe('QI_PROTECTED_GRANT')
-    expect(codeOf(() => denies({ allowedPaths: ['/w/a'] }, { '/w/a': '' }, { audit: { file: '/w/a' } }))).toBe('QI_PROTECTED_GRANT')
+    expect(codeOf(() => denies(RW, { '/w/a': '-> /data', '/data': null }, { audit: { file: '/w/a/x' } }))).toBe(
+      'QI_PROTECTED_GRANT'
+    )
+    expect(codeOf(() => denies({ allowedPaths: ['/w/a'] }, { '/w/a': '' }, { audit: { file: '/w/a' } }))).toBe(
+      'QI_PROTECTED_GRANT'
+    )
   })
 
   it('include the profile file', () => {
     const profile = { ...profileOf(), files: ['/w/jail.yaml'] }
-    const { denies: list } = resolveOn({ argv: ['bash'], profile, config: { filesystem: RW }, tree: { '/w/jail.yaml': '' } })
+    const { denies: list } = resolveOn({
+      argv: ['bash'],
+      profile,
+      config: { filesystem: RW },
+      tree: { '/w/jail.yaml': '' }
+    })
     expect(list).toContainEqual(expect.objectContaining({ path: '/w/jail.yaml', now: 'file' }))
   })
 
   it('cannot be lifted', () => {
-    expect(denies({ allowedPaths: ['/opt/qi-jail'], allowProtected: ['dist', 'package.json', '.qi-jail'] })).toContain('write file /opt/qi-jail/package.json')
+    expect(denies({ allowedPaths: ['/opt/qi-jail'], allowProtected: ['dist', 'package.json', '.qi-jail'] })).toContain(
+      'write file /opt/qi-jail/package.json'
+    )
   })
 })
 
@@ -108,7 +148,10 @@ describe('deniedPaths', () => {
   const tree: Tree = { '/w/secret/key': 'x', '/w/file': 'x' }
 
   it('hide what a grant would show', () => {
-    const list = denies({ readOnlyPaths: ['/w'], deniedPaths: ['/w/secret', '/w/file', '/w/later', '/elsewhere'] }, tree)
+    const list = denies(
+      { readOnlyPaths: ['/w'], deniedPaths: ['/w/secret', '/w/file', '/w/later', '/elsewhere'] },
+      tree
+    )
     expect(list).toEqual(['read dir /w/secret', 'read file /w/file', 'read missing /w/later'])
   })
 
@@ -124,6 +167,14 @@ describe('deniedPaths', () => {
   })
 
   it('are refused when the command needs them', () => {
-    expect(codeOf(() => resolveOn({ argv: ['/opt/x/run.sh'], tree: { '/opt/x/run.sh': '+x#!/bin/sh\n' }, config: { filesystem: { deniedPaths: ['/opt/x'] } } }))).toBe('QI_GRANT_CONFLICT')
+    expect(
+      codeOf(() =>
+        resolveOn({
+          argv: ['/opt/x/run.sh'],
+          tree: { '/opt/x/run.sh': '+x#!/bin/sh\n' },
+          config: { filesystem: { deniedPaths: ['/opt/x'] } }
+        })
+      )
+    ).toBe('QI_GRANT_CONFLICT')
   })
 })

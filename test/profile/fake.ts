@@ -1,8 +1,8 @@
 import type { HostFacts } from '../../src/host/facts.js'
+import { parseConfig, type SandboxConfig } from '../../src/policy/config.js'
+import type { LoadedProfile } from '../../src/policy/profiles.js'
 import { type FileKind, normalize, type ReadFs } from '../../src/profile/fs.js'
 import { type ResolveRequest, resolve } from '../../src/profile/resolve.js'
-import type { LoadedProfile } from '../../src/policy/profiles.js'
-import { parseConfig, type SandboxConfig } from '../../src/policy/config.js'
 
 /** path -> content: a string or bytes is a file, `-> x` a link, null a folder, 'socket:' something else. Parents come to be. */
 export type Tree = Record<string, string | Uint8Array | null>
@@ -38,7 +38,8 @@ export function fakeFs(tree: Tree): ReadFs {
       const node = nodes.get(next)
       if (node?.kind !== 'link') at = next
       else if (left === 0) return '/ELOOP'
-      else at = follow(normalize(String(node.data).startsWith('/') ? String(node.data) : `${at}/${node.data}`), left - 1)
+      else
+        at = follow(normalize(String(node.data).startsWith('/') ? String(node.data) : `${at}/${node.data}`), left - 1)
     }
     return at
   }
@@ -56,7 +57,7 @@ export function fakeFs(tree: Tree): ReadFs {
       return [...nodes]
         .filter(([p]) => p !== '/' && p.startsWith(prefix) && !p.slice(prefix.length).includes('/'))
         .map(([p, node]) => ({ name: p.slice(prefix.length), kind: node.kind }))
-    },
+    }
   }
 }
 
@@ -80,7 +81,7 @@ export const BASE: Tree = {
   '/run/resolv.conf': 'nameserver 9.9.9.9\n',
   '/home/u/.ssh/id_ed25519': 'secret',
   '/tmp': null,
-  '/opt/qi-jail/package.json': '{"name":"qi-jail"}',
+  '/opt/qi-jail/package.json': '{"name":"qi-jail"}'
 }
 
 export const PLAIN: HostFacts = {
@@ -91,7 +92,7 @@ export const PLAIN: HostFacts = {
   privileged: false,
   landlockAbi: 2,
   seccomp: { userNotif: true, waitKillableRecv: true },
-  mountSetattr: true,
+  mountSetattr: true
 }
 export const ROOT: HostFacts = { ...PLAIN, uid: 0, gid: 0, privileged: true }
 
@@ -115,7 +116,7 @@ export function resolveOn({ tree = {}, facts = PLAIN, ...request }: Given = {}) 
     home: '/home/u',
     profile: profileOf(),
     packageDir: '/opt/qi-jail',
-    random: () => 7,
+    random: () => 7
   }
   const app: Tree = { '/home/u/app/package.json': '{"name":"app"}', '/home/u/app/server.js': '' }
   return resolve({ ...defaults, fs: fakeFs({ ...BASE, ...app, ...tree }), ...request }, facts)

@@ -15,9 +15,22 @@ const DATA: Tree = { '/data/a/b/c': 'x', '/data/file': 'x' }
 
 describe('explicit grants', () => {
   it('expands ~, $CWD, relative paths and dots', () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what a profile writes
     const paths = ['~/docs', '$CWD/in', '${cwd}/out', './rel', '/data//a/.']
-    const tree = { ...DATA, '/home/u/docs': null, '/home/u/app/in': null, '/home/u/app/out': null, '/home/u/app/rel': null }
-    expect(named({ readOnlyPaths: paths }, tree)).toEqual(['ro /data/a', 'ro /home/u/app/in', 'ro /home/u/app/out', 'ro /home/u/app/rel', 'ro /home/u/docs'])
+    const tree = {
+      ...DATA,
+      '/home/u/docs': null,
+      '/home/u/app/in': null,
+      '/home/u/app/out': null,
+      '/home/u/app/rel': null
+    }
+    expect(named({ readOnlyPaths: paths }, tree)).toEqual([
+      'ro /data/a',
+      'ro /home/u/app/in',
+      'ro /home/u/app/out',
+      'ro /home/u/app/rel',
+      'ro /home/u/docs'
+    ])
   })
 
   it('keeps nested grants with another access and drops those already given', () => {
@@ -32,16 +45,37 @@ describe('explicit grants', () => {
   })
 
   it('brings the links of a written path along', () => {
-    const profile = on({ readOnlyPaths: ['/home/u/current/x'] }, { tree: { '/data/r1/x': 'x', '/home/u/current': '-> /data/now', '/data/now': '-> r1' } })
-    expect(profile.grants.find((g) => g.origin.startsWith('config'))).toMatchObject({ path: '/data/r1/x', kind: 'file', as: 'caller' })
-    expect(profile.symlinks).toEqual(expect.arrayContaining([expect.objectContaining({ path: '/home/u/current', target: '/data/now' }), expect.objectContaining({ path: '/data/now', target: 'r1' })]))
+    const profile = on(
+      { readOnlyPaths: ['/home/u/current/x'] },
+      { tree: { '/data/r1/x': 'x', '/home/u/current': '-> /data/now', '/data/now': '-> r1' } }
+    )
+    expect(profile.grants.find((g) => g.origin.startsWith('config'))).toMatchObject({
+      path: '/data/r1/x',
+      kind: 'file',
+      as: 'caller'
+    })
+    expect(profile.symlinks).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ path: '/home/u/current', target: '/data/now' }),
+        expect.objectContaining({ path: '/data/now', target: 'r1' })
+      ])
+    )
   })
 
   it.each<[string, Lists, string, Tree?]>([
     ['ro and rw', { readOnlyPaths: ['/data'], allowedPaths: ['/data/'] }, 'QI_GRANT_CONFLICT'],
     ['rw and deny', { allowedPaths: ['/data'], deniedPaths: ['/data'] }, 'QI_GRANT_CONFLICT'],
-    ['ro and rw by a link', { readOnlyPaths: ['/d'], allowedPaths: ['/data'] }, 'QI_GRANT_CONFLICT', { '/d': '-> data' }],
-    ['a grant inside a denied folder', { readOnlyPaths: ['/data', '/data/a/b'], deniedPaths: ['/data/a'] }, 'QI_GRANT_CONFLICT'],
+    [
+      'ro and rw by a link',
+      { readOnlyPaths: ['/d'], allowedPaths: ['/data'] },
+      'QI_GRANT_CONFLICT',
+      { '/d': '-> data' }
+    ],
+    [
+      'a grant inside a denied folder',
+      { readOnlyPaths: ['/data', '/data/a/b'], deniedPaths: ['/data/a'] },
+      'QI_GRANT_CONFLICT'
+    ],
     ['a denied system folder', { deniedPaths: ['/usr/bin'], readOnlyPaths: ['/usr/bin/node'] }, 'QI_GRANT_CONFLICT'],
     ['/ to read', { readOnlyPaths: ['/'] }, 'QI_GRANT_TOO_WIDE'],
     ['/ to write', { allowedPaths: ['/'] }, 'QI_GRANT_TOO_WIDE'],
@@ -53,16 +87,46 @@ describe('explicit grants', () => {
     ['a socket', { readOnlyPaths: ['/s'] }, 'QI_GRANT_KIND', { '/s': 'socket:' }],
     ['the private tmp', { allowedPaths: ['/tmp'] }, 'QI_GRANT_CONFLICT'],
     ['a loop', { readOnlyPaths: ['/l'] }, 'QI_PATH', { '/l': '-> l' }],
-    ['a planted link, to read', { allowedPaths: ['/data/a'], readOnlyPaths: ['/data/a/l'] }, 'QI_GRANT_LINK', { '/data/a/l': '-> /data/file' }],
-    ['a planted link, to write', { allowedPaths: ['/data/a', '/data/a/l/x'] }, 'QI_GRANT_LINK', { '/data/a/l': '-> /other', '/other/x': null }],
-    ['a planted link, to deny', { allowedPaths: ['/data/a'], deniedPaths: ['/data/a/l'] }, 'QI_GRANT_LINK', { '/data/a/l': '-> b' }],
+    [
+      'a planted link, to read',
+      { allowedPaths: ['/data/a'], readOnlyPaths: ['/data/a/l'] },
+      'QI_GRANT_LINK',
+      { '/data/a/l': '-> /data/file' }
+    ],
+    [
+      'a planted link, to write',
+      { allowedPaths: ['/data/a', '/data/a/l/x'] },
+      'QI_GRANT_LINK',
+      { '/data/a/l': '-> /other', '/other/x': null }
+    ],
+    [
+      'a planted link, to deny',
+      { allowedPaths: ['/data/a'], deniedPaths: ['/data/a/l'] },
+      'QI_GRANT_LINK',
+      { '/data/a/l': '-> b' }
+    ],
     ['credentials through a link', { readOnlyPaths: ['/data/l'] }, 'QI_GRANT_LINK', { '/data/l': '-> /home/u/.ssh' }],
-    ['a key through a link', { readOnlyPaths: ['/data/l'] }, 'QI_GRANT_LINK', { '/data/l': '-> /home/u/.ssh/id_ed25519' }],
+    [
+      'a key through a link',
+      { readOnlyPaths: ['/data/l'] },
+      'QI_GRANT_LINK',
+      { '/data/l': '-> /home/u/.ssh/id_ed25519' }
+    ],
     ['.git/hooks to write', { allowedPaths: ['/data/.git/hooks'] }, 'QI_PROTECTED_GRANT', { '/data/.git/hooks': null }],
     ['.vscode/x to write', { allowedPaths: ['/data/.vscode/x'] }, 'QI_PROTECTED_GRANT', { '/data/.vscode/x': null }],
-    ['~/.config/git to write', { allowedPaths: ['~/.config/git'] }, 'QI_PROTECTED_GRANT', { '/home/u/.config/git': null }],
+    [
+      '~/.config/git to write',
+      { allowedPaths: ['~/.config/git'] },
+      'QI_PROTECTED_GRANT',
+      { '/home/u/.config/git': null }
+    ],
     ['a shell rc file to write', { allowedPaths: ['~/.bashrc'] }, 'QI_PROTECTED_GRANT', { '/home/u/.bashrc': 'x' }],
-    ["qi-jail's own folder to write", { allowedPaths: ['/opt/qi-jail/dist/x'] }, 'QI_PROTECTED_GRANT', { '/opt/qi-jail/dist/x': null }],
+    [
+      "qi-jail's own folder to write",
+      { allowedPaths: ['/opt/qi-jail/dist/x'] },
+      'QI_PROTECTED_GRANT',
+      { '/opt/qi-jail/dist/x': null }
+    ]
   ])('refuses %s', (_what, filesystem, code, tree = {}) => {
     expect(codeOf(() => on(filesystem, { tree: { ...DATA, ...tree } }))).toBe(code)
   })
@@ -70,11 +134,23 @@ describe('explicit grants', () => {
   it.each<[string, Lists, Tree?]>([
     ['credentials by their name', { readOnlyPaths: ['~/.ssh'] }],
     ['home to read', { readOnlyPaths: ['~'] }],
-    ['a link beside the writable grant', { allowedPaths: ['/data/a'], readOnlyPaths: ['/l'] }, { '/l': '-> /data/file' }],
-    ['a folder whose name begins like a writable one', { allowedPaths: ['/data/a'], readOnlyPaths: ['/data/ab/l'] }, { '/data/ab/l': '-> /data/file' }],
+    [
+      'a link beside the writable grant',
+      { allowedPaths: ['/data/a'], readOnlyPaths: ['/l'] },
+      { '/l': '-> /data/file' }
+    ],
+    [
+      'a folder whose name begins like a writable one',
+      { allowedPaths: ['/data/a'], readOnlyPaths: ['/data/ab/l'] },
+      { '/data/ab/l': '-> /data/file' }
+    ],
     ['.git/hooks to read', { readOnlyPaths: ['/data/.git/hooks'] }, { '/data/.git/hooks': null }],
-    ['.vscode when lifted', { allowedPaths: ['/data/.vscode'], allowProtected: ['.vscode'] }, { '/data/.vscode': null }],
-    ['a file in a name like .git', { allowedPaths: ['/data/x.git'] }, { '/data/x.git': null }],
+    [
+      '.vscode when lifted',
+      { allowedPaths: ['/data/.vscode'], allowProtected: ['.vscode'] },
+      { '/data/.vscode': null }
+    ],
+    ['a file in a name like .git', { allowedPaths: ['/data/x.git'] }, { '/data/x.git': null }]
   ])('control: takes %s', (_what, filesystem, tree = {}) => {
     expect(codeOf(() => on(filesystem, { tree: { ...DATA, ...tree } }))).toBe('none')
   })
@@ -82,12 +158,15 @@ describe('explicit grants', () => {
   it("the caller's layer overrides the profile's", () => {
     const profile = profileOf({ filesystem: { allowedPaths: ['/data'] } })
     const { grants } = on({ readOnlyPaths: ['/data'] }, { tree: DATA, profile })
-    expect(grants.find((g) => g.path === '/data')).toMatchObject({ access: 'ro', origin: 'config: filesystem.readOnlyPaths[0]' })
+    expect(grants.find((g) => g.path === '/data')).toMatchObject({
+      access: 'ro',
+      origin: 'config: filesystem.readOnlyPaths[0]'
+    })
   })
 
   it('names origin, path and remedy', () => {
     expect(() => on({ readOnlyPaths: ['/data', 'gone'] }, { tree: DATA })).toThrow(
-      'config: filesystem.readOnlyPaths[1] = "gone": /home/u/app/gone does not exist or cannot be reached (create it',
+      'config: filesystem.readOnlyPaths[1] = "gone": /home/u/app/gone does not exist or cannot be reached (create it'
     )
   })
 })

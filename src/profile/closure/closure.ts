@@ -1,6 +1,6 @@
 import { QiError } from '../../errors.js'
-import { grantOf } from '../grants.js'
 import { isWithin, type Walk, walk } from '../fs.js'
+import { grantOf } from '../grants.js'
 import { type Host, isPersonal } from '../host.js'
 import type { Grant, JailSymlink } from '../types.js'
 
@@ -26,7 +26,7 @@ export class Closure {
 
   constructor(
     readonly host: Host,
-    readonly explicit: Grant[],
+    readonly explicit: Grant[]
   ) {}
 
   get fs() {
@@ -62,7 +62,7 @@ export class Closure {
         kind: found.kind,
         as: isSystem(found.real) ? 'other' : 'caller',
         optional: isSystem(found.real),
-        origin: `closure: ${origin}`,
+        origin: `closure: ${origin}`
       })
     }
     this.link(found, origin)
@@ -74,15 +74,23 @@ export class Closure {
     // Accounts like `daemon` have their home inside /usr; it is public all the same.
     if (isPersonal(this.host, real) && !isSystem(real)) {
       const hint = 'move the command into a folder of its own, or grant the path by name'
-      return new QiError('QI_GRANT_TOO_WIDE', `the command needs ${real}, which is home or holds credentials`, { path: real, value: written, hint })
+      return new QiError('QI_GRANT_TOO_WIDE', `the command needs ${real}, which is home or holds credentials`, {
+        path: real,
+        value: written,
+        hint
+      })
     }
     const planted = found.links.find((l) => this.isWritable(l.path))
     if (!steered && !planted) return undefined
     const through = planted ? `the link ${planted.path}` : written
-    return new QiError('QI_GRANT_LINK', `the command needs ${real} because of ${through}, which the payload may write`, {
-      path: real,
-      value: written,
-      hint: `if that is meant, grant it by name: --ro ${real}`,
-    })
+    return new QiError(
+      'QI_GRANT_LINK',
+      `the command needs ${real} because of ${through}, which the payload may write`,
+      {
+        path: real,
+        value: written,
+        hint: `if that is meant, grant it by name: --ro ${real}`
+      }
+    )
   }
 }

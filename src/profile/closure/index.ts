@@ -28,7 +28,8 @@ export function closeCommand(closure: Closure, arch: HostFacts['arch'], target: 
   if (depth > MAX_DEPTH) throw notExecutable(target.file, 'its "#!" lines lead in a circle')
   const { file, args } = target
   const found = walk(closure.fs, file)
-  if (found.kind !== 'file') throw new QiError('QI_COMMAND_NOT_FOUND', `interpreter ${file} does not exist`, { path: file, errno: 'ENOENT' })
+  if (found.kind !== 'file')
+    throw new QiError('QI_COMMAND_NOT_FOUND', `interpreter ${file} does not exist`, { path: file, errno: 'ENOENT' })
   const steered = target.steered ?? false
   const program = inspect(closure.fs, found.real, arch)
   virtualEnvironment(closure, file, found)
@@ -77,13 +78,18 @@ function commandLine(
   file: string,
   args: string[],
   offset: number | undefined,
-  depth: number,
+  depth: number
 ): void {
   const { fs, host } = closure
   const name = interpreterName(file)
   const nested = (command: string, rest: string[], at: number) => {
     const inner = findCommand(fs, command, host.cwd, host.env.PATH).file
-    closeCommand(closure, arch, { file: inner, args: rest, ...(offset === undefined ? {} : { offset: offset + at }) }, depth + 1)
+    closeCommand(
+      closure,
+      arch,
+      { file: inner, args: rest, ...(offset === undefined ? {} : { offset: offset + at }) },
+      depth + 1
+    )
   }
   const pathArgument = (index: number): string => {
     const path = absolute(args[index] as string, host.cwd)
@@ -96,7 +102,11 @@ function commandLine(
     return
   }
   if (Object.hasOwn(launchers, name)) {
-    launchers[name]?.(closure, args, { nested, pathArgument, script: (path, by) => script(closure, by, path, 'script') })
+    launchers[name]?.(closure, args, {
+      nested,
+      pathArgument,
+      script: (path, by) => script(closure, by, path, 'script')
+    })
     return
   }
   const interpreter = interpreterFor(file)
@@ -104,9 +114,12 @@ function commandLine(
   const line = readCommandLine(interpreter, args)
   for (const { value } of line.preloads) preload(closure, value)
   if (interpreter.family === 'python') userSite(closure)
-  if (name === 'java') for (const e of fs.list('/etc')) if (e.name.startsWith('java')) closure.grant(`/etc/${e.name}`, 'interpreter', { optional: true })
+  if (name === 'java')
+    for (const e of fs.list('/etc'))
+      if (e.name.startsWith('java')) closure.grant(`/etc/${e.name}`, 'interpreter', { optional: true })
   if (line.module !== undefined) pythonModule(closure, line.module)
-  if (line.script !== undefined && !/^[a-z]+:/i.test(args[line.script] as string)) script(closure, file, pathArgument(line.script), 'script')
+  if (line.script !== undefined && !/^[a-z]+:/i.test(args[line.script] as string))
+    script(closure, file, pathArgument(line.script), 'script')
 }
 
 const absolute = (path: string, cwd: string): string => (path.startsWith('/') ? join(path) : join(cwd, path))

@@ -15,9 +15,9 @@ const MANAGERS: { through: string; grant: string[]; when?: RegExp }[] = [
   {
     through: '.cargo/bin',
     grant: ['.cargo/bin', '.rustup/toolchains', '.rustup/settings.toml'],
-    when: /\/(rustup|cargo|rustc|rustdoc|rustfmt|clippy-driver|cargo-[a-z]+)$/,
+    when: /\/(rustup|cargo|rustc|rustdoc|rustfmt|clippy-driver|cargo-[a-z]+)$/
   },
-  { through: '.bun/bin', grant: ['.bun/bin', '.bun/install/global'] },
+  { through: '.bun/bin', grant: ['.bun/bin', '.bun/install/global'] }
 ]
 
 /** The command itself and what it is installed with. */
@@ -60,6 +60,7 @@ function prefixOf(real: string): string | undefined {
 
 /** Libraries of an interpreter next to its bin/: no project folder looks like that. */
 function looksInstalled(closure: Closure, prefix: string): boolean {
-  const isLibrary = (name: string) => /^(python3\.|pypy|node_modules$|ruby$|perl5$|jvm\.cfg$|modules$|server$)/.test(name)
+  const isLibrary = (name: string) =>
+    /^(python3\.|pypy|node_modules$|ruby$|perl5$|jvm\.cfg$|modules$|server$)/.test(name)
   return ['lib', 'lib64'].some((lib) => closure.fs.list(join(prefix, lib)).some((e) => isLibrary(e.name)))
 }

@@ -31,13 +31,30 @@ const NODE: Interpreter = {
     '--watch-path',
     '--tsconfig',
     '--project',
-    '-P',
+    '-P'
   ],
-  codeFlags: ['-e', '--eval', '-p', '--print', '-pe', '-i', '--interactive', '-v', '--version', '-h', '--help', '--run'],
-  preloadFlags: ['-r', '--require', '--import', '--loader', '--experimental-loader', '--preload'],
+  codeFlags: [
+    '-e',
+    '--eval',
+    '-p',
+    '--print',
+    '-pe',
+    '-i',
+    '--interactive',
+    '-v',
+    '--version',
+    '-h',
+    '--help',
+    '--run'
+  ],
+  preloadFlags: ['-r', '--require', '--import', '--loader', '--experimental-loader', '--preload']
 }
 
-const SHELL: Interpreter = { family: 'other', valueFlags: ['-o', '-O', '--rcfile', '--init-file'], codeFlags: ['-c', '-lc', '-ic', '-ec', '-s'] }
+const SHELL: Interpreter = {
+  family: 'other',
+  valueFlags: ['-o', '-O', '--rcfile', '--init-file'],
+  codeFlags: ['-c', '-lc', '-ic', '-ec', '-s']
+}
 
 const TABLE: Record<string, Interpreter> = {
   node: NODE,
@@ -50,9 +67,14 @@ const TABLE: Record<string, Interpreter> = {
     valueFlags: ['-c', '--config', '--import-map', '-L', '--log-level', '--lock', '--cert', '--location', '--seed'],
     codeFlags: ['eval', 'repl', 'install', 'task', '--version'],
     preloadFlags: ['--preload'],
-    subcommands: ['run'],
+    subcommands: ['run']
   },
-  python: { family: 'python', valueFlags: ['-W', '-X', '--check-hash-based-pycs'], codeFlags: ['-c', '-V', '--version', '-h'], moduleFlag: '-m' },
+  python: {
+    family: 'python',
+    valueFlags: ['-W', '-X', '--check-hash-based-pycs'],
+    codeFlags: ['-c', '-V', '--version', '-h'],
+    moduleFlag: '-m'
+  },
   ruby: { family: 'other', valueFlags: ['-I', '-r', '-C', '-E'], codeFlags: ['-e', '-v', '--version'] },
   perl: { family: 'other', valueFlags: ['-I'], codeFlags: ['-e', '-E', '-v'] },
   bash: SHELL,
@@ -62,15 +84,26 @@ const TABLE: Record<string, Interpreter> = {
   zsh: SHELL,
   java: {
     family: 'other',
-    valueFlags: ['-cp', '-classpath', '--class-path', '-p', '--module-path', '--add-modules', '--add-opens', '--add-exports'],
+    valueFlags: [
+      '-cp',
+      '-classpath',
+      '--class-path',
+      '-p',
+      '--module-path',
+      '--add-modules',
+      '--add-opens',
+      '--add-exports'
+    ],
     codeFlags: ['-version', '--version'],
-    scriptFlag: '-jar',
-  },
+    scriptFlag: '-jar'
+  }
 }
 
 /** `/usr/bin/python3.11` -> python */
 export function interpreterName(file: string): string {
-  return file.slice(file.lastIndexOf('/') + 1).replace(/^(python|pypy|ruby|perl|node|java)[0-9.]*t?$/, (_, n: string) => (n === 'pypy' ? 'python' : n))
+  return file
+    .slice(file.lastIndexOf('/') + 1)
+    .replace(/^(python|pypy|ruby|perl|node|java)[0-9.]*t?$/, (_, n: string) => (n === 'pypy' ? 'python' : n))
 }
 
 export const interpreterFor = (file: string): Interpreter | undefined =>

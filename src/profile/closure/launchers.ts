@@ -26,7 +26,7 @@ export const launchers: Record<string, Launcher> = {
   bunx: (closure) => fromHome(closure, ['.bun/install/cache'], 'bunx'),
   uvx: (closure) => fromHome(closure, UV, 'uv'),
   uv,
-  pipx: (closure) => fromHome(closure, ['.local/share/pipx', '.local/pipx'], 'pipx'),
+  pipx: (closure) => fromHome(closure, ['.local/share/pipx', '.local/pipx'], 'pipx')
 }
 
 const UV = ['.cache/uv', '.local/share/uv']
@@ -54,7 +54,11 @@ function npx(closure: Closure, args: string[], from: number, tools: Tools): void
 }
 
 /** `@scope/tool@1.2.3` -> `tool` */
-const binName = (spec: string): string => (spec.replace(/(?!^)@[^/]*$/, '').split('/').at(-1) as string) || spec
+const binName = (spec: string): string =>
+  (spec
+    .replace(/(?!^)@[^/]*$/, '')
+    .split('/')
+    .at(-1) as string) || spec
 
 function uv(closure: Closure, args: string[], tools: Tools): void {
   fromHome(closure, UV, 'uv')

@@ -81,7 +81,10 @@ export function preload(closure: Closure, value: string): void {
     nodeScript(closure, path.startsWith('/') ? path : join(cwd, path), 'preloaded module')
     return
   }
-  const name = path.split('/').slice(0, path.startsWith('@') ? 2 : 1).join('/')
+  const name = path
+    .split('/')
+    .slice(0, path.startsWith('@') ? 2 : 1)
+    .join('/')
   const dir = ancestors(cwd).find((d) => kindAt(closure.fs, join(d, 'node_modules', name)) === 'dir')
   if (dir !== undefined) nodeScript(closure, join(dir, 'node_modules', name), 'preloaded module')
 }

@@ -60,7 +60,9 @@ export function pythonScript(closure: Closure, path: string, origin: string, ste
 }
 
 export function projectRoot(closure: Closure, from: string): string | undefined {
-  return searchUp(closure, from).find((dir) => PROJECT_FILES.some((name) => kindAt(closure.fs, join(dir, name)) === 'file'))
+  return searchUp(closure, from).find((dir) =>
+    PROJECT_FILES.some((name) => kindAt(closure.fs, join(dir, name)) === 'file')
+  )
 }
 
 /** `python -m name`: Python puts the working directory on its path; only when the module is there is it granted. */

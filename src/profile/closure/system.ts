@@ -23,7 +23,7 @@ const ETC = [
   'os-release',
   'mime.types',
   'protocols',
-  'services',
+  'services'
 ]
 
 /** What every process of this distribution expects. Links of a merged /usr stay links. */
@@ -42,7 +42,7 @@ export function systemFiles(
   closure: Closure,
   identity: Profile['identity'],
   hostname: string,
-  shareHostNetwork: boolean,
+  shareHostNetwork: boolean
 ): JailFile[] {
   const { uidInside: uid, gidInside: gid } = identity
   const { home } = closure.host
@@ -52,10 +52,11 @@ export function systemFiles(
     }`,
     group: `root:x:0:\nnogroup:x:65534:\n${gid === 65534 ? '' : `jail:x:${gid}:\n`}`,
     hostname: `${hostname}\n`,
-    'nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n',
+    'nsswitch.conf':
+      'passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n',
     hosts: `127.0.0.1 localhost ${hostname}\n::1 localhost ip6-localhost ip6-loopback\n`,
     // Nothing answers there: a lookup fails at once instead of after a timeout.
-    'resolv.conf': 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n',
+    'resolv.conf': 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n'
   }
   const origin = 'system: private /etc'
   const out = Object.entries(files).map(([name, content]) => ({ path: `/etc/${name}`, content, mode: 0o444, origin }))
