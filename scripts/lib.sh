@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts, from the root of the checkout.
 
 say() { printf '%s\n' "$*" >&2; }

@@ -10,6 +10,11 @@ node_modules/.bin/biome check --error-on-warnings .
 say 'qi-jail: types of the tests'
 node_modules/.bin/tsc -p test/tsconfig.json
 
+if has shellcheck; then
+  say 'qi-jail: shellcheck'
+  shellcheck -x -P . scripts/*.sh .ci/run
+fi
+
 mapfile -t formatted < <(find native \( -name '*.cc' -o -name '*.h' \) ! -name '*.gen.h' | sort)
 say "qi-jail: clang-format, ${#formatted[@]} files"
 "$(pick clang-format-14 clang-format)" --dry-run -Werror "${formatted[@]}"

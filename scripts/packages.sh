@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by setup.sh: which system packages are missing, and installing them. Nothing is installed that already works.
 
 packages=()
@@ -50,6 +51,7 @@ need_for_ci() {
   if [[ $manager == apt-get && $(uname -m) == x86_64 ]]; then
     need 'has aarch64-linux-gnu-g++' 'an arm64 compiler, for the cross build' 'g++-aarch64-linux-gnu libc6-dev-arm64-cross'
   fi
+  need 'has shellcheck' 'shellcheck, for lint' shellcheck ShellCheck shellcheck
   need 'has strace' 'strace, for the tests that look at syscalls' strace strace strace
   need 'has python3' 'python3, for the test with a Python server' python3 python3 python3
   need 'has setpriv' 'setpriv, for the tests that run as a plain user' util-linux util-linux setpriv

@@ -2,7 +2,7 @@
 # Every test: generated files, native tests (as shipped, then under ASan and UBSan), vitest. Arguments go to vitest.
 # The last line sums them up: N passed, N failed, N skipped.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 source scripts/lib.sh
 
 passed=0 failed=0 skipped=0
@@ -59,9 +59,9 @@ build_sanitized() (
 )
 
 vitest_tests() {
-  local report=.cache/vitest.json status=0 counts p f s suites
+  local report=.cache/vitest.json status=0 counts p f s
   rm -f "$report"
-  QI_SKIP_LOG=$skip_log node_modules/.bin/vitest run --passWithNoTests --reporter=default --reporter=json \
+  QI_SKIP_LOG=$skip_log node_modules/.bin/vitest run --reporter=default --reporter=json \
     --outputFile.json="$report" "$@" || status=$?
   counts=$(node -p 'const r = JSON.parse(fs.readFileSync(process.argv[1]));
     const dead = r.testResults.filter((f) => f.status === "failed" && !f.assertionResults.some((t) => t.status === "failed"));

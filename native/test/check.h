@@ -64,8 +64,10 @@ inline void Fail(const char* file, int line, const std::string& what) {
 template <typename A, typename B>
 bool Equal(const A& a, const B& b) {
   if constexpr (std::is_integral_v<A> && std::is_integral_v<B> && std::is_signed_v<A> != std::is_signed_v<B>) {
-    if constexpr (std::is_signed_v<A>) return a >= 0 && static_cast<std::make_unsigned_t<A>>(a) == b;
-    else return b >= 0 && a == static_cast<std::make_unsigned_t<B>>(b);
+    if constexpr (std::is_signed_v<A>)
+      return a >= 0 && static_cast<std::make_unsigned_t<A>>(a) == b;
+    else
+      return b >= 0 && a == static_cast<std::make_unsigned_t<B>>(b);
   } else {
     return a == b;
   }
@@ -108,9 +110,9 @@ inline int RunAll(int argc, char** argv) {
 
 }  // namespace qi_check
 
-#define TEST(name)                                                       \
-  static void Test_##name();                                             \
-  static const qi_check::Register register_##name(#name, Test_##name);   \
+#define TEST(name)                                                     \
+  static void Test_##name();                                           \
+  static const qi_check::Register register_##name(#name, Test_##name); \
   static void Test_##name()
 
 #define CHECK(condition)                                                        \
@@ -120,19 +122,19 @@ inline int RunAll(int argc, char** argv) {
 #define CHECK_EQ(a, b) ((void)qi_check::CheckEqual((a), (b), #a " == " #b, __FILE__, __LINE__))
 #define CHECK_STREQ(a, b) ((void)qi_check::CheckEqual(std::string(a), std::string(b), #a " == " #b, __FILE__, __LINE__))
 // Leaves the test on failure, for what the following lines rely on.
-#define REQUIRE(condition)                                              \
-  do {                                                                  \
-    if (!(condition)) {                                                 \
-      qi_check::Fail(__FILE__, __LINE__, "false: " #condition);         \
-      return;                                                           \
-    }                                                                   \
+#define REQUIRE(condition)                                      \
+  do {                                                          \
+    if (!(condition)) {                                         \
+      qi_check::Fail(__FILE__, __LINE__, "false: " #condition); \
+      return;                                                   \
+    }                                                           \
   } while (0)
 // The reason is checked against test/allowed-skips.txt under QI_MUST_WORK=1 (scripts/test.sh).
-#define SKIP(reason)                    \
-  do {                                  \
-    printf("qi-skip: %s\n", reason);    \
-    fflush(stdout);                     \
-    _exit(qi_check::kSkipped);          \
+#define SKIP(reason)                 \
+  do {                               \
+    printf("qi-skip: %s\n", reason); \
+    fflush(stdout);                  \
+    _exit(qi_check::kSkipped);       \
   } while (0)
 #define CHECK_MAIN() \
   int main(int argc, char** argv) { return qi_check::RunAll(argc, argv); }
