@@ -60,8 +60,10 @@ function(qi_add_addon)
   target_compile_definitions(qi_jail PRIVATE NAPI_VERSION=9 NODE_ADDON_API_DISABLE_DEPRECATED NAPI_DISABLE_CPP_EXCEPTIONS)
   target_compile_options(qi_jail PRIVATE -fno-exceptions)
   target_link_libraries(qi_jail PRIVATE qi_filter qi_core)
-  # Only the Node-API entry points leave the addon: no symbol of libseccomp can collide with another addon's copy.
-  target_link_options(qi_jail PRIVATE -Wl,--exclude-libs,ALL)
+  # Only the Node-API entry points leave the addon: no symbol of libseccomp can collide with another addon's copy. The map
+  # also holds back instances of standard templates, which hidden visibility leaves out.
+  target_link_options(qi_jail PRIVATE -Wl,--exclude-libs,ALL -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/addon.map)
+  set_target_properties(qi_jail PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/addon.map)
 endfunction()
 
 # qi_add_monitor(NAME [DEFINITION...]): one self-contained static executable. Definitions change core too, so a variant
