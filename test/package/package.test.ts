@@ -113,7 +113,7 @@ describe('installed elsewhere without scripts, network and compiler', () => {
     const program = `
       import { spawnSandboxed } from 'qi-jail'
       const jail = await spawnSandboxed({}, ['/bin/true'])
-      console.log(JSON.stringify(await jail.exit))`
+      console.log(JSON.stringify(await jail.exited))`
     writeFileSync(join(app, 'launch.mjs'), program)
     expect(JSON.parse(run(process.execPath, ['launch.mjs']))).toMatchObject({ code: 0 })
   })
