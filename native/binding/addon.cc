@@ -14,12 +14,14 @@
 
 namespace {
 
-Napi::Error MakeError(Napi::Env env, const char* code, const char* what, int error) {
+// Leaves a JavaScript exception pending; the addon itself is built without C++ exceptions.
+Napi::Value Throw(Napi::Env env, const char* code, const char* what, int error) {
   Napi::Error e = Napi::Error::New(env, std::string(what) + ": " + qi::ErrnoName(error));
   e.Set("code", Napi::String::New(env, code));
   e.Set("errno", Napi::Number::New(env, error));
   e.Set("syscall", Napi::String::New(env, what));
-  return e;
+  e.ThrowAsJavaScriptException();
+  return env.Undefined();
 }
 
 uint64_t ToUint64(const Napi::Value& value) {
@@ -63,7 +65,7 @@ Napi::Value CompileFilter(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < rules.Length(); ++i) input.rules.push_back(ToRule(rules.Get(i).As<Napi::Object>()));
   std::vector<uint8_t> bpf;
   int error = 0;
-  if (!qi::CompileFilter(input, &bpf, &error)) throw MakeError(info.Env(), "QI_FILTER", "libseccomp", error);
+  if (!qi::CompileFilter(input, &bpf, &error)) return Throw(info.Env(), "QI_FILTER", "libseccomp", error);
   return Napi::Buffer<uint8_t>::Copy(info.Env(), bpf.data(), bpf.size());
 }
 
@@ -114,7 +116,7 @@ Napi::Value Spawn(const Napi::CallbackInfo& info) {
   qi::Spawned spawned;
   const char* what = "";
   int error = qi::SpawnMonitor(request, &spawned, &what);
-  if (error != 0) throw MakeError(env, "QI_SPAWN", what, error);
+  if (error != 0) return Throw(env, "QI_SPAWN", what, error);
   Napi::Object out = Napi::Object::New(env);
   out.Set("pid", Napi::Number::New(env, spawned.pid));
   out.Set("pidfd", Napi::Number::New(env, spawned.pidfd.release()));
@@ -129,7 +131,7 @@ void Kill(const Napi::CallbackInfo& info) {
   int pidfd = info[0].As<Napi::Number>().Int32Value();
   int signal = info[1].As<Napi::Number>().Int32Value();
   if (qi::uapi::PidfdSendSignal(pidfd, signal) != 0 && errno != ESRCH) {
-    throw MakeError(info.Env(), "QI_KILL", "pidfd_send_signal", errno);
+    (void)Throw(info.Env(), "QI_KILL", "pidfd_send_signal", errno);
   }
 }
 

@@ -19,7 +19,10 @@ bool IsForbiddenIoctl(uint32_t command) {
   constexpr uint32_t kSti = 0x5412, kLinux = 0x541c, kCons = 0x541d, kSetLineDiscipline = 0x5423, kVhangup = 0x5437;
   uint32_t type = (command >> 8) & 0xff;
   bool console = type == 0x4b || type == 0x56;  // KD* and VT_* (linux/kd.h, linux/vt.h)
-  return console || command == kSti || command == kLinux || command == kCons || command == kSetLineDiscipline ||
+  // BTRFS_IOC_SNAP_CREATE, SNAP_DESTROY, SUBVOL_CREATE and their _V2 forms make and remove names past Landlock's hooks.
+  uint32_t number = command & 0xff;
+  bool subvolume = type == 0x94 && (number == 1 || number == 14 || number == 15 || number == 23 || number == 24 || number == 63);
+  return console || subvolume || command == kSti || command == kLinux || command == kCons || command == kSetLineDiscipline ||
          command == kVhangup;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
@@ -113,7 +114,10 @@ Result BuildJail(const Jail& jail, UniqueFd* proc) {
   QI_TRY(RaiseLoopback(jail));
   Grant* grants = nullptr;
   QI_TRY(ReceiveGrants(jail, &grants));
-  return BuildRoot(jail, grants, proc);
+  mode_t inherited = umask(0);  // the plan's modes are meant as they are written
+  Result built = BuildRoot(jail, grants, proc);
+  (void)umask(inherited);  // always succeeds; the payload gets the caller's
+  return built;
 }
 
 // After the fork: to map the parent's uid 0 in its own namespace the payload's setup must come from a process that holds

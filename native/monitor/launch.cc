@@ -1,5 +1,6 @@
 #include "monitor/launch.h"
 
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -122,7 +123,7 @@ Result Command(int channel, InitCommand command, Step step) {
 }
 
 // Follows the jail's progress until the exec closed the status channel.
-Result Follow(const Jail& jail, int status, Broker* broker, Running* running) {
+Result Follow(const Jail& jail, int status, Broker* broker, Running* running, Result (*confine)()) {
   bool executing = false;
   for (;;) {
     StatusMessage message;
@@ -144,6 +145,9 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running) {
         QI_BEGIN(jail, Step::kReceiveListener);
         if (!received || running->payload < 0) return Fail(Step::kReceiveListener, EPROTO);
         QI_TRY(broker->Init(received.release(), running->payload));
+        QI_TRY(confine());
+        // The payload waits for this: had it gone on, it could be over before its root was opened here.
+        if (send(status, "", 1, MSG_NOSIGNAL) != 1) return Fail(Step::kReceiveListener, errno);
         break;
       case StatusType::kExecuting:
         executing = broker->listener() >= 0;
@@ -152,7 +156,7 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running) {
   }
 }
 
-Result Build(const Jail& jail, Broker* broker, Running* running) {
+Result Build(const Jail& jail, Broker* broker, Running* running, Result (*confine)()) {
   QI_BEGIN(jail, Step::kOpenChannels);
   UniqueFd status, status_theirs, channel_theirs;
   if (!MakeChannel(&status, &status_theirs) || !MakeChannel(&running->channel, &channel_theirs)) {
@@ -175,13 +179,13 @@ Result Build(const Jail& jail, Broker* broker, Running* running) {
     // EPIPE: pid 1 failed first, and says why on the status channel.
     if (!sent.ok() && sent.error != EPIPE) return sent;
   }
-  return Follow(jail, status.get(), broker, running);
+  return Follow(jail, status.get(), broker, running, confine);
 }
 
 }  // namespace
 
-Result Launch(const Jail& jail, Broker* broker, Running* running) {
-  Result r = Build(jail, broker, running);
+Result Launch(const Jail& jail, Broker* broker, Running* running, Result (*confine)()) {
+  Result r = Build(jail, broker, running, confine);
   if (!r.ok()) Destroy(running);
   return r;
 }

@@ -13,8 +13,9 @@ struct Running {
   pid_t payload = -1;
 };
 
-// Clones the jail and brings it to the payload's exec. On failure nothing of it is left running.
-Result Launch(const Jail& jail, Broker* broker, Running* running);
+// Clones the jail and brings it to the payload's exec. `confine` runs before the payload may exec, so that no hostile byte
+// ever meets a qi-monitor with privileges. On failure nothing of the jail is left running.
+Result Launch(const Jail& jail, Broker* broker, Running* running, Result (*confine)());
 
 // Kills everything in the jail and waits until the kernel has ended it all.
 void Destroy(Running* running);

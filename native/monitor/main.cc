@@ -188,11 +188,7 @@ int Main() {
   static Broker broker(jail, &refusals);
   Running running;
   Result r = Prepare(&signals);
-  if (r.ok()) r = Launch(jail, &broker, &running);
-  if (r.ok()) {
-    r = ConfineMonitor();
-    if (!r.ok()) Destroy(&running);
-  }
+  if (r.ok()) r = Launch(jail, &broker, &running, ConfineMonitor);
   if (!r.ok()) {
     int code = ReportFailure(r);
     FlushToHost();

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <climits>
@@ -141,6 +142,8 @@ Result RunPayload(const Jail& jail, int status, int proc) {
   QI_BEGIN(jail, Step::kPassListener);
   QI_TRY(Send(jail, Step::kPassListener, status, StatusType::kListener, listener));
   (void)close(listener);
+  char ready;
+  if (RetryEintr([&] { return recv(status, &ready, 1, 0); }) != 1) return Fail(Step::kPassListener, EPIPE);
   QI_BEGIN(jail, Step::kExec);
   QI_TRY(Send(jail, Step::kExec, status, StatusType::kExecuting));
   execve(jail.Text(jail.plan->exec_path), argv, envp);

@@ -1,0 +1,2 @@
+export { auditHead, type EventIdentity } from './head.js'
+export { type AuditLog, AuditLogSchema, RefusalParametersSchema } from './schema.js'

@@ -1,0 +1,171 @@
+import { EventEmitter, once } from 'node:events'
+import { Socket } from 'node:net'
+import { constants } from 'node:os'
+import type { Readable, Writable } from 'node:stream'
+import { QiError } from '../errors.js'
+import type { AuditLog } from '../event/schema.js'
+import type { Protection } from '../profile/types.js'
+import { ControlSocket, type MonitorMessage } from './control.js'
+import { EventQueue } from './event-queue.js'
+import { launchError } from './failure.js'
+import { loadAddon } from './locate.js'
+
+/** How a jail ended. Nothing of it is left: no process, mount or file. */
+export interface JailExit {
+  /** The payload's exit code, or null when a signal ended it. */
+  code: number | null
+  /** Name of the signal that ended the payload, or null. */
+  signal: NodeJS.Signals | null
+  /** `exit`, `signal`, `time` (wall clock), `killed` (by kill('SIGKILL') or abort), `host-gone`. */
+  terminationReason: string
+  /** How many calls were refused. */
+  refusals: number
+  /** Events that could not be delivered in time; 0 unless nobody read them. */
+  lostEvents: number
+}
+
+export interface JailEvents {
+  event: [event: AuditLog]
+  exit: [exit: JailExit]
+}
+
+interface Started {
+  pid: number
+  pidfd: number
+  control: number
+  pipes: [number, number, number]
+  protections: Protection[]
+}
+
+const SIGNAL_NAMES = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]))
+
+/**
+ * A running payload. Like a ChildProcess: `stdin`, `stdout`, `stderr` (null where inherited), `pid`, `kill`; plus `exited`,
+ * the audit events (`event` listeners, or `for await (const event of jail.events())`) and `protections`. Disposing of it
+ * (`await using`) kills it and waits until nothing is left.
+ */
+export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
+  readonly stdin: Writable | null
+  readonly stdout: Readable | null
+  readonly stderr: Readable | null
+  readonly protections: readonly Protection[]
+  /** Settles when nothing of the jail is left. Never rejects: how the payload ended is a result. */
+  readonly exited: Promise<JailExit>
+  /** When each numbered step of the launch began, nanoseconds of CLOCK_MONOTONIC; with `traceSteps` only. */
+  trace: Record<string, number> | undefined
+  private payloadPid = -1
+  private ended: JailExit | undefined
+  private control!: ControlSocket
+  private readonly launched: Promise<void>
+  private readonly queue = new EventQueue()
+  private readonly monitor: { pid: number; pidfd: number }
+
+  /** @internal Use spawnSandboxed. */
+  constructor(started: Started) {
+    super()
+    this.protections = started.protections
+    this.monitor = { pid: started.pid, pidfd: started.pidfd }
+    const stream = (fd: number) => (fd < 0 ? null : new Socket({ fd, readable: true, writable: true }))
+    const [stdin, stdout, stderr] = started.pipes
+    this.stdin = stdin < 0 ? null : new Socket({ fd: stdin, readable: false, writable: true })
+    this.stdout = stream(stdout)
+    this.stderr = stream(stderr)
+    let settleLaunch: (error?: Error) => void = () => {}
+    this.launched = new Promise((resolve, reject) => {
+      settleLaunch = (error) => (error ? reject(error) : resolve())
+    })
+    this.launched.catch(() => {}) // told by ready(); a jail that nobody awaits must not crash the process
+    const closed = new Promise<void>((resolve) => {
+      this.control = new ControlSocket(started.control, (message) => this.onMessage(message, settleLaunch), resolve)
+    })
+    this.exited = closed.then(() => this.finish(settleLaunch))
+  }
+
+  /** The payload's pid on the host; -1 until it runs. */
+  get pid(): number {
+    return this.payloadPid
+  }
+
+  get exitCode(): number | null {
+    return this.ended?.code ?? null
+  }
+
+  get signalCode(): NodeJS.Signals | null {
+    return this.ended?.signal ?? null
+  }
+
+  /** @internal Resolves once the payload was exec'ed; rejects with the step that failed, when nothing is left of it. */
+  async ready(): Promise<void> {
+    await this.launched
+  }
+
+  /**
+   * Sends a signal to the payload. SIGKILL ends the whole jail. `group`: to the payload's process group, as a terminal does.
+   * False when it is gone already.
+   */
+  kill(signal: NodeJS.Signals | number = 'SIGTERM', group = false): boolean {
+    if (this.ended) return false
+    const number = typeof signal === 'number' ? signal : constants.signals[signal]
+    if (number === undefined) throw new QiError('QI_SIGNAL', `unknown signal ${String(signal)}`, { value: signal })
+    this.control.send(number === constants.signals.SIGKILL ? 'kill' : `signal ${number} ${group ? 1 : 0}`)
+    return true
+  }
+
+  /** Every event from the first, also those from before the call. Ends when the jail has ended. */
+  events(): AsyncIterableIterator<AuditLog> {
+    return this.queue.read()
+  }
+
+  /** Lets the process end although this jail still runs; it is killed then. */
+  unref(): void {
+    this.control.unref()
+    for (const stream of [this.stdin, this.stdout, this.stderr]) (stream as Socket | null)?.unref()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill('SIGKILL')
+    await this.exited
+  }
+
+  private onMessage(message: MonitorMessage, settleLaunch: (error?: Error) => void): void {
+    if (message.type === 'event') {
+      this.queue.push(message.event)
+      this.emit('event', message.event)
+    } else if (message.type === 'started') {
+      this.payloadPid = message.pid
+      this.trace = message.trace
+      settleLaunch()
+    } else if (message.type === 'failed') settleLaunch(launchError(message))
+    else this.ended = exitOf(message)
+  }
+
+  private async finish(settleLaunch: (error?: Error) => void): Promise<JailExit> {
+    const status = await loadAddon().reap(this.monitor.pid, this.monitor.pidfd)
+    // No exit message: qi-monitor itself was killed, and the kernel took the jail with it.
+    this.ended ??= { code: null, signal: 'SIGKILL', terminationReason: 'monitor-lost', refusals: 0, lostEvents: 0 }
+    const how = status.signal ? `by ${SIGNAL_NAMES.get(status.signal)}` : `with status ${status.code}`
+    settleLaunch(new QiError('QI_MONITOR_LOST', `qi-monitor ended ${how} before the payload ran`))
+    this.queue.end()
+    // With nobody reading it, a pipe that is still full would keep the process alive.
+    this.stdin?.destroy()
+    this.emit('exit', this.ended)
+    return this.ended
+  }
+}
+
+function exitOf(message: Extract<MonitorMessage, { type: 'exit' }>): JailExit {
+  return {
+    code: message.code ?? null,
+    signal: message.signal === undefined ? null : (SIGNAL_NAMES.get(message.signal) ?? null),
+    terminationReason: message.reason,
+    refusals: message.refusals,
+    lostEvents: message.lost
+  }
+}
+
+/** Resolves when both output streams are at their end; for callers that want all of the payload's output. */
+export async function drained(jail: Jail): Promise<void> {
+  await Promise.all(
+    [jail.stdout, jail.stderr].map((stream) => (stream && !stream.readableEnded ? once(stream, 'end') : undefined))
+  )
+}

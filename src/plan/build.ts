@@ -1,0 +1,141 @@
+import { QiError } from '../errors.js'
+import { initFilter, monitorFilter, payloadFilter } from '../filter/build.js'
+import type { FilterSpec } from '../filter/types.js'
+import type { HostFacts } from '../host/facts.js'
+import type { Profile, Protection } from '../profile/types.js'
+import { landlock } from './landlock.js'
+import { type Plan, PlanFlag, type Rlimit } from './layout.gen.js'
+import { planMounts } from './mounts.js'
+import { protections } from './protections.js'
+
+export interface BuildOptions {
+  /** libseccomp, in the addon. */
+  compile: (spec: FilterSpec) => Uint8Array
+  /** JSON members version, source, security of every event (src/event/head.ts). */
+  auditHead: string
+  control: boolean
+  auditFile: boolean
+  traceSteps?: boolean
+}
+
+export interface BuiltPlan {
+  plan: Plan
+  protections: Protection[]
+}
+
+/** Grace between TERM and KILL when the wall clock runs out, milliseconds. */
+const GRACE_MS = 2000
+const ROOT_INODES = 65536
+const RLIMIT = { fsize: 1, data: 2, core: 4, nproc: 6, nofile: 7 } as const
+
+/**
+ * Profile -> Plan, for one host. Pure but for `compile`.
+ * @throws QiError QI_PROTECTION when the host lacks what the profile does not tolerate to miss.
+ */
+export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOptions): BuiltPlan {
+  const mounts = planMounts(profile, facts)
+  const missing = profile.denies.some((deny) => deny.now === 'missing')
+  const states = protections(profile, facts, missing && facts.landlockAbi === 0)
+  requireProtections(profile, facts, states)
+  const guardCreates = mounts.guarded.size > 0
+  const payload = payloadFilter(facts.arch, { guardCreates })
+  const { identity, limits } = profile
+  const plan: Plan = {
+    flags: flags(profile, facts, options, guardCreates),
+    uidOutside: identity.uidOutside,
+    gidOutside: identity.gidOutside,
+    uidInside: identity.uidInside,
+    gidInside: identity.gidInside,
+    callerUid: facts.uid,
+    callerGid: facts.gid,
+    graceMs: GRACE_MS,
+    rootInodes: ROOT_INODES,
+    wallClockMs: BigInt(limits.maxExecutionTime ?? 0),
+    rootBytes: BigInt(limits.tmpSize),
+    ...landlock(profile, facts, mounts.guarded),
+    execPath: profile.command.file,
+    cwd: profile.command.cwd,
+    hostname: profile.hostname,
+    argv: profile.command.argv,
+    envp: profile.env.map(([name, value]) => `${name}=${value}`),
+    mounts: mounts.mounts,
+    rlimits: rlimits(profile),
+    syscalls: payload.syscalls,
+    guardedNames: mounts.guardedNames,
+    guardedGrants: mounts.guardedGrants,
+    payloadFilter: options.compile(payload.spec),
+    initFilter: options.compile(initFilter(facts.arch)),
+    monitorFilter: options.compile(monitorFilter(facts.arch, { guardCreates })),
+    auditHead: options.auditHead,
+    launchParams: launchParams(profile, states),
+    profileName: profile.name,
+    commandLine: commandLine(profile.command.argv)
+  }
+  return { plan, protections: states }
+}
+
+function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardCreates: boolean): number {
+  const wanted = {
+    [PlanFlag.ShareHostNetwork]: profile.network.mode !== 'none',
+    [PlanFlag.Privileged]: facts.privileged,
+    [PlanFlag.Control]: options.control,
+    [PlanFlag.Audit]: options.auditFile,
+    [PlanFlag.TraceSteps]: options.traceSteps === true,
+    [PlanFlag.InnerLoopback]: profile.network.innerLoopback,
+    [PlanFlag.DevPts]: profile.devices.pty,
+    [PlanFlag.LandlockOptional]: false,
+    [PlanFlag.GuardCreates]: guardCreates
+  }
+  return Object.entries(wanted).reduce((sum, [bit, on]) => (on ? sum | Number(bit) : sum), 0)
+}
+
+/**
+ * A layer that the profile asks for and the host lacks ends the launch, unless the profile says it may be missing. What
+ * is off by the profile's own choice is no lack.
+ */
+function requireProtections(profile: Profile, facts: HostFacts, states: Protection[]): void {
+  if (!facts.seccomp.userNotif) {
+    throw new QiError('QI_PROTECTION', 'this kernel cannot pass refused calls to qi-monitor (SECCOMP_RET_USER_NOTIF)', {
+      field: 'seccomp',
+      hint: 'Linux 5.0 or newer is needed'
+    })
+  }
+  for (const name of ['landlockFs', 'mandatoryDenies', 'memoryLimit'] as const) {
+    const found = states.find((state) => state.name === name)
+    if (!found || found.state === 'enforced' || profile.tolerate.includes(name)) continue
+    if (name === 'memoryLimit' && found.state === 'off') continue
+    throw new QiError('QI_PROTECTION', `${name} is ${found.state} on this host: ${found.reason}`, {
+      field: `tolerate`,
+      value: name,
+      hint: `add ${name} to \`tolerate\` to launch all the same`
+    })
+  }
+}
+
+function rlimits({ limits }: Profile): Rlimit[] {
+  const values: [number, number | undefined][] = [
+    [RLIMIT.nofile, limits.maxFileDescriptors],
+    [RLIMIT.fsize, limits.maxFileSize],
+    [RLIMIT.nproc, limits.maxProcesses],
+    [RLIMIT.data, limits.maxMemory],
+    [RLIMIT.core, 0]
+  ]
+  return values.flatMap(([resource, value]) => (value === undefined ? [] : [{ resource, value: BigInt(value) }]))
+}
+
+/** Members of the launch event: what this jail is, honestly. */
+function launchParams(profile: Profile, states: Protection[]): string {
+  const params = {
+    protections: Object.fromEntries(states.map((p) => [p.name, p.state === 'enforced' ? p.state : `${p.state}: ${p.reason}`])),
+    cwd: profile.command.cwd,
+    ...(profile.command.cwdNote ? { cwdNote: profile.command.cwdNote } : {}),
+    network: profile.network.mode
+  }
+  return JSON.stringify(params).slice(1, -1)
+}
+
+/** For people; cut, since a command line may be megabytes. */
+const commandLine = (argv: string[]): string => {
+  const joined = argv.map((arg) => arg.slice(0, 1024)).join(' ')
+  return joined.length > 2048 ? `${joined.slice(0, 2048)}…` : joined
+}

@@ -1,0 +1,97 @@
+import { QiError } from '../errors.js'
+import { type FieldType, LAYOUT, PLAN_MAGIC, PLAN_MAX_BYTES, PLAN_MAX_ITEMS, PLAN_VERSION, type Plan } from './layout.gen.js'
+
+/** Texts of a plan may be given as bytes: arguments and environment need not be UTF-8. */
+type Text = string | Uint8Array
+
+const SIZES = { u32: 4, u64: 8, str: 8, bytes: 8 } as const
+
+class Encoder {
+  private buffer = Buffer.alloc(64 * 1024)
+  private end = 0
+  private readonly known = new Map<string, { offset: number; length: number }>()
+
+  reserve(size: number): number {
+    const offset = Math.ceil(this.end / 8) * 8
+    this.end = offset + size
+    if (this.end > PLAN_MAX_BYTES) {
+      throw new QiError('QI_PLAN_TOO_LARGE', `the plan would be larger than ${PLAN_MAX_BYTES} bytes`, {
+        hint: 'shorten the arguments, the environment or the list of paths'
+      })
+    }
+    if (this.end > this.buffer.length) {
+      const larger = Buffer.alloc(Math.max(this.end, this.buffer.length * 2))
+      this.buffer.copy(larger)
+      this.buffer = larger
+    }
+    return offset
+  }
+
+  struct(name: string, value: Record<string, unknown>, at: number): void {
+    const layout = LAYOUT[name]
+    if (!layout) throw new TypeError(`no struct ${name}`)
+    for (const field of layout.fields) this.field(field.type, value[field.name], at + field.offset)
+  }
+
+  finish(): Uint8Array {
+    return this.buffer.subarray(0, this.end)
+  }
+
+  private field(type: FieldType, value: unknown, at: number): void {
+    if (type === 'u32') this.buffer.writeUInt32LE((value as number | undefined) ?? 0, at)
+    else if (type === 'u64') this.buffer.writeBigUInt64LE(value as bigint, at)
+    else if (type === 'str') this.reference(this.text(value as Text), at)
+    else if (type === 'bytes') this.reference(this.bytes(value as Uint8Array), at)
+    else this.list(type.list, value as unknown[], at)
+  }
+
+  private reference({ offset, length }: { offset: number; length: number }, at: number): void {
+    this.buffer.writeUInt32LE(offset, at)
+    this.buffer.writeUInt32LE(length, at + 4)
+  }
+
+  private list(item: string, values: unknown[], at: number): void {
+    if (values.length > PLAN_MAX_ITEMS) {
+      throw new QiError('QI_PLAN_TOO_LARGE', `a plan list has ${values.length} items, more than ${PLAN_MAX_ITEMS}`)
+    }
+    const size = item in SIZES ? SIZES[item as keyof typeof SIZES] : (LAYOUT[item]?.size ?? 0)
+    const offset = this.reserve(size * values.length)
+    this.reference({ offset, length: values.length }, at)
+    values.forEach((value, i) => {
+      if (item in SIZES) this.field(item as FieldType, value, offset + i * size)
+      else this.struct(item, value as Record<string, unknown>, offset + i * size)
+    })
+  }
+
+  private text(value: Text): { offset: number; length: number } {
+    const key = typeof value === 'string' ? value : undefined
+    const seen = key === undefined ? undefined : this.known.get(key)
+    if (seen) return seen
+    const bytes = typeof value === 'string' ? Buffer.from(value) : value
+    if (bytes.includes(0)) throw new QiError('QI_PLAN_TEXT', 'a text of the plan holds a NUL byte')
+    const offset = this.reserve(bytes.length + 1)
+    this.buffer.set(bytes, offset)
+    const made = { offset, length: bytes.length }
+    if (key !== undefined) this.known.set(key, made)
+    return made
+  }
+
+  private bytes(value: Uint8Array): { offset: number; length: number } {
+    const offset = this.reserve(value.length)
+    this.buffer.set(value, offset)
+    return { offset, length: value.length }
+  }
+}
+
+/**
+ * The flat form that qi-monitor reads (schema/plan.json): little-endian, 8-byte aligned, references as offset and length.
+ * @throws QiError QI_PLAN_TOO_LARGE, QI_PLAN_TEXT
+ */
+export function encodePlan(plan: Plan): Uint8Array {
+  const encoder = new Encoder()
+  const root = encoder.reserve(LAYOUT.Plan?.size ?? 0)
+  encoder.struct('Plan', { ...plan, magic: PLAN_MAGIC, version: PLAN_VERSION, size: 0 }, root)
+  const bytes = encoder.finish()
+  Buffer.from(bytes.buffer, bytes.byteOffset).writeUInt32LE(bytes.length, root + 8)
+  return bytes
+}

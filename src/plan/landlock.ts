@@ -1,0 +1,67 @@
+import type { HostFacts } from '../host/facts.js'
+import type { Profile } from '../profile/types.js'
+import type { LandlockRule } from './layout.gen.js'
+
+/** LANDLOCK_ACCESS_FS_*, linux/landlock.h. */
+export const Access = {
+  execute: 1n << 0n,
+  writeFile: 1n << 1n,
+  readFile: 1n << 2n,
+  readDir: 1n << 3n,
+  removeDir: 1n << 4n,
+  removeFile: 1n << 5n,
+  makeChar: 1n << 6n,
+  makeDir: 1n << 7n,
+  makeReg: 1n << 8n,
+  makeSock: 1n << 9n,
+  makeFifo: 1n << 10n,
+  makeBlock: 1n << 11n,
+  makeSym: 1n << 12n,
+  refer: 1n << 13n,
+  truncate: 1n << 14n,
+  ioctlDev: 1n << 15n
+} as const
+
+const READ = Access.readFile | Access.readDir | Access.execute
+const CREATE = Access.makeDir | Access.makeReg | Access.makeSock | Access.makeFifo | Access.makeSym | Access.refer
+const CHANGE = Access.writeFile | Access.removeDir | Access.removeFile | Access.truncate
+
+/** What each ABI added. Everything the kernel knows is handled, so that what no rule grants is refused. */
+function handledFs(abi: number): bigint {
+  if (abi === 0) return 0n
+  let handled = (1n << 13n) - 1n
+  if (abi >= 2) handled |= Access.refer
+  if (abi >= 3) handled |= Access.truncate
+  if (abi >= 5) handled |= Access.ioctlDev
+  return handled
+}
+
+export interface Landlock {
+  landlockFs: bigint
+  landlockNet: bigint
+  landlockScope: bigint
+  landlockRules: LandlockRule[]
+}
+
+/**
+ * A second lock on what the mounts already say: the private root may be read, writable places written, nothing else. In
+ * `guarded` grants no name may be made: qi-monitor makes them (native/monitor/create_guard.h).
+ */
+export function landlock(profile: Profile, facts: HostFacts, guarded: ReadonlySet<string>): Landlock {
+  const abi = facts.landlockAbi
+  const rules: LandlockRule[] = [{ path: '/', access: READ }]
+  for (const path of [profile.tempDirectory, '/dev/shm']) rules.push({ path, access: READ | CHANGE | CREATE })
+  for (const grant of profile.grants) {
+    if (grant.access !== 'rw') continue
+    rules.push({ path: grant.path, access: READ | CHANGE | (guarded.has(grant.path) ? 0n : CREATE) })
+  }
+  rules.push({ path: '/dev', access: Access.writeFile | (profile.devices.pty ? Access.ioctlDev : 0n) })
+  // bind and connect, 4; the jail's own loopback can only be told from elsewhere by its network namespace.
+  const net = abi >= 4 && profile.network.mode === 'none' && !profile.network.innerLoopback ? 3n : 0n
+  return {
+    landlockFs: handledFs(abi),
+    landlockNet: net,
+    landlockScope: abi >= 6 ? 3n : 0n,
+    landlockRules: abi === 0 ? [] : rules
+  }
+}
