@@ -31,7 +31,7 @@ export function resolveGrants(rules: PathRule[], host: Host): ExplicitGrants {
   const denied = placed.filter((r) => r.access === 'deny')
   const granted = placed.filter((r) => r.access !== 'deny')
   refuseInsideDenied(granted, denied)
-  const symlinks = placed.flatMap((r) => r.walk.links.map((l) => ({ ...l, origin: r.origin })))
+  const symlinks = granted.flatMap((r) => r.walk.links.map((l) => ({ ...l, origin: r.origin })))
   return { grants: granted.map(toGrant), denied, symlinks }
 }
 

@@ -7,12 +7,12 @@ import { Closure, closeCommand, systemBase, systemFiles } from './closure/index.
 import { checkArguments, findCommand } from './command.js'
 import { mandatoryDenies, readDenies } from './denies.js'
 import { environment } from './environment.js'
-import { isWithin, nodeFs, type ReadFs, snapshot, walk } from './fs.js'
+import { isWithin, nodeFs, type ReadFs, snapshot, type Walk, walk } from './fs.js'
 import { compact, type ExplicitGrants, grantOf, resolveGrants } from './grants.js'
 import { createHost, expand, type Host } from './host.js'
 import { identity } from './identity.js'
 import { resolveLimits } from './limits.js'
-import type { Grant, JailSymlink, Profile } from './types.js'
+import type { Deny, Grant, JailSymlink, Profile } from './types.js'
 
 export interface ResolveRequest {
   config: SandboxConfig
@@ -44,7 +44,8 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const limits = resolveLimits(policy)
   const who = identity(facts, policy.processIsolation, request.random)
   const host = makeHost(request, fs, policy)
-  const tempDirectory = placeTemp(policy, host)
+  const temp = placeTemp(policy, host)
+  const tempDirectory = temp.real
   const env = environment(request.env, policy.env, host.home, tempDirectory)
   checkArguments(argv, env)
   host.env = Object.fromEntries(env)
@@ -62,9 +63,16 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const writes = mandatoryDenies(grants, host, policy.filesystem.allowProtected, own).filter(
     (w) => !reads.some((r) => isWithin(w.path, r.path))
   )
-  const place = workingDirectory(policy, host, grants, tempDirectory)
-  if (place.cwdNote) for (const { index, path } of closure.pathArguments) argv[index] = path
-  const files = systemFiles(closure, who, HOSTNAME, policy.shareHostNetwork).filter((f) => !grantOf(grants, f.path))
+  const place = workingDirectory(policy, host, grants, reads, tempDirectory)
+  if (place.cwdNote) {
+    // Relative names still mean what they meant to the caller; Python finds its venv by argv[0].
+    if (argv[0]?.includes('/')) argv[0] = file
+    for (const { index, path } of closure.pathArguments) argv[index] = path
+  }
+  const tempLinks = temp.links.map((l) => ({ ...l, origin: 'filesystem.tempDirectory' }))
+  const symlinks = jailSymlinks([...tempLinks, ...explicit.symlinks, ...closure.symlinks], grants)
+  const taken = (path: string) => grantOf(grants, path) !== undefined || symlinks.some((l) => l.path === path)
+  const files = systemFiles(closure, who, HOSTNAME, policy.shareHostNetwork).filter((f) => !taken(f.path))
   return {
     name: loaded.name,
     purpose: loaded.purpose,
@@ -74,7 +82,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     hostname: HOSTNAME,
     tempDirectory,
     grants,
-    symlinks: jailSymlinks([...explicit.symlinks, ...closure.symlinks], grants),
+    symlinks,
     files,
     denies: [...writes, ...reads],
     network: policy.shareHostNetwork
@@ -108,15 +116,16 @@ const cwdError = (value: string, message: string, hint: string): QiError =>
 
 const RESERVED = ['/proc', '/sys', '/dev', '/usr', '/etc', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32']
 
-function placeTemp(policy: Policy, host: Host): string {
+function placeTemp(policy: Policy, host: Host): Walk {
   const written = policy.filesystem.tempDirectory ?? '/tmp'
-  const path = written.startsWith('/') ? walk(host.fs, expand(host, written).path).real : written
-  const reason = !path.startsWith('/')
+  const found = walk(host.fs, expand(host, written).path)
+  const path = found.real
+  const reason = !written.startsWith('/')
     ? 'is not an absolute path'
     : path === '/' || RESERVED.some((r) => isWithin(path, r))
       ? 'is a place the jail needs itself'
       : undefined
-  if (reason === undefined) return path
+  if (reason === undefined) return found
   const field = 'filesystem.tempDirectory'
   throw new QiError('QI_PATH', `${field} = ${JSON.stringify(written)}: ${reason}`, {
     field,
@@ -175,10 +184,16 @@ function ownPaths(request: ResolveRequest, policy: Policy, host: Host, loaded: L
 }
 
 /** A cwd somebody asked for must be there; one that was merely inherited gives way. */
-function workingDirectory(policy: Policy, host: Host, grants: Grant[], tmp: string): { cwd: string; cwdNote?: string } {
-  const { cwd } = host
-  const grant = grantOf(grants, cwd)
-  if (cwd === tmp || (grant?.kind === 'dir' && walk(host.fs, cwd).kind === 'dir')) return { cwd }
+function workingDirectory(
+  policy: Policy,
+  host: Host,
+  grants: Grant[],
+  denied: Deny[],
+  tmp: string
+): { cwd: string; cwdNote?: string } {
+  const { cwd, fs } = host
+  const isSeen = grantOf(grants, cwd)?.kind === 'dir' && !denied.some((d) => isWithin(cwd, d.path))
+  if (cwd === tmp || (isSeen && walk(fs, cwd).kind === 'dir')) return { cwd }
   if (policy.cwd !== undefined) {
     const hint = `grant it (readOnlyPaths or allowedPaths), or use ${tmp}`
     throw cwdError(policy.cwd, `${cwd} is not granted, so it does not exist in the jail`, hint)

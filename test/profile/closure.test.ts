@@ -199,6 +199,13 @@ describe('closure of an installation', () => {
     )
   })
 
+  it('npx of a local package whose program has another name', () => {
+    const local: Tree = { '/srv/w/node_modules/@s/tool/package.json': '{"name":"@s/tool"}', '/srv/w/sub/x': '' }
+    const given = { ...withPath(PATH), cwd: '/srv/w/sub' }
+    expect(closure(['npx', '@s/tool@1.0.0'], { ...nvm, ...local }, given)).toContain('/srv/w/node_modules')
+    expect(closure(['npx', '@s/other'], { ...nvm, ...local }, given)).not.toContain('/srv/w/node_modules')
+  })
+
   it('fnm: a link in /run is a link in the jail', () => {
     const tree: Tree = {
       '/run/fnm/1': '-> /home/u/.fnm/v22',

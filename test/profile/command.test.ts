@@ -49,7 +49,7 @@ describe('the command', () => {
   })
 
   it('never looks in the current folder by an empty or relative PATH entry', () => {
-    const tree = { '/home/u/app/tool': elf() }
+    const tree = { '/home/u/app/tool': elf(), '/tool': elf() }
     expect(codeOf(() => run(['tool'], tree, { PATH: ':.:/usr/bin:' }))).toBe('QI_COMMAND_NOT_FOUND')
     expect(run(['./tool'], tree).command.file).toBe('/home/u/app/tool')
   })

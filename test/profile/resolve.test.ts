@@ -67,6 +67,19 @@ describe('working directory', () => {
     expect(on('/srv/a', { filesystem: { allowedPaths: ['$CWD/b', '${cwd}'] } }).command.cwd).toBe('/srv/a')
   })
 
+  it('a relative command is made absolute with it', () => {
+    const tree = { '/srv/p/run': '+x#!/bin/sh\n' }
+    const { command } = resolveOn({ argv: ['./run'], cwd: '/srv/p', tree })
+    expect(command).toMatchObject({ file: '/srv/p/run', argv: ['/srv/p/run'], cwd: '/tmp' })
+  })
+
+  it('inherited and denied: becomes the private tmp', () => {
+    const filesystem = { readOnlyPaths: ['/srv'], deniedPaths: ['/srv/a'] }
+    const given = { argv: ['bash'], tree: { '/srv/a/b': null }, config: { filesystem } }
+    expect(resolveOn({ ...given, cwd: '/srv' }).command.cwd).toBe('/srv')
+    expect(resolveOn({ ...given, cwd: '/srv/a/b' }).command.cwd).toBe('/tmp')
+  })
+
   it('relative arguments belong to the explicit one', () => {
     const given = { cwd: '/home/u', config: { cwd: 'app' } }
     expect(resolveOn({ ...given, argv: ['node', 'server.js'] }).command).toMatchObject({
@@ -194,6 +207,22 @@ describe('limits, network and tmp', () => {
   it('refuses a tempDirectory inside a grant', () => {
     const filesystem = { tempDirectory: '/data/tmp', allowedPaths: ['/data'] }
     expect(codeOf(() => resolveOn({ config: { filesystem }, tree: { '/data': null } }))).toBe('QI_GRANT_CONFLICT')
+  })
+
+  it('a link in place of /tmp or of a file of ours is made once', () => {
+    const config = { filesystem: { readOnlyPaths: ['/etc/resolv.conf'] } }
+    const profile = resolveOn({ config, tree: { '/tmp': '-> var/tmp', '/var/tmp': null } })
+    expect(profile.tempDirectory).toBe('/var/tmp')
+    expect(profile.symlinks).toContainEqual(expect.objectContaining({ path: '/tmp', target: 'var/tmp' }))
+    expect(profile.symlinks).toContainEqual(expect.objectContaining({ path: '/etc/resolv.conf' }))
+    expect(profile.files.map((f) => f.path)).not.toContain('/etc/resolv.conf')
+  })
+
+  it('what holds a home outside /home is too wide, too', () => {
+    const given = { home: '/srv/people/u', tree: { '/srv/people/u': null } }
+    expect(codeOf(() => resolveOn({ ...given, config: { filesystem: { allowedPaths: ['/srv'] } } }))).toBe(
+      'QI_GRANT_TOO_WIDE'
+    )
   })
 
   it('writes no file of its own into a granted /etc', () => {

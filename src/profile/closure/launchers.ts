@@ -45,20 +45,20 @@ function npx(closure: Closure, args: string[], from: number, tools: Tools): void
   fromHome(closure, ['.npm/_npx', '.npm/_cacache'], 'npx')
   const at = positional(args, from, ['-p', '--package', '-c', '--call', '-w', '--workspace', '--prefix'])
   if (at === undefined) return
-  const bin = binName(args[at] as string)
-  const dir = ancestors(closure.host.cwd).find((d) => kindAt(closure.fs, join(d, 'node_modules/.bin', bin)) === 'file')
+  const name = packageName(args[at] as string)
+  const bin = join('node_modules/.bin', name.split('/').at(-1) as string)
+  const has = (dir: string, path: string) => kindAt(closure.fs, join(dir, path)) !== 'missing'
+  const dirs = ancestors(closure.host.cwd)
+  const dir = dirs.find((d) => has(d, bin) || has(d, `node_modules/${name}`))
   if (dir === undefined) return
   // npx reads the project's package.json to find out that the package is there.
   project(closure)
-  tools.nested(join(dir, 'node_modules/.bin', bin), args.slice(at + 1), at + 1)
+  if (has(dir, bin)) tools.nested(join(dir, bin), args.slice(at + 1), at + 1)
+  else nodeScript(closure, join(dir, 'node_modules', name), 'npx package')
 }
 
-/** `@scope/tool@1.2.3` -> `tool` */
-const binName = (spec: string): string =>
-  (spec
-    .replace(/(?!^)@[^/]*$/, '')
-    .split('/')
-    .at(-1) as string) || spec
+/** `@scope/tool@1.2.3` -> `@scope/tool` */
+const packageName = (spec: string): string => spec.replace(/(?!^)@[^/]*$/, '')
 
 function uv(closure: Closure, args: string[], tools: Tools): void {
   fromHome(closure, UV, 'uv')
