@@ -59,7 +59,12 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   refuseDeniedCommand(explicit, closure, walk(fs, file).real)
   const grants = combine(explicit, closure, tempDirectory)
   const reads = readDenies(explicit.denied, grants, fs)
-  const own = ownPaths(request, policy, host, loaded)
+  const auditFile = auditPath(policy, host)
+  const own = {
+    packageDir: walk(fs, request.packageDir ?? PACKAGE_DIR).real,
+    profileFiles: loaded.files,
+    ...(auditFile === undefined || auditFile === '-' ? {} : { auditFile })
+  }
   const writes = mandatoryDenies(grants, host, policy.filesystem.allowProtected, own).filter(
     (w) => !reads.some((r) => isWithin(w.path, r.path))
   )
@@ -91,7 +96,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     devices: { pty: policy.pty },
     limits,
     tolerate: policy.tolerate,
-    audit: { userId: String(facts.uid) }
+    audit: { userId: String(facts.uid), ...(auditFile === undefined ? {} : { file: auditFile }) }
   }
 }
 
@@ -173,14 +178,8 @@ function combine({ grants, denied }: ExplicitGrants, closure: Closure, tempDirec
   )
 }
 
-function ownPaths(request: ResolveRequest, policy: Policy, host: Host, loaded: LoadedProfile) {
-  const auditFile =
-    policy.auditFile === undefined || policy.auditFile === '-' ? undefined : expand(host, policy.auditFile).path
-  return {
-    packageDir: walk(host.fs, request.packageDir ?? PACKAGE_DIR).real,
-    profileFiles: loaded.files,
-    ...(auditFile === undefined ? {} : { auditFile })
-  }
+function auditPath({ auditFile }: Policy, host: Host): string | undefined {
+  return auditFile === undefined || auditFile === '-' ? auditFile : expand(host, auditFile).path
 }
 
 /** A cwd somebody asked for must be there; one that was merely inherited gives way. */

@@ -129,5 +129,10 @@ export interface Profile {
   /** What may be missing on this host without ending the launch. */
   tolerate: ProtectionName[]
   /** Facts for the audit events. */
-  audit: { userId: string; tool?: { name: string; version: string; server: string } }
+  audit: {
+    userId: string
+    tool?: { name: string; version: string; server: string }
+    /** Absolute path of the audit file, or `-`; the jail cannot write it. */
+    file?: string
+  }
 }

@@ -126,6 +126,14 @@ describe("qi-jail's own files", () => {
     )
   })
 
+  it('name the audit file for the launch', () => {
+    const file = (path?: string) => resolveOn({ argv: ['bash'], config: { audit: { file: path } } }).audit
+    expect(file('~/a.jsonl')).toEqual({ userId: '501', file: '/home/u/a.jsonl' })
+    expect(file('a.jsonl')).toEqual({ userId: '501', file: '/home/u/app/a.jsonl' })
+    expect(file('-')).toEqual({ userId: '501', file: '-' })
+    expect(file()).toEqual({ userId: '501' })
+  })
+
   it('include the profile file', () => {
     const profile = { ...profileOf(), files: ['/w/jail.yaml'] }
     const { denies: list } = resolveOn({
