@@ -1,16 +1,12 @@
-import { randomUUID } from 'node:crypto'
 import { closeSync, constants, openSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { QiError } from '../errors.js'
-import { auditHead } from '../event/head.js'
-import type { FilterSpec } from '../filter/types.js'
 import { probeHost } from '../host/probe.js'
-import { buildPlan, encodePlan } from '../plan/index.js'
 import type { SandboxConfig } from '../policy/index.js'
-import { resolve } from '../profile/index.js'
-import type { Profile } from '../profile/types.js'
 import { Jail } from './jail.js'
 import { loadAddon, monitorPath } from './locate.js'
+import type { NativeAddon } from './native.js'
+import { type PreparedPlan, prepare } from './prepare.js'
 
 /** `pipe`: a stream on the jail; `inherit`: ours; `ignore`: /dev/null; a number: that descriptor. */
 export type StdioChoice = 'pipe' | 'inherit' | 'ignore' | number
@@ -26,6 +22,8 @@ export interface SpawnOptions {
   cwd?: string
   /** For every event's source.correlationId. */
   correlationId?: string
+  /** The same arguments as bytes, where they need not be UTF-8. */
+  argvBytes?: Uint8Array[]
   /** Record when each numbered step of the launch began (Jail.trace). */
   traceSteps?: boolean
 }
@@ -47,45 +45,29 @@ export async function spawnSandboxed(
   argv: string[],
   options: SpawnOptions & MonitorOverride = {}
 ): Promise<Jail> {
-  const profile = resolve(
-    {
-      config,
-      argv,
-      env: options.env ?? process.env,
-      cwd: options.cwd ?? process.cwd(),
-      home: options.env?.HOME ?? homedir()
-    },
-    probeHost()
-  )
-  return launchProfile(profile, options, config.audit?.file)
+  options.signal?.throwIfAborted()
+  const { env = process.env, cwd = process.cwd(), correlationId, traceSteps, argvBytes } = options
+  const request = { config, argv, env, cwd, home: env.HOME ?? homedir() }
+  const extras = { ...(correlationId ? { correlationId } : {}), ...(traceSteps ? { traceSteps } : {}) }
+  return launchPlan(prepare(request, probeHost(), { ...extras, ...(argvBytes ? { argvBytes } : {}) }), options)
 }
 
-/** The part after `resolve`: builds the plan of a profile and launches it. */
-export async function launchProfile(
-  profile: Profile,
-  options: SpawnOptions & MonitorOverride = {},
-  auditFile?: string | number
-): Promise<Jail> {
-  options.signal?.throwIfAborted()
-  const addon = loadAddon()
-  const audit = openAudit(auditFile)
+/** Starts qi-monitor with a finished plan. */
+async function launchPlan(prepared: PreparedPlan, options: SpawnOptions & MonitorOverride): Promise<Jail> {
+  const stdio = stdioNumbers(options.stdio ?? 'pipe')
+  const audit = openAudit(prepared.profile.audit.file)
   let jail: Jail
   try {
-    const { plan, protections } = buildPlan(profile, probeHost(), {
-      compile: compileOnce,
-      auditHead: auditHead({
-        sessionId: randomUUID(),
-        userId: profile.audit.userId,
-        ...(options.correlationId ? { correlationId: options.correlationId } : {})
-      }),
-      control: true,
-      auditFile: audit >= 0,
-      traceSteps: options.traceSteps ?? false
+    const spawned = startMonitor({
+      monitor: options.monitor ?? monitorPath(),
+      plan: prepared.bytes,
+      stdio,
+      auditFd: audit,
+      ...(options.monitorEnvironment ? { environment: options.monitorEnvironment } : {})
     })
-    const spawned = spawnMonitor(options, encodePlan(plan), audit)
-    jail = new Jail({ ...spawned, protections })
+    jail = new Jail({ ...spawned, protections: prepared.protections })
   } finally {
-    if (audit >= 0 && typeof auditFile !== 'number') closeSync(audit)
+    if (audit > STDERR) closeSync(audit)
   }
   const abort = () => jail.kill('SIGKILL')
   options.signal?.addEventListener('abort', abort)
@@ -98,21 +80,15 @@ export async function launchProfile(
     throw error
   }
   return jail
+}
 
-  function spawnMonitor(choice: SpawnOptions & MonitorOverride, plan: Uint8Array, auditFd: number) {
-    try {
-      return addon.spawn({
-        monitor: choice.monitor ?? monitorPath(),
-        plan,
-        stdio: stdioNumbers(choice.stdio ?? 'pipe'),
-        auditFd,
-        ...(choice.monitorEnvironment ? { environment: choice.monitorEnvironment } : {})
-      })
-    } catch (cause) {
-      const { syscall, code } = cause as { syscall?: string; code?: string }
-      const details = { cause, ...(syscall ? { syscall } : {}) }
-      throw new QiError('QI_SPAWN', `could not start qi-monitor: ${(cause as Error).message}`, code ? details : { cause })
-    }
+function startMonitor(request: Parameters<NativeAddon['spawn']>[0]): ReturnType<NativeAddon['spawn']> {
+  try {
+    return loadAddon().spawn(request)
+  } catch (cause) {
+    const { syscall } = cause as { syscall?: string }
+    const details = { cause, ...(syscall ? { syscall } : {}) }
+    throw new QiError('QI_SPAWN', `could not start qi-monitor: ${(cause as Error).message}`, details)
   }
 }
 
@@ -130,10 +106,12 @@ function stdioNumbers(choice: StdioChoice | [StdioChoice, StdioChoice, StdioChoi
   }) as [number, number, number]
 }
 
-/** -1 for none. Opened here, by the caller's rights, and only ever appended to. */
-function openAudit(file: string | number | undefined): number {
+const STDERR = 2
+
+/** -1 for none; `-` is standard error. Opened here, by the caller's rights, and only ever appended to. */
+function openAudit(file: string | undefined): number {
   if (file === undefined) return -1
-  if (typeof file === 'number') return file
+  if (file === '-') return STDERR
   try {
     return openSync(file, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
   } catch (cause) {
@@ -147,16 +125,4 @@ function openAudit(file: string | number | undefined): number {
       cause
     })
   }
-}
-
-const compiled = new Map<string, Uint8Array>()
-
-/** libseccomp takes a millisecond for a filter; there are few different ones. */
-function compileOnce(spec: FilterSpec): Uint8Array {
-  const key = JSON.stringify(spec, (_, value) => (typeof value === 'bigint' ? value.toString() : value))
-  const found = compiled.get(key)
-  if (found) return found
-  const bpf = loadAddon().compileFilter(spec)
-  compiled.set(key, bpf)
-  return bpf
 }

@@ -1,6 +1,6 @@
 import { QiError } from '../errors.js'
 import { initFilter, monitorFilter, payloadFilter } from '../filter/build.js'
-import type { FilterSpec } from '../filter/types.js'
+import type { Arch, FilterSpec } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
 import type { Profile, Protection } from '../profile/types.js'
 import { landlock } from './landlock.js'
@@ -9,7 +9,7 @@ import { planMounts } from './mounts.js'
 import { protections } from './protections.js'
 
 export interface BuildOptions {
-  /** libseccomp, in the addon. */
+  /** libseccomp, in the addon. Asked once per process for each of the few different filters. */
   compile: (spec: FilterSpec) => Uint8Array
   /** JSON members version, source, security of every event (src/event/head.ts). */
   auditHead: string
@@ -38,7 +38,7 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   const states = protections(profile, facts, missing && facts.landlockAbi === 0)
   requireProtections(profile, facts, states)
   const guardCreates = mounts.guarded.size > 0
-  const payload = payloadFilter(facts.arch, { guardCreates })
+  const filters = filtersOf(facts.arch, guardCreates, options.compile)
   const { identity, limits } = profile
   const plan: Plan = {
     flags: flags(profile, facts, options, guardCreates),
@@ -60,18 +60,36 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     envp: profile.env.map(([name, value]) => `${name}=${value}`),
     mounts: mounts.mounts,
     rlimits: rlimits(profile),
-    syscalls: payload.syscalls,
     guardedNames: mounts.guardedNames,
     guardedGrants: mounts.guardedGrants,
-    payloadFilter: options.compile(payload.spec),
-    initFilter: options.compile(initFilter(facts.arch)),
-    monitorFilter: options.compile(monitorFilter(facts.arch, { guardCreates })),
+    ...filters,
     auditHead: options.auditHead,
     launchParams: launchParams(profile, states),
     profileName: profile.name,
     commandLine: commandLine(profile.command.argv)
   }
   return { plan, protections: states }
+}
+
+type Filters = Pick<Plan, 'syscalls' | 'payloadFilter' | 'initFilter' | 'monitorFilter'>
+const compiled = new WeakMap<BuildOptions['compile'], Map<string, Filters>>()
+
+/** libseccomp takes milliseconds for what depends on two choices only. */
+function filtersOf(arch: Arch, guardCreates: boolean, compile: BuildOptions['compile']): Filters {
+  const known = compiled.get(compile) ?? new Map<string, Filters>()
+  compiled.set(compile, known)
+  const key = `${arch} ${guardCreates}`
+  const found = known.get(key)
+  if (found) return found
+  const { spec, syscalls } = payloadFilter(arch, { guardCreates })
+  const made = {
+    syscalls,
+    payloadFilter: compile(spec),
+    initFilter: compile(initFilter(arch)),
+    monitorFilter: compile(monitorFilter(arch, { guardCreates }))
+  }
+  known.set(key, made)
+  return made
 }
 
 function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardCreates: boolean): number {

@@ -50,7 +50,7 @@ export function planMounts(profile: Profile, facts: HostFacts): Mounts {
   const denies = planDenies(profile, facts)
   const mounts = [
     ...skeleton(profile, grants),
-    ...early.map((grant) => bind(grant, facts)),
+    ...early.map((grant) => ({ ...bind(grant, facts), attrSet: 0 })), // the next step gives all of them theirs
     op(MountKind.SetAttr, '/', { flags: MountFlag.Recursive, attrSet: Attr.rdonly | PLAIN }),
     writableTmpfs(profile.tempDirectory),
     writableTmpfs('/dev/shm'),

@@ -1,0 +1,136 @@
+// spawn -> exit of /bin/true, and spawn -> first MCP response: bare, the floor program, bubblewrap with the same namespaces,
+// and qi-jail by API and CLI with every layer on. `node bench/launch.mjs [--rounds N] [--json] [--only true|mcp|steps]`
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { spawnSandboxed, STEPS } from '../dist/index.js'
+import { clock, interleave, machine, quantile, table } from './lib.mjs'
+
+const { values: flags } = parseArgs({
+  options: { rounds: { type: 'string', default: '100' }, json: { type: 'boolean', default: false }, only: { type: 'string' } }
+})
+const rounds = Number(flags.rounds)
+const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
+const floor = at('build/Release/test-tools/floor')
+const cli = at('bin/qi-jail')
+const server = at('node_modules/@modelcontextprotocol/server-everything/dist/index.js')
+
+/** As close to the jail's root as bubblewrap's options come; no seccomp, no Landlock, no events. */
+const bubblewrap = [
+  ...['--unshare-user', '--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup'],
+  ...['--die-with-parent', '--new-session', '--ro-bind', '/usr', '/usr', '--symlink', 'usr/bin', '/bin'],
+  ...['--symlink', 'usr/lib', '/lib', '--symlink', 'usr/lib64', '/lib64', '--ro-bind-try', '/etc/ld.so.cache', '/etc/ld.so.cache'],
+  ...['--ro-bind-try', '/etc/ssl', '/etc/ssl', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--chdir', '/tmp']
+]
+const clean = { PATH: process.env.PATH, HOME: process.env.HOME ?? '/' }
+
+const exitOf = (command, args) => () =>
+  new Promise((resolve, reject) => {
+    const took = clock()
+    const child = spawn(command, args, { stdio: 'ignore', env: clean })
+    child.on('error', reject)
+    child.on('exit', (code) => (code === 0 ? resolve(took()) : reject(new Error(`${command} ${args.join(' ')}: exit ${code}`))))
+  })
+
+const jailed = async () => {
+  const took = clock()
+  const jail = await spawnSandboxed({}, ['/bin/true'], { stdio: 'ignore', env: clean })
+  const { code } = await jail.exited
+  if (code !== 0) throw new Error(`jailed: exit ${code}`)
+  return took()
+}
+
+const hello = `${JSON.stringify({
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'bench', version: '0' } }
+})}\n`
+
+const firstLine = (stdin, stdout) =>
+  new Promise((resolve, reject) => {
+    stdout.once('data', resolve)
+    stdout.once('end', () => reject(new Error('the server ended without an answer')))
+    stdin.write(hello)
+  })
+
+const answerOf = (command, args) => async () => {
+  const took = clock()
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'], env: clean })
+  await firstLine(child.stdin, child.stdout)
+  const ms = took()
+  const gone = new Promise((resolve) => child.on('exit', resolve))
+  child.kill('SIGKILL')
+  await gone
+  return ms
+}
+
+const jailedAnswer = async () => {
+  const took = clock()
+  const jail = await spawnSandboxed({}, [process.execPath, server], { stdio: ['pipe', 'pipe', 'ignore'], env: clean })
+  await firstLine(jail.stdin, jail.stdout)
+  const ms = took()
+  jail.kill('SIGKILL')
+  await jail.exited
+  return ms
+}
+
+async function steps(n) {
+  const spent = new Map()
+  for (let i = 0; i < n; i++) {
+    const jail = await spawnSandboxed({}, ['/bin/true'], { stdio: 'ignore', env: clean, traceSteps: true })
+    await jail.exited
+    const began = Object.entries(jail.trace).sort((a, b) => a[1] - b[1])
+    began.slice(0, -1).forEach(([step, ns], k) => {
+      spent.set(step, [...(spent.get(step) ?? []), (began[k + 1][1] - ns) / 1000])
+    })
+  }
+  return [...spent].map(([step, us]) => ({ step, name: STEPS[step]?.name, who: STEPS[step]?.who, 'p50 µs until the next': +quantile(us, 0.5).toFixed(1) }))
+}
+
+const have = { bubblewrap: ['/usr/bin/bwrap', '/bin/bwrap'].some((path) => existsSync(path)), floor: existsSync(floor), cli: existsSync(cli) }
+const report = { machine: machine(), rounds, missing: Object.keys(have).filter((name) => !have[name]) }
+if (!flags.only || flags.only === 'true') {
+  report['spawn to exit of /bin/true'] = table(
+    await interleave(
+      {
+        bare: exitOf('/bin/true', []),
+        ...(have.floor ? { floor: exitOf(floor, ['/bin/true']) } : {}),
+        ...(have.bubblewrap ? { bubblewrap: exitOf('bwrap', [...bubblewrap, '/bin/true']) } : {}),
+        'qi-jail API': jailed,
+        ...(have.cli ? { 'qi-jail CLI': exitOf(cli, ['--', '/bin/true']) } : {})
+      },
+      rounds
+    ),
+    have.bubblewrap ? 'bubblewrap' : 'bare'
+  )
+}
+if (!flags.only || flags.only === 'mcp') {
+  const bwrapServer = [...bubblewrap, '--ro-bind', at('.'), at('.'), process.execPath, server]
+  report['spawn to first MCP response'] = table(
+    await interleave(
+      {
+        bare: answerOf(process.execPath, [server]),
+        ...(have.bubblewrap ? { bubblewrap: answerOf('bwrap', bwrapServer) } : {}),
+        'qi-jail API': jailedAnswer,
+        ...(have.cli ? { 'qi-jail CLI': answerOf(cli, ['--', process.execPath, server]) } : {})
+      },
+      Math.max(5, Math.floor(rounds / 5)),
+      1
+    ),
+    'bare'
+  )
+}
+if (!flags.only || flags.only === 'steps') report['time per numbered step'] = await steps(Math.max(10, Math.floor(rounds / 2)))
+
+if (flags.json) console.log(JSON.stringify(report, null, 2))
+else {
+  console.log(report.machine)
+  for (const name of report.missing) console.log(`left out, not here: ${name}`)
+  for (const [title, rows] of Object.entries(report)) {
+    if (!Array.isArray(rows) || title === 'missing') continue
+    console.log(`\n${title}`)
+    console.table(rows)
+  }
+}

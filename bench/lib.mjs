@@ -1,0 +1,46 @@
+// Interleaved rounds: every candidate once per round, in turn, so that a machine that speeds up or slows down does so for
+// all of them. Ratios are of the medians of one run.
+import { readFileSync } from 'node:fs'
+import { cpus, release } from 'node:os'
+
+export async function interleave(candidates, rounds, warmup = 3) {
+  const samples = Object.fromEntries(Object.keys(candidates).map((name) => [name, []]))
+  for (let round = -warmup; round < rounds; round++) {
+    for (const [name, run] of Object.entries(candidates)) {
+      const ms = await run()
+      if (round >= 0) samples[name].push(ms)
+    }
+  }
+  return samples
+}
+
+export const quantile = (values, q) => {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]
+}
+
+export const clock = () => {
+  const began = process.hrtime.bigint()
+  return () => Number(process.hrtime.bigint() - began) / 1e6
+}
+
+export const machine = () => ({
+  cpu: cpus()[0]?.model ?? 'unknown',
+  cores: cpus().length,
+  kernel: release(),
+  node: process.version,
+  uid: process.getuid?.(),
+  load: readFileSync('/proc/loadavg', 'utf8').split(' ')[0]
+})
+
+export function table(samples, baseline) {
+  const base = baseline && quantile(samples[baseline], 0.5)
+  return Object.entries(samples).map(([name, values]) => ({
+    name,
+    n: values.length,
+    'min ms': +Math.min(...values).toFixed(2),
+    'p50 ms': +quantile(values, 0.5).toFixed(2),
+    'p95 ms': +quantile(values, 0.95).toFixed(2),
+    ...(base ? { [`ratio to ${baseline}`]: +(quantile(values, 0.5) / base).toFixed(2) } : {})
+  }))
+}

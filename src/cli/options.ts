@@ -1,0 +1,156 @@
+import { Command, CommanderError } from 'commander'
+import { QiError } from '../errors.js'
+import type { SandboxConfig } from '../policy/index.js'
+import { VERSION } from '../version.js'
+
+export interface RunOptions {
+  profile?: string
+  ro: string[]
+  rw: string[]
+  deny: string[]
+  env: string[]
+  cwd?: string
+  memory?: string
+  pids?: string
+  timeout?: string
+  audit?: string
+  json?: boolean
+  dryRun?: boolean
+  quiet?: boolean
+  verbose?: boolean
+}
+
+export interface ParsedArguments {
+  options: RunOptions
+  command: string[]
+  /** Text for stdout instead of a run: --help, --version. */
+  answer?: string
+  /** What is wrong with the arguments; `options` holds what was understood, so that --json applies. */
+  fault?: QiError
+}
+
+const EXAMPLES = `
+Examples:
+  qi-jail -- node server.js                        its own files, a private tmp, nothing else
+  qi-jail --ro ~/data --rw ./out -- python3 s.py   read one folder, write another
+  qi-jail --profile standard -- npx -y some-mcp    the project folder is writable
+  qi-jail --dry-run -- node server.js              show what it would be given; start nothing
+  qi-jail --audit audit.jsonl --timeout 10m -- ./tool
+
+Exit status: the command's own; 128+n when signal n ended it; 125 qi-jail failed; 126 the command cannot be
+executed; 127 it was not found.`
+
+const append = (value: string, all: string[]): string[] => [...all, value]
+
+function createProgram(): Command {
+  return new Command('qi-jail')
+    .usage('[run] [options] [--] <command> [args...]')
+    .description('Runs a command in a kernel-enforced jail and reports every call, connection and path it was refused.')
+    .argument('[command...]', 'what to run; options end here')
+    .option('--profile <name|file>', 'strict (default), standard, dev, or a profile file')
+    .option('--ro <path>', 'may be read (repeatable)', append, [])
+    .option('--rw <path>', 'may be read and written (repeatable)', append, [])
+    .option('--deny <path>', 'neither, also inside a granted folder (repeatable)', append, [])
+    .option('--env <name[=value]>', 'pass a variable on, or set it (repeatable)', append, [])
+    .option('--cwd <dir>', 'working directory; must be granted')
+    .option('--memory <size>', 'memory per process, e.g. 512MB')
+    .option('--pids <n>', 'processes and threads')
+    .option('--timeout <duration>', 'wall clock, e.g. 30s, 5m')
+    .option('--audit <file|->', 'append audit events as JSON lines; - is stderr')
+    .option('--json', 'own errors and notices as JSON; with --dry-run its whole output')
+    .option('--dry-run', 'print the resolved profile and the plan, run nothing')
+    .option('-q, --quiet', 'no notices after the run')
+    .option('-v, --verbose', 'diagnostics on stderr; QI_LOG=<level> sets their level')
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', EXAMPLES)
+    .passThroughOptions()
+    .exitOverride()
+}
+
+/** Our arguments up to the command; from there on they are the command's, untouched. */
+export function parseArguments(args: string[]): ParsedArguments {
+  const program = createProgram()
+  let answer = ''
+  program.configureOutput({ writeOut: (text) => (answer += text), writeErr: () => {} })
+  const result = (more: Partial<ParsedArguments>): ParsedArguments => ({
+    options: program.opts<RunOptions>(),
+    command: program.args,
+    ...more
+  })
+  try {
+    program.parse(args[0] === 'run' ? args.slice(1) : args, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    return result(error.exitCode === 0 ? { answer } : { fault: usageError(error) })
+  }
+  if (program.args.length > 0) return result({})
+  const hint = 'write it after the options: qi-jail [options] -- command; see qi-jail --help'
+  return result({ fault: new QiError('QI_COMMAND_MISSING', 'no command given', { field: 'command', hint }) })
+}
+
+/** Commander says `error: unknown option '--x'\n(Did you mean --y?)`: the first line is the fault, the second the remedy. */
+function usageError({ message }: CommanderError): QiError {
+  const [fault = '', guess = ''] = message.replace(/^error: /, '').split('\n')
+  const flag = /'(-[^' ]*)/.exec(fault)?.[1]
+  return new QiError('QI_USAGE', fault, {
+    ...(flag ? { field: flag, value: flag } : {}),
+    hint: guess ? guess.replace(/^\(|\)$/g, '') : 'qi-jail --help lists the options'
+  })
+}
+
+/** What the flags say, as the configuration that the Node API takes. */
+export function toConfig(options: RunOptions): SandboxConfig {
+  const filesystem = {
+    ...(options.ro.length ? { readOnlyPaths: options.ro } : {}),
+    ...(options.rw.length ? { allowedPaths: options.rw } : {}),
+    ...(options.deny.length ? { deniedPaths: options.deny } : {})
+  }
+  const resources = {
+    ...(options.memory === undefined ? {} : { maxMemory: options.memory }),
+    ...(options.pids === undefined ? {} : { maxProcesses: wholeNumber('--pids', options.pids) }),
+    ...(options.timeout === undefined ? {} : { maxExecutionTime: options.timeout })
+  }
+  return {
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
+    ...(Object.keys(filesystem).length ? { filesystem } : {}),
+    ...(Object.keys(resources).length ? { resources } : {}),
+    ...(options.env.length ? { env: Object.fromEntries(options.env.map(variable)) } : {}),
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.audit === undefined || options.audit === '-' ? {} : { audit: { file: options.audit } })
+  }
+}
+
+function variable(written: string): [string, string | true] {
+  const at = written.indexOf('=')
+  return at < 0 ? [written, true] : [written.slice(0, at), written.slice(at + 1)]
+}
+
+function wholeNumber(flag: string, written: string): number {
+  if (/^-?\d+$/.test(written)) return Number(written)
+  throw new QiError('QI_LIMIT', `${flag} = ${JSON.stringify(written)}: is not a whole number`, {
+    field: flag,
+    value: written,
+    hint: `write ${flag} 64`
+  })
+}
+
+const FLAGS: [key: string, flag: string, given: (options: RunOptions) => boolean][] = [
+  ['filesystem\\.readOnlyPaths(?:\\[\\d+\\])?', '--ro', (o) => o.ro.length > 0],
+  ['filesystem\\.allowedPaths(?:\\[\\d+\\])?', '--rw', (o) => o.rw.length > 0],
+  ['filesystem\\.deniedPaths(?:\\[\\d+\\])?', '--deny', (o) => o.deny.length > 0],
+  ['resources\\.maxMemory', '--memory', (o) => o.memory !== undefined],
+  ['resources\\.maxProcesses', '--pids', (o) => o.pids !== undefined],
+  ['resources\\.maxExecutionTime', '--timeout', (o) => o.timeout !== undefined],
+  ['audit\\.file', '--audit', (o) => o.audit !== undefined],
+  ['env\\.', '--env ', (o) => o.env.length > 0],
+  ['cwd(?= = )', '--cwd', (o) => o.cwd !== undefined]
+]
+
+/** The configuration's own words in the words of who typed flags. Keys that a profile file set keep their names. */
+export function inFlags(text: string, options: RunOptions): string {
+  return FLAGS.filter(([, , given]) => given(options)).reduce(
+    (out, [key, flag]) => out.replace(new RegExp(`(?:config: |(?<![\\w/.: ]|\\.ya?ml: ))${key}`, 'g'), flag),
+    text
+  )
+}

@@ -1,0 +1,60 @@
+import { writeSync } from 'node:fs'
+import { QiError } from '../errors.js'
+
+/** How our own words reach the person: on stderr, never on stdout, which is the payload's. */
+export interface Reporter {
+  notice(text: string, json: Record<string, unknown>): void
+  error(error: unknown): void
+}
+
+export interface ReportOptions {
+  json?: boolean
+  quiet?: boolean
+}
+
+/** Statuses that env(1), nohup(1) and shells give for the same causes. */
+const STATUS: Record<string, number> = {
+  QI_COMMAND_NOT_FOUND: 127,
+  QI_COMMAND_NOT_EXECUTABLE: 126,
+  QI_COMMAND_ARCH: 126
+}
+const OWN_FAILURE = 125
+
+export const statusOf = (error: unknown): number => (error instanceof QiError && STATUS[error.code]) || OWN_FAILURE
+
+export function createReporter({ json = false, quiet = false }: ReportOptions): Reporter {
+  return {
+    notice(text, members) {
+      if (!quiet) writeLine(json ? JSON.stringify(members) : `qi-jail: ${text}`)
+    },
+    error(error) {
+      writeLine(json ? JSON.stringify({ error: describe(error) }) : explain(error))
+    }
+  }
+}
+
+/** `qi-jail: CODE: message`, and for what is no QiError (a fault of ours) where it happened. */
+function explain(error: unknown): string {
+  if (error instanceof QiError) return `qi-jail: ${error.code}: ${error.message}`
+  return `qi-jail: internal error: ${error instanceof Error ? error.stack : String(error)}`
+}
+
+function describe(error: unknown): Record<string, unknown> {
+  if (!(error instanceof QiError)) return { code: 'QI_INTERNAL', message: explain(error) }
+  const { code, message, field, value, step, stepName, errno, syscall, path, hint } = error
+  return { code, message, field, value, step, stepName, errno, syscall, path, hint }
+}
+
+/** Whole lines by one write(2) each. A reader that is gone, or was never there, must not change how the run ends. */
+function writeLine(line: string): void {
+  const bytes = Buffer.from(`${line}\n`)
+  for (let done = 0, tries = 0; done < bytes.length && tries < 200; ) {
+    try {
+      done += writeSync(2, bytes, done)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return
+      tries++
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10) // somebody made our stderr non-blocking
+    }
+  }
+}

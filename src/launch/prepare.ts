@@ -1,0 +1,158 @@
+import { randomInt, randomUUID } from 'node:crypto'
+import { type BigIntStats, lstatSync } from 'node:fs'
+import { auditHead } from '../event/head.js'
+import type { HostFacts } from '../host/facts.js'
+import { buildPlan, encodePlan, LAYOUT } from '../plan/index.js'
+import { nodeFs, type Profile, type Protection, type ReadFs, type ResolveRequest, resolve } from '../profile/index.js'
+import { loadAddon } from './locate.js'
+
+/** What differs between two launches of the same request. */
+interface Template {
+  bytes: Uint8Array
+  sessionAt: number
+  /** A host uid of its own for each jail (root launches); undefined when the request fixes it. */
+  firstUid?: number
+}
+
+export interface PreparedPlan {
+  bytes: Uint8Array
+  profile: Profile
+  protections: Protection[]
+}
+
+export interface PrepareOptions {
+  correlationId?: string
+  traceSteps?: boolean
+  /** Arguments as bytes, where they need not be UTF-8. */
+  argvBytes?: Uint8Array[]
+}
+
+interface Entry {
+  template: Template
+  profile: Profile
+  protections: Protection[]
+  seen: Map<string, string>
+}
+
+const KEPT = 64
+const entries = new Map<string, Entry>()
+const UID_RANGE = 65536
+const SESSION_PLACEHOLDER = '00000000-0000-4000-8000-000000000000'
+
+/**
+ * Resolves and builds, or reuses what an equal request came to before. Resolving is a function of the request and of what
+ * it reads from the host: as long as everything it looked at is unchanged (device, inode, mode, size, change time), so is
+ * its result.
+ */
+export function prepare(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): PreparedPlan {
+  if (options.argvBytes) return plainly(make(request, facts, options))
+  const key = JSON.stringify([request.config, request.argv, request.env, request.cwd, request.home, options])
+  const known = entries.get(key)
+  const entry = known && unchanged(known.seen) ? known : make(request, facts, options)
+  entries.delete(key)
+  if (entry.seen.size > 0) entries.set(key, entry)
+  for (const oldest of entries.keys()) {
+    if (entries.size <= KEPT) break
+    entries.delete(oldest)
+  }
+  return plainly(entry)
+}
+
+const plainly = ({ template, profile, protections }: Entry): PreparedPlan => ({ bytes: fill(template), profile, protections })
+
+function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): Entry {
+  const fs = new ObservedFs(request.fs ?? nodeFs)
+  let drawn = false
+  const random = () => {
+    drawn = true
+    return 0
+  }
+  const profile = resolve({ ...request, fs, random }, facts)
+  const { plan, protections } = buildPlan(profile, facts, {
+    compile: loadAddon().compileFilter,
+    auditHead: auditHead({ sessionId: SESSION_PLACEHOLDER, userId: profile.audit.userId, ...correlation(options) }),
+    control: true,
+    auditFile: profile.audit.file !== undefined,
+    traceSteps: options.traceSteps ?? false
+  })
+  // Paths that resolving made absolute stay so: only what it left as given is replaced by its bytes.
+  const argv = options.argvBytes?.map((bytes, i) => (request.argv[i] === plan.argv[i] ? bytes : (plan.argv[i] as string)))
+  const bytes = encodePlan(argv ? { ...plan, argv: argv as string[] } : plan)
+  const template: Template = { bytes, sessionAt: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(SESSION_PLACEHOLDER) }
+  if (drawn) template.firstUid = profile.identity.uidOutside
+  return { template, profile, protections, seen: fs.settled() }
+}
+
+const correlation = ({ correlationId }: PrepareOptions) => (correlationId ? { correlationId } : {})
+const offsetOf = (name: string): number => LAYOUT.Plan?.fields.find((field) => field.name === name)?.offset ?? 0
+
+function fill({ bytes, sessionAt, firstUid }: Template): Uint8Array {
+  const copy = Buffer.from(bytes)
+  copy.write(randomUUID(), sessionAt, 'latin1')
+  if (firstUid !== undefined) {
+    const uid = firstUid + randomInt(UID_RANGE)
+    for (const name of ['uidOutside', 'gidOutside']) copy.writeUInt32LE(uid, offsetOf(name))
+  }
+  return copy
+}
+
+const ABSENT = 'absent'
+const fingerprint = (stat: BigIntStats | undefined): string =>
+  stat ? `${stat.dev}:${stat.ino}:${stat.mode}:${stat.size}:${stat.ctimeNs}` : ABSENT
+
+function look(path: string): BigIntStats | undefined {
+  try {
+    return lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
+}
+
+function unchanged(seen: Map<string, string>): boolean {
+  for (const [path, was] of seen) if (fingerprint(look(path)) !== was) return false
+  return true
+}
+
+/** Longer than the coarsest change time of a file system we meet: a later change within it would look like none. */
+const UNSETTLED_NS = 20_000_000n
+
+/** Notes what each path looked like before it was read. */
+class ObservedFs implements ReadFs {
+  private readonly seen = new Map<string, string>()
+  private newest = 0n
+
+  constructor(private readonly fs: ReadFs) {}
+
+  lstat(path: string) {
+    this.note(path)
+    return this.fs.lstat(path)
+  }
+
+  readlink(path: string) {
+    this.note(path)
+    return this.fs.readlink(path)
+  }
+
+  read(path: string, max: number) {
+    this.note(path)
+    return this.fs.read(path, max)
+  }
+
+  list(path: string) {
+    this.note(path)
+    return this.fs.list(path)
+  }
+
+  /** What was seen, or nothing when some of it changed too recently to tell a further change apart. */
+  settled(): Map<string, string> {
+    const now = BigInt(Date.now()) * 1_000_000n
+    return now - this.newest > UNSETTLED_NS ? this.seen : new Map()
+  }
+
+  private note(path: string): void {
+    if (this.seen.has(path)) return
+    const stat = look(path)
+    this.seen.set(path, fingerprint(stat))
+    if (stat && stat.ctimeNs > this.newest) this.newest = stat.ctimeNs
+  }
+}
