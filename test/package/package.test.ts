@@ -66,7 +66,7 @@ beforeAll(() => {
   ])
 }, 10 * minutes)
 
-afterAll(() => rmSync(work, { recursive: true, force: true }))
+afterAll(() => work && rmSync(work, { recursive: true, force: true }))
 
 /** path in the package → symbolic mode, as tar prints it */
 function contents(): Map<string, string> {
