@@ -4,11 +4,16 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { spawnSandboxed, STEPS } from '../dist/index.js'
+import { STEPS, spawnSandboxed } from '../dist/index.js'
 import { clock, interleave, machine, quantile, table } from './lib.mjs'
 
 const { values: flags } = parseArgs({
-  options: { rounds: { type: 'string', default: '100' }, json: { type: 'boolean', default: false }, only: { type: 'string' } }
+  options: {
+    rounds: { type: 'string', default: '100' },
+    json: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    api: { type: 'boolean', default: false }
+  }
 })
 const rounds = Number(flags.rounds)
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
@@ -20,7 +25,17 @@ const server = at('node_modules/@modelcontextprotocol/server-everything/dist/ind
 const bubblewrap = [
   ...['--unshare-user', '--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup'],
   ...['--die-with-parent', '--new-session', '--ro-bind', '/usr', '/usr', '--symlink', 'usr/bin', '/bin'],
-  ...['--symlink', 'usr/lib', '/lib', '--symlink', 'usr/lib64', '/lib64', '--ro-bind-try', '/etc/ld.so.cache', '/etc/ld.so.cache'],
+  ...[
+    '--symlink',
+    'usr/lib',
+    '/lib',
+    '--symlink',
+    'usr/lib64',
+    '/lib64',
+    '--ro-bind-try',
+    '/etc/ld.so.cache',
+    '/etc/ld.so.cache'
+  ],
   ...['--ro-bind-try', '/etc/ssl', '/etc/ssl', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--chdir', '/tmp']
 ]
 const clean = { PATH: process.env.PATH, HOME: process.env.HOME ?? '/' }
@@ -30,7 +45,9 @@ const exitOf = (command, args) => () =>
     const took = clock()
     const child = spawn(command, args, { stdio: 'ignore', env: clean })
     child.on('error', reject)
-    child.on('exit', (code) => (code === 0 ? resolve(took()) : reject(new Error(`${command} ${args.join(' ')}: exit ${code}`))))
+    child.on('exit', (code) =>
+      code === 0 ? resolve(took()) : reject(new Error(`${command} ${args.join(' ')}: exit ${code}`))
+    )
   })
 
 const jailed = async () => {
@@ -86,10 +103,19 @@ async function steps(n) {
       spent.set(step, [...(spent.get(step) ?? []), (began[k + 1][1] - ns) / 1000])
     })
   }
-  return [...spent].map(([step, us]) => ({ step, name: STEPS[step]?.name, who: STEPS[step]?.who, 'p50 µs until the next': +quantile(us, 0.5).toFixed(1) }))
+  return [...spent].map(([step, us]) => ({
+    step,
+    name: STEPS[step]?.name,
+    who: STEPS[step]?.who,
+    'p50 µs until the next': +quantile(us, 0.5).toFixed(1)
+  }))
 }
 
-const have = { bubblewrap: ['/usr/bin/bwrap', '/bin/bwrap'].some((path) => existsSync(path)), floor: existsSync(floor), cli: existsSync(cli) }
+const have = {
+  bubblewrap: ['/usr/bin/bwrap', '/bin/bwrap'].some((path) => existsSync(path)),
+  floor: existsSync(floor),
+  cli: existsSync(cli) && !flags.api
+}
 const report = { machine: machine(), rounds, missing: Object.keys(have).filter((name) => !have[name]) }
 if (!flags.only || flags.only === 'true') {
   report['spawn to exit of /bin/true'] = table(
@@ -122,7 +148,8 @@ if (!flags.only || flags.only === 'mcp') {
     'bare'
   )
 }
-if (!flags.only || flags.only === 'steps') report['time per numbered step'] = await steps(Math.max(10, Math.floor(rounds / 2)))
+if (!flags.only || flags.only === 'steps')
+  report['time per numbered step'] = await steps(Math.max(10, Math.floor(rounds / 2)))
 
 if (flags.json) console.log(JSON.stringify(report, null, 2))
 else {

@@ -3,7 +3,7 @@ export { type AuditLog, AuditLogSchema, RefusalParametersSchema } from './event/
 export type { HostFacts } from './host/facts.js'
 export { probeHost } from './host/probe.js'
 export { drained, type Jail, type JailEvents, type JailExit } from './launch/jail.js'
-export { type SpawnOptions, type StdioChoice, spawnSandboxed } from './launch/spawn.js'
+export { launchProfile, type SpawnOptions, type StdioChoice, spawnSandboxed } from './launch/spawn.js'
 export { STEPS } from './launch/steps.gen.js'
 export { buildPlan, encodePlan } from './plan/index.js'
 export { listProfiles, type SandboxConfig, SandboxConfigSchema } from './policy/index.js'

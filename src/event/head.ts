@@ -12,7 +12,12 @@ export interface EventIdentity {
 export function auditHead({ sessionId, userId, correlationId }: EventIdentity): string {
   const head = {
     version: '1.0',
-    source: { component: 'qi-jail', version: VERSION, instance: hostname(), ...(correlationId ? { correlationId } : {}) },
+    source: {
+      component: 'qi-jail',
+      version: VERSION,
+      instance: hostname(),
+      ...(correlationId ? { correlationId } : {})
+    },
     security: { userId, sessionId, ipAddress: '127.0.0.1', authenticationMethod: 'os-user' }
   }
   return JSON.stringify(head).slice(1, -1)

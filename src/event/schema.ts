@@ -61,7 +61,11 @@ export const AuditLogSchema = z.object({
       .object({
         riskLevel: z.enum(['low', 'medium', 'high', 'critical']),
         threatDetection: z
-          .object({ score: z.number().min(0).max(1), techniques: z.array(z.string()), mitigations: z.array(z.string()) })
+          .object({
+            score: z.number().min(0).max(1),
+            techniques: z.array(z.string()),
+            mitigations: z.array(z.string())
+          })
           .optional()
       })
       .optional()

@@ -16,7 +16,9 @@ export function probeHost(): HostFacts {
 
 function probe(): HostFacts {
   if (process.arch !== 'x64' && process.arch !== 'arm64') {
-    throw new QiError('QI_HOST', `no filter table for the architecture ${process.arch}`, { hint: 'x64 and arm64 are supported' })
+    throw new QiError('QI_HOST', `no filter table for the architecture ${process.arch}`, {
+      hint: 'x64 and arm64 are supported'
+    })
   }
   const found = loadAddon().probeHost()
   const hasAll = Object.values(NEEDED_OF_ROOT).every((bit) => (found.capEffective >> bit) & 1n)

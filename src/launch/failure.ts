@@ -20,7 +20,11 @@ const HINTS: { steps: string[]; errno: string[]; hint: string }[] = [
     errno: ['ENOSPC'],
     hint: 'no user namespace is left: raise user.max_user_namespaces, or this runs inside another qi-jail'
   },
-  { steps: ['CloneJail'], errno: ['EINVAL', 'ENOSYS'], hint: 'the kernel was built without one of the namespaces (CONFIG_USER_NS, CONFIG_NET_NS, …)' },
+  {
+    steps: ['CloneJail'],
+    errno: ['EINVAL', 'ENOSYS'],
+    hint: 'the kernel was built without one of the namespaces (CONFIG_USER_NS, CONFIG_NET_NS, …)'
+  },
   {
     steps: ['MapUsers', 'MapGroups'],
     errno: ['EPERM', 'EACCES'],
@@ -41,12 +45,36 @@ const HINTS: { steps: string[]; errno: string[]; hint: string }[] = [
     errno: ['EINVAL', 'EPERM', 'EOPNOTSUPP', 'ENOSYS'],
     hint: 'the file system of this grant has no id-mapped mounts: launch as an ordinary user, or keep the folder on ext4, xfs, btrfs or tmpfs'
   },
-  { steps: ['OpenGrant', 'BindGrant'], errno: ['ENOENT', 'ELOOP', 'ENOTDIR'], hint: 'the path changed while the jail was built; try again' },
-  { steps: ['OpenGrant', 'BindGrant', 'DenyPath'], errno: ['ENOSPC'], hint: 'too many mounts: raise fs.mount-max, or grant fewer paths' },
-  { steps: ['BindDevice'], errno: ['ENODEV', 'ENOENT'], hint: 'the host’s /dev lacks this device or has another in its place' },
-  { steps: ['InstallFilter'], errno: ['EBUSY'], hint: 'a supervisor with a seccomp listener is above this process: qi-jail cannot be nested inside it' },
-  { steps: ['LandlockRuleset', 'LandlockRestrict'], errno: ['ENOSYS', 'EOPNOTSUPP'], hint: 'Landlock is not enabled: add it to the kernel’s lsm= list' },
-  { steps: ['ForkPayload', 'CloneJail'], errno: ['EAGAIN'], hint: 'the process limit of this user is reached (ulimit -u)' },
+  {
+    steps: ['OpenGrant', 'BindGrant'],
+    errno: ['ENOENT', 'ELOOP', 'ENOTDIR'],
+    hint: 'the path changed while the jail was built; try again'
+  },
+  {
+    steps: ['OpenGrant', 'BindGrant', 'DenyPath'],
+    errno: ['ENOSPC'],
+    hint: 'too many mounts: raise fs.mount-max, or grant fewer paths'
+  },
+  {
+    steps: ['BindDevice'],
+    errno: ['ENODEV', 'ENOENT'],
+    hint: 'the host’s /dev lacks this device or has another in its place'
+  },
+  {
+    steps: ['InstallFilter'],
+    errno: ['EBUSY'],
+    hint: 'a supervisor with a seccomp listener is above this process: qi-jail cannot be nested inside it'
+  },
+  {
+    steps: ['LandlockRuleset', 'LandlockRestrict'],
+    errno: ['ENOSYS', 'EOPNOTSUPP'],
+    hint: 'Landlock is not enabled: add it to the kernel’s lsm= list'
+  },
+  {
+    steps: ['ForkPayload', 'CloneJail'],
+    errno: ['EAGAIN'],
+    hint: 'the process limit of this user is reached (ulimit -u)'
+  },
   { steps: ['MountRoot'], errno: ['ENOMEM', 'ENOSPC'], hint: 'not enough memory for the private tmpfs' }
 ]
 

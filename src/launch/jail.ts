@@ -37,7 +37,9 @@ interface Started {
   protections: Protection[]
 }
 
-const SIGNAL_NAMES = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]))
+const SIGNAL_NAMES = new Map(
+  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals])
+)
 
 /**
  * A running payload. Like a ChildProcess: `stdin`, `stdout`, `stderr` (null where inherited), `pid`, `kill`; plus `exited`,

@@ -2,7 +2,7 @@ import { randomInt, randomUUID } from 'node:crypto'
 import { type BigIntStats, lstatSync } from 'node:fs'
 import { auditHead } from '../event/head.js'
 import type { HostFacts } from '../host/facts.js'
-import { buildPlan, encodePlan, LAYOUT } from '../plan/index.js'
+import { buildPlan, encodePlan, LAYOUT, type Plan } from '../plan/index.js'
 import { nodeFs, type Profile, type Protection, type ReadFs, type ResolveRequest, resolve } from '../profile/index.js'
 import { loadAddon } from './locate.js'
 
@@ -23,8 +23,9 @@ export interface PreparedPlan {
 export interface PrepareOptions {
   correlationId?: string
   traceSteps?: boolean
-  /** Arguments as bytes, where they need not be UTF-8. */
-  argvBytes?: Uint8Array[]
+  /** Bytes that are not UTF-8: arguments by index, values of variables by name. */
+  rawArgv?: ReadonlyMap<number, Uint8Array>
+  rawEnv?: ReadonlyMap<string, Uint8Array>
 }
 
 interface Entry {
@@ -45,7 +46,7 @@ const SESSION_PLACEHOLDER = '00000000-0000-4000-8000-000000000000'
  * its result.
  */
 export function prepare(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): PreparedPlan {
-  if (options.argvBytes) return plainly(make(request, facts, options))
+  if (options.rawArgv || options.rawEnv) return plainly(make(request, facts, options))
   const key = JSON.stringify([request.config, request.argv, request.env, request.cwd, request.home, options])
   const known = entries.get(key)
   const entry = known && unchanged(known.seen) ? known : make(request, facts, options)
@@ -58,7 +59,11 @@ export function prepare(request: ResolveRequest, facts: HostFacts, options: Prep
   return plainly(entry)
 }
 
-const plainly = ({ template, profile, protections }: Entry): PreparedPlan => ({ bytes: fill(template), profile, protections })
+const plainly = ({ template, profile, protections }: Omit<Entry, 'seen'>): PreparedPlan => ({
+  bytes: fill(template),
+  profile,
+  protections
+})
 
 function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): Entry {
   const fs = new ObservedFs(request.fs ?? nodeFs)
@@ -68,6 +73,21 @@ function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions
     return 0
   }
   const profile = resolve({ ...request, fs, random }, facts)
+  const built = encodeProfile(profile, facts, options)
+  if (drawn) built.template.firstUid = profile.identity.uidOutside
+  return { ...built, profile, seen: fs.settled() }
+}
+
+/** As `prepare`, of a profile that is resolved already. */
+export function prepareProfile(profile: Profile, facts: HostFacts, options: PrepareOptions): PreparedPlan {
+  return plainly({ ...encodeProfile(profile, facts, options), profile })
+}
+
+function encodeProfile(
+  profile: Profile,
+  facts: HostFacts,
+  options: PrepareOptions
+): Pick<Entry, 'template' | 'protections'> {
   const { plan, protections } = buildPlan(profile, facts, {
     compile: loadAddon().compileFilter,
     auditHead: auditHead({ sessionId: SESSION_PLACEHOLDER, userId: profile.audit.userId, ...correlation(options) }),
@@ -75,12 +95,24 @@ function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions
     auditFile: profile.audit.file !== undefined,
     traceSteps: options.traceSteps ?? false
   })
-  // Paths that resolving made absolute stay so: only what it left as given is replaced by its bytes.
-  const argv = options.argvBytes?.map((bytes, i) => (request.argv[i] === plan.argv[i] ? bytes : (plan.argv[i] as string)))
-  const bytes = encodePlan(argv ? { ...plan, argv: argv as string[] } : plan)
-  const template: Template = { bytes, sessionAt: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(SESSION_PLACEHOLDER) }
-  if (drawn) template.firstUid = profile.identity.uidOutside
-  return { template, profile, protections, seen: fs.settled() }
+  const bytes = encodePlan(withRawText(plan, options))
+  const template: Template = {
+    bytes,
+    sessionAt: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(SESSION_PLACEHOLDER)
+  }
+  return { template, protections }
+}
+
+/** The plan's texts are strings but for these, which the encoder takes as they are. */
+function withRawText(plan: Plan, { rawArgv, rawEnv }: PrepareOptions): Plan {
+  if (!rawArgv && !rawEnv) return plan
+  const argv: (string | Uint8Array)[] = plan.argv.map((text, i) => rawArgv?.get(i) ?? text)
+  const envp: (string | Uint8Array)[] = plan.envp.map((text) => {
+    const name = text.slice(0, text.indexOf('='))
+    const value = rawEnv?.get(name)
+    return value ? Buffer.concat([Buffer.from(`${name}=`), value]) : text
+  })
+  return { ...plan, argv: argv as string[], envp: envp as string[] }
 }
 
 const correlation = ({ correlationId }: PrepareOptions) => (correlationId ? { correlationId } : {})

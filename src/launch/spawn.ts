@@ -3,10 +3,11 @@ import { homedir } from 'node:os'
 import { QiError } from '../errors.js'
 import { probeHost } from '../host/probe.js'
 import type { SandboxConfig } from '../policy/index.js'
+import type { Profile } from '../profile/types.js'
 import { Jail } from './jail.js'
 import { loadAddon, monitorPath } from './locate.js'
 import type { NativeAddon } from './native.js'
-import { type PreparedPlan, prepare } from './prepare.js'
+import { type PreparedPlan, type PrepareOptions, prepare, prepareProfile } from './prepare.js'
 
 /** `pipe`: a stream on the jail; `inherit`: ours; `ignore`: /dev/null; a number: that descriptor. */
 export type StdioChoice = 'pipe' | 'inherit' | 'ignore' | number
@@ -22,8 +23,9 @@ export interface SpawnOptions {
   cwd?: string
   /** For every event's source.correlationId. */
   correlationId?: string
-  /** The same arguments as bytes, where they need not be UTF-8. */
-  argvBytes?: Uint8Array[]
+  /** Arguments that are not UTF-8, by index, and values of variables, by name: their bytes. */
+  rawArgv?: ReadonlyMap<number, Uint8Array>
+  rawEnv?: ReadonlyMap<string, Uint8Array>
   /** Record when each numbered step of the launch began (Jail.trace). */
   traceSteps?: boolean
 }
@@ -46,11 +48,24 @@ export async function spawnSandboxed(
   options: SpawnOptions & MonitorOverride = {}
 ): Promise<Jail> {
   options.signal?.throwIfAborted()
-  const { env = process.env, cwd = process.cwd(), correlationId, traceSteps, argvBytes } = options
+  const { env = process.env, cwd = process.cwd() } = options
   const request = { config, argv, env, cwd, home: env.HOME ?? homedir() }
-  const extras = { ...(correlationId ? { correlationId } : {}), ...(traceSteps ? { traceSteps } : {}) }
-  return launchPlan(prepare(request, probeHost(), { ...extras, ...(argvBytes ? { argvBytes } : {}) }), options)
+  return launchPlan(prepare(request, probeHost(), planOptions(options)), options)
 }
+
+/** The part of spawnSandboxed after `resolve`, for callers that want to look at the profile first. */
+export async function launchProfile(profile: Profile, options: SpawnOptions & MonitorOverride = {}): Promise<Jail> {
+  options.signal?.throwIfAborted()
+  return launchPlan(prepareProfile(profile, probeHost(), planOptions(options)), options)
+}
+
+/** Only what is set: it is part of the key under which a plan is kept. */
+const planOptions = ({ correlationId, traceSteps, rawArgv, rawEnv }: SpawnOptions): PrepareOptions => ({
+  ...(correlationId ? { correlationId } : {}),
+  ...(traceSteps ? { traceSteps } : {}),
+  ...(rawArgv?.size ? { rawArgv } : {}),
+  ...(rawEnv?.size ? { rawEnv } : {})
+})
 
 /** Starts qi-monitor with a finished plan. */
 async function launchPlan(prepared: PreparedPlan, options: SpawnOptions & MonitorOverride): Promise<Jail> {

@@ -34,9 +34,8 @@ const RLIMIT = { fsize: 1, data: 2, core: 4, nproc: 6, nofile: 7 } as const
  */
 export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOptions): BuiltPlan {
   const mounts = planMounts(profile, facts)
-  const missing = profile.denies.some((deny) => deny.now === 'missing')
-  const states = protections(profile, facts, missing && facts.landlockAbi === 0)
-  requireProtections(profile, facts, states)
+  requireNotifications(facts)
+  const states = protections(profile, facts)
   const guardCreates = mounts.guarded.size > 0
   const filters = filtersOf(facts.arch, guardCreates, options.compile)
   const { identity, limits } = profile
@@ -101,33 +100,18 @@ function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardC
     [PlanFlag.TraceSteps]: options.traceSteps === true,
     [PlanFlag.InnerLoopback]: profile.network.innerLoopback,
     [PlanFlag.DevPts]: profile.devices.pty,
-    [PlanFlag.LandlockOptional]: false,
+    [PlanFlag.LandlockOptional]: profile.tolerate.includes('landlockFs'),
     [PlanFlag.GuardCreates]: guardCreates
   }
   return Object.entries(wanted).reduce((sum, [bit, on]) => (on ? sum | Number(bit) : sum), 0)
 }
 
-/**
- * A layer that the profile asks for and the host lacks ends the launch, unless the profile says it may be missing. What
- * is off by the profile's own choice is no lack.
- */
-function requireProtections(profile: Profile, facts: HostFacts, states: Protection[]): void {
-  if (!facts.seccomp.userNotif) {
-    throw new QiError('QI_PROTECTION', 'this kernel cannot pass refused calls to qi-monitor (SECCOMP_RET_USER_NOTIF)', {
-      field: 'seccomp',
-      hint: 'Linux 5.0 or newer is needed'
-    })
-  }
-  for (const name of ['landlockFs', 'mandatoryDenies', 'memoryLimit'] as const) {
-    const found = states.find((state) => state.name === name)
-    if (!found || found.state === 'enforced' || profile.tolerate.includes(name)) continue
-    if (name === 'memoryLimit' && found.state === 'off') continue
-    throw new QiError('QI_PROTECTION', `${name} is ${found.state} on this host: ${found.reason}`, {
-      field: `tolerate`,
-      value: name,
-      hint: `add ${name} to \`tolerate\` to launch all the same`
-    })
-  }
+function requireNotifications(facts: HostFacts): void {
+  if (facts.seccomp.userNotif) return
+  throw new QiError('QI_PROTECTION', 'this kernel cannot pass refused calls to qi-monitor (SECCOMP_RET_USER_NOTIF)', {
+    field: 'seccomp',
+    hint: 'Linux 5.0 or newer is needed'
+  })
 }
 
 function rlimits({ limits }: Profile): Rlimit[] {
@@ -144,7 +128,9 @@ function rlimits({ limits }: Profile): Rlimit[] {
 /** Members of the launch event: what this jail is, honestly. */
 function launchParams(profile: Profile, states: Protection[]): string {
   const params = {
-    protections: Object.fromEntries(states.map((p) => [p.name, p.state === 'enforced' ? p.state : `${p.state}: ${p.reason}`])),
+    protections: Object.fromEntries(
+      states.map((p) => [p.name, p.state === 'enforced' ? p.state : `${p.state}: ${p.reason}`])
+    ),
     cwd: profile.command.cwd,
     ...(profile.command.cwdNote ? { cwdNote: profile.command.cwdNote } : {}),
     network: profile.network.mode

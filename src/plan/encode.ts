@@ -1,5 +1,13 @@
 import { QiError } from '../errors.js'
-import { type FieldType, LAYOUT, PLAN_MAGIC, PLAN_MAX_BYTES, PLAN_MAX_ITEMS, PLAN_VERSION, type Plan } from './layout.gen.js'
+import {
+  type FieldType,
+  LAYOUT,
+  PLAN_MAGIC,
+  PLAN_MAX_BYTES,
+  PLAN_MAX_ITEMS,
+  PLAN_VERSION,
+  type Plan
+} from './layout.gen.js'
 
 /** Texts of a plan may be given as bytes: arguments and environment need not be UTF-8. */
 type Text = string | Uint8Array

@@ -24,10 +24,25 @@ const DEVICES = [
  */
 const MASKED_PROC = ['keys', 'key-users', 'kallsyms', 'modules', 'interrupts', 'cmdline']
 
-const blank = { flags: 0, attrSet: 0, attrClear: 0, mode: 0, rdevMajor: 0, rdevMinor: 0, source: '', data: new Uint8Array() }
-const op = (kind: MountOp['kind'], target: string, rest: Partial<MountOp> = {}): MountOp => ({ ...blank, kind, target, ...rest })
+const blank = {
+  flags: 0,
+  attrSet: 0,
+  attrClear: 0,
+  mode: 0,
+  rdevMajor: 0,
+  rdevMinor: 0,
+  source: '',
+  data: new Uint8Array()
+}
+const op = (kind: MountOp['kind'], target: string, rest: Partial<MountOp> = {}): MountOp => ({
+  ...blank,
+  kind,
+  target,
+  ...rest
+})
 
-const within = (path: string, folder: string): boolean => path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`)
+const within = (path: string, folder: string): boolean =>
+  path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`)
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/'
 const depth = (path: string): number => path.split('/').length
 
@@ -137,14 +152,23 @@ function planDenies(profile: Profile, facts: HostFacts) {
     if (deny.now === 'missing') {
       if (!grant) continue
       guarded.add(grant.path)
-      names.push({ parent: parentOf(deny.path), name: deny.path.slice(deny.path.lastIndexOf('/') + 1), rule: deny.origin })
+      names.push({
+        parent: parentOf(deny.path),
+        name: deny.path.slice(deny.path.lastIndexOf('/') + 1),
+        rule: deny.origin
+      })
     } else covers.push(cover(deny))
   }
   const places = [...guarded, ...[...pins].filter(([, grant]) => guarded.has(grant)).map(([folder]) => folder)]
   const pinned = [...pins.keys()].map((path) => op(MountKind.SelfBind, path, { flags: MountFlag.Recursive }))
   const mounts = [...pinned, ...covers].sort((a, b) => depth(a.target) - depth(b.target))
   const possible = facts.landlockAbi > 0
-  return { mounts, names: possible ? names : [], places: possible ? places : [], guarded: possible ? guarded : new Set<string>() }
+  return {
+    mounts,
+    names: possible ? names : [],
+    places: possible ? places : [],
+    guarded: possible ? guarded : new Set<string>()
+  }
 }
 
 const cover = (deny: Deny): MountOp =>
@@ -157,7 +181,9 @@ const cover = (deny: Deny): MountOp =>
 
 /** The innermost grant around the path, if it is writable. */
 function writableGrantOf(deny: Deny, profile: Profile): Grant | undefined {
-  const around = profile.grants.filter((grant) => within(deny.path, grant.path)).sort((a, b) => depth(b.path) - depth(a.path))[0]
+  const around = profile.grants
+    .filter((grant) => within(deny.path, grant.path))
+    .sort((a, b) => depth(b.path) - depth(a.path))[0]
   return around?.access === 'rw' ? around : undefined
 }
 

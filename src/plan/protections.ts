@@ -1,14 +1,40 @@
+import { QiError } from '../errors.js'
 import type { HostFacts } from '../host/facts.js'
 import { PROTECTIONS, type Profile, type Protection, type ProtectionName } from '../profile/types.js'
 
-type State = [state: Protection['state'], reason: string]
+/** `lacking`: the host falls short of what the profile asks for, as against what the profile chose. */
+type State = [state: Protection['state'], reason: string, lacking?: 'lacking']
 
 /**
  * What each layer comes to on this host. Everything stated `enforced` is verified by the launch: a step that fails ends
  * it, so a running jail has what this says.
+ *
+ * @throws QiError QI_PROTECTION when the host lacks what the profile does not tolerate to miss.
  */
-export function protections(profile: Profile, facts: HostFacts, guardMissing: boolean): Protection[] {
-  const states: Partial<Record<ProtectionName, State>> = {
+export function protections(profile: Profile, facts: HostFacts): Protection[] {
+  const states = statesOf(profile, facts)
+  for (const name of PROTECTIONS) {
+    const [state, reason, lacking] = states[name] ?? ENFORCED
+    if (lacking && !profile.tolerate.includes(name)) throw refusal(name, state, reason)
+  }
+  return PROTECTIONS.map((name) => {
+    const [state, reason] = states[name] ?? ENFORCED
+    return { name, state, reason }
+  })
+}
+
+const ENFORCED: State = ['enforced', 'verified at launch']
+
+const refusal = (name: ProtectionName, state: string, reason: string): QiError =>
+  new QiError('QI_PROTECTION', `${name} is ${state} on this host: ${reason}`, {
+    field: 'tolerate',
+    value: name,
+    hint: `add ${name} to \`tolerate\` to launch all the same`
+  })
+
+function statesOf(profile: Profile, facts: HostFacts): Partial<Record<ProtectionName, State>> {
+  const unguarded = facts.landlockAbi === 0 && profile.denies.some((deny) => deny.now === 'missing')
+  return {
     networkNamespace:
       profile.network.mode === 'none'
         ? ['enforced', profile.network.innerLoopback ? 'own loopback only' : 'no address can be reached']
@@ -21,35 +47,36 @@ export function protections(profile: Profile, facts: HostFacts, guardMissing: bo
     landlockScope:
       facts.landlockAbi >= 6
         ? ['enforced', 'signals and abstract sockets stay inside']
-        : ['off', `Landlock ABI ${facts.landlockAbi} has no scopes (6 has); the pid and network namespaces do the same`],
-    mandatoryDenies: guardMissing
-      ? ['degraded', 'names that do not exist yet cannot be guarded without Landlock']
+        : [
+            'off',
+            `Landlock ABI ${facts.landlockAbi} has no scopes (6 has); the pid and network namespaces do the same`,
+            'lacking'
+          ],
+    mandatoryDenies: unguarded
+      ? ['degraded', 'names that do not exist yet cannot be guarded without Landlock', 'lacking']
       : ['enforced', 'existing paths by read-only mounts, missing ones by deciding every creation'],
     memoryLimit:
       profile.limits.maxMemory === undefined
         ? ['off', 'no limit asked for']
-        : ['degraded', 'RLIMIT_DATA, for each process; the total is not limited'],
+        : ['degraded', 'RLIMIT_DATA, for each process; the total is not limited', 'lacking'],
     cpuLimit: ['off', 'no limit asked for, or tolerated without one'],
     wallClock:
       profile.limits.maxExecutionTime === undefined
         ? ['off', 'no limit asked for']
         : ['enforced', `${profile.limits.maxExecutionTime} ms of CLOCK_BOOTTIME`]
   }
-  return PROTECTIONS.map((name) => {
-    const [state, reason] = states[name] ?? ['enforced', 'verified at launch']
-    return { name, state, reason }
-  })
 }
 
 function landlockFs(abi: number): State {
-  if (abi === 0) return ['off', 'this kernel has no Landlock, or it is not in its lsm= list']
+  if (abi === 0) return ['off', 'this kernel has no Landlock, or it is not in its lsm= list', 'lacking']
   if (abi < 3) return ['degraded', `ABI ${abi}: truncation is not covered`]
   return ['enforced', `ABI ${abi}`]
 }
 
 function landlockNet(profile: Profile, abi: number): State {
   if (profile.network.mode !== 'none') return ['off', 'dangerouslyShareHostNetwork']
-  if (profile.network.innerLoopback) return ['off', 'left to the network namespace, so that the jail’s own loopback works']
-  if (abi < 4) return ['off', `Landlock ABI ${abi} has no network rights (4 has)`]
+  if (profile.network.innerLoopback)
+    return ['off', 'left to the network namespace, so that the jail’s own loopback works']
+  if (abi < 4) return ['off', `Landlock ABI ${abi} has no network rights (4 has)`, 'lacking']
   return ['enforced', 'no TCP bind or connect']
 }

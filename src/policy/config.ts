@@ -75,7 +75,8 @@ const network = z.strictObject({
   denyInternet: z.boolean().optional(),
   maxConnections: count.optional(),
   /** No network namespace: every listener and service of the host is in reach. */
-  dangerouslyShareHostNetwork: z.boolean().optional()
+  dangerouslyShareHostNetwork: z.boolean().optional(),
+  innerLoopback: z.boolean().optional()
 })
 
 const resources = z.strictObject({

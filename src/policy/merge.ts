@@ -26,6 +26,7 @@ export interface Policy {
   processIsolation: NonNullable<ParsedConfig['processIsolation']>
   filesystem: { tempDirectory?: string; maxFileSize?: number; allowProtected: string[] }
   shareHostNetwork: boolean
+  innerLoopback: boolean
   resources: NonNullable<ParsedConfig['resources']>
   pty: boolean
   auditFile?: string
@@ -41,6 +42,7 @@ export function mergeLayers(layers: Layer[]): Policy {
     processIsolation: {},
     filesystem: { allowProtected: [] },
     shareHostNetwork: false,
+    innerLoopback: false,
     resources: {},
     pty: false,
     tolerate: []
@@ -61,6 +63,7 @@ function mergeOne(policy: Policy, config: Layer['config']): void {
   // A later denyInternet takes a profile's shared network back; both in one layer were refused before.
   if (network.denyInternet === true) policy.shareHostNetwork = false
   if (network.dangerouslyShareHostNetwork !== undefined) policy.shareHostNetwork = network.dangerouslyShareHostNetwork
+  if (network.innerLoopback !== undefined) policy.innerLoopback = network.innerLoopback
   if (config.devices?.pty !== undefined) policy.pty = config.devices.pty
   if (config.audit?.file !== undefined) policy.auditFile = config.audit.file
   // Replaced, not added up: `tolerate: []` must be able to ask for everything.

@@ -92,7 +92,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     denies: [...writes, ...reads],
     network: policy.shareHostNetwork
       ? { mode: 'dangerouslyShareHostNetwork', innerLoopback: false }
-      : { mode: 'none', innerLoopback: true },
+      : { mode: 'none', innerLoopback: policy.innerLoopback },
     devices: { pty: policy.pty },
     limits,
     tolerate: policy.tolerate,

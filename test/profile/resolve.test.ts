@@ -193,7 +193,7 @@ describe('limits, network and tmp', () => {
   it("has no network, or the host's with its resolver", () => {
     const resolver = (p: ReturnType<typeof resolveOn>) => p.files.find((f) => f.path === '/etc/resolv.conf')?.content
     const none = resolveOn()
-    expect(none.network).toEqual({ mode: 'none', innerLoopback: true })
+    expect(none.network).toEqual({ mode: 'none', innerLoopback: false })
     expect(resolver(none)).toMatch(/^nameserver 127\.0\.0\.1\n/)
     const shared = resolveOn({ config: { network: { dangerouslyShareHostNetwork: true } } })
     expect(shared.network).toEqual({ mode: 'dangerouslyShareHostNetwork', innerLoopback: false })
