@@ -103,14 +103,19 @@ function encodeProfile(
   return { template, protections }
 }
 
-/** The plan's texts are strings but for these, which the encoder takes as they are. */
+/** Bytes in place of the texts that stand for them; not where resolving wrote another text. */
 function withRawText(plan: Plan, { rawArgv, rawEnv }: PrepareOptions): Plan {
   if (!rawArgv && !rawEnv) return plan
-  const argv: (string | Uint8Array)[] = plan.argv.map((text, i) => rawArgv?.get(i) ?? text)
+  const stands = (text: string, raw: Uint8Array) => Buffer.from(raw).toString() === text
+  // encodePlan takes bytes for any text; the type of a plan says string, which all but these are.
+  const argv: (string | Uint8Array)[] = plan.argv.map((text, i) => {
+    const raw = rawArgv?.get(i)
+    return raw && stands(text, raw) ? raw : text
+  })
   const envp: (string | Uint8Array)[] = plan.envp.map((text) => {
-    const name = text.slice(0, text.indexOf('='))
-    const value = rawEnv?.get(name)
-    return value ? Buffer.concat([Buffer.from(`${name}=`), value]) : text
+    const split = text.indexOf('=') + 1
+    const raw = rawEnv?.get(text.slice(0, split - 1))
+    return raw && stands(text.slice(split), raw) ? Buffer.concat([Buffer.from(text.slice(0, split)), raw]) : text
   })
   return { ...plan, argv: argv as string[], envp: envp as string[] }
 }
