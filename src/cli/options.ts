@@ -117,7 +117,7 @@ export function toConfig(options: RunOptions): SandboxConfig {
     ...(Object.keys(resources).length ? { resources } : {}),
     ...(options.env.length ? { env: Object.fromEntries(options.env.map(variable)) } : {}),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.audit === undefined || options.audit === '-' ? {} : { audit: { file: options.audit } })
+    ...(options.audit === undefined ? {} : { audit: { file: options.audit } })
   }
 }
 
@@ -144,13 +144,23 @@ const FLAGS: [key: string, flag: string, given: (options: RunOptions) => boolean
   ['resources\\.maxExecutionTime', '--timeout', (o) => o.timeout !== undefined],
   ['audit\\.file', '--audit', (o) => o.audit !== undefined],
   ['env\\.', '--env ', (o) => o.env.length > 0],
-  ['cwd(?= = )', '--cwd', (o) => o.cwd !== undefined]
+  ['cwd(?= =|$)', '--cwd', (o) => o.cwd !== undefined]
 ]
 
 /** The configuration's own words in the words of who typed flags. Keys that a profile file set keep their names. */
 export function inFlags(text: string, options: RunOptions): string {
+  const ours = '(?<!\\.ya?ml(?::\\d+:\\d+)?: )(?<![\\w./])(?:config: )?'
   return FLAGS.filter(([, , given]) => given(options)).reduce(
-    (out, [key, flag]) => out.replace(new RegExp(`(?:config: |(?<![\\w/.: ]|\\.ya?ml: ))${key}`, 'g'), flag),
+    (out, [key, flag]) => out.replace(new RegExp(`${ours}${key}`, 'g'), flag),
     text
   )
+}
+
+/** The same error, told in flags. */
+export function rephrase(error: unknown, options: RunOptions): unknown {
+  if (!(error instanceof QiError)) return error
+  const message = inFlags(error.message, options)
+  if (message === error.message) return error
+  const field = error.field === undefined ? undefined : inFlags(error.field, options)
+  return Object.create(error, { message: { value: message }, field: { value: field } }) as QiError
 }

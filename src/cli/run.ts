@@ -1,0 +1,51 @@
+import { constants, homedir } from 'node:os'
+import { probeHost } from '../host/probe.js'
+import type { Jail, JailExit } from '../launch/jail.js'
+import { launchProfile } from '../launch/spawn.js'
+import { resolve } from '../profile/resolve.js'
+import type { Profile } from '../profile/types.js'
+import { type Log, openLog } from './log.js'
+import { type RunOptions, toConfig } from './options.js'
+import { rawArguments, rawEnvironment } from './raw.js'
+import type { Reporter } from './report.js'
+import { forwardSignals } from './signals.js'
+
+/** The profile that these flags, here and now, come to. */
+export function resolveRun(options: RunOptions, command: string[]): Profile {
+  const place = { env: process.env, cwd: process.cwd(), home: process.env.HOME || homedir() }
+  return resolve({ config: toConfig(options), argv: command, ...place }, probeHost())
+}
+
+/** Runs the command with our own stdio, untouched by us, and gives the status to exit with. */
+export async function run(options: RunOptions, command: string[], reporter: Reporter): Promise<number> {
+  const log = await openLog(options.verbose === true)
+  const profile = resolveRun(options, command)
+  log.debug({ profile: profile.name, command: profile.command, grants: profile.grants.length }, 'resolved')
+  const rawArgv = rawArguments(command, profile.command.argv)
+  const jail = await launchProfile(profile, { stdio: 'inherit', rawArgv, rawEnv: rawEnvironment(process.env) })
+  forwardSignals(jail)
+  logJail(jail, log)
+  const exit = await jail.exited
+  log.info(exit, 'ended')
+  report(exit, options, reporter)
+  return exit.code ?? 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0)
+}
+
+function logJail(jail: Jail, log: Log): void {
+  log.info({ pid: jail.pid }, 'launched')
+  for (const { name, state, reason } of jail.protections) {
+    if (state !== 'enforced') log.info({ protection: name, state, reason }, 'not enforced')
+  }
+  jail.on('event', ({ event, context }) => log.debug({ event, parameters: context.parameters }, 'event'))
+}
+
+/** Why a run ended that did not end by itself, and how much it was refused. */
+function report(exit: JailExit, options: RunOptions, reporter: Reporter): void {
+  const { terminationReason: reason, refusals } = exit
+  if (options.json) return reporter.notice('', { exit })
+  if (reason === 'time') reporter.notice(`stopped: the time limit${options.timeout ? ` of ${options.timeout}` : ''} is over`, {})
+  if (reason === 'monitor-lost') reporter.notice('stopped: qi-monitor was killed, and the jail with it', {})
+  if (refusals === 0) return
+  const calls = refusals === 1 ? '1 call was refused' : `${refusals} calls were refused`
+  reporter.notice(options.audit ? calls : `${calls}; --audit - tells which`, {})
+}
