@@ -45,6 +45,7 @@ class CreateGuard {
   bool Locate(pid_t tid, int dirfd, uint64_t pointer, Place* place) const;
   bool InGuardedGrant(int fd) const;
   const char* GuardOf(const Place& place) const;
+  bool IsMountPoint(const Place& place) const;
   CreateVerdict Open(const seccomp_notif& request, const struct CreateCall& call, int listener);
   CreateVerdict Make(const seccomp_notif& request, const struct CreateCall& call, int listener);
   CreateVerdict Move(const seccomp_notif& request, const struct CreateCall& call, int listener);
