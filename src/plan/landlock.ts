@@ -50,7 +50,9 @@ export interface Landlock {
 export function landlock(profile: Profile, facts: HostFacts, guarded: ReadonlySet<string>): Landlock {
   const abi = facts.landlockAbi
   const rules: LandlockRule[] = [{ path: '/', access: READ }]
-  for (const path of [profile.tempDirectory, '/dev/shm']) rules.push({ path, access: READ | CHANGE | CREATE })
+  // Sockets are made by bind, which qi-monitor does not do for the payload.
+  for (const path of [profile.tempDirectory, '/dev/shm'])
+    rules.push({ path, access: READ | CHANGE | (guarded.has(path) ? Access.makeSock : CREATE) })
   for (const grant of profile.grants) {
     if (grant.access !== 'rw') continue
     rules.push({ path: grant.path, access: READ | CHANGE | (guarded.has(grant.path) ? 0n : CREATE) })

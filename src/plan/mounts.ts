@@ -159,6 +159,14 @@ function planDenies(profile: Profile, facts: HostFacts) {
       })
     } else covers.push(cover(deny))
   }
+  // A read-only grant inside a writable one must not be moved aside with the folder around it either.
+  for (const { path, access } of profile.grants) {
+    const around = access === 'ro' ? outerGrant(path, profile.grants) : undefined
+    if (around?.access === 'rw') for (const folder of foldersBetween(around.path, path)) pins.set(folder, around.path)
+  }
+  // Landlock adds up the rights of every folder on the way, so what lies around a guarded grant is guarded with it.
+  for (const place of [profile.tempDirectory, '/dev/shm', ...profile.grants.filter((g) => g.access === 'rw').map((g) => g.path)])
+    if ([...guarded].some((path) => within(path, place))) guarded.add(place)
   const places = [...guarded, ...[...pins].filter(([, grant]) => guarded.has(grant)).map(([folder]) => folder)]
   const pinned = [...pins.keys()].map((path) => op(MountKind.SelfBind, path, { flags: MountFlag.Recursive }))
   const mounts = [...pinned, ...covers].sort((a, b) => depth(a.target) - depth(b.target))
@@ -178,6 +186,10 @@ const cover = (deny: Deny): MountOp =>
         flags: deny.now === 'dir' ? MountFlag.Recursive : 0,
         attrSet: Attr.rdonly | PLAIN
       })
+
+/** The innermost other grant around a grant. */
+const outerGrant = (path: string, grants: Grant[]): Grant | undefined =>
+  grants.filter((grant) => grant.path !== path && within(path, grant.path)).sort((a, b) => depth(b.path) - depth(a.path))[0]
 
 /** The innermost grant around the path, if it is writable. */
 function writableGrantOf(deny: Deny, profile: Profile): Grant | undefined {
