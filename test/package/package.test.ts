@@ -82,16 +82,8 @@ describe('the tarball', () => {
 
   it('carries what it needs', () => {
     const paths = [...contents().keys()]
-    expect(paths).toEqual(
-      expect.arrayContaining([
-        'package.json',
-        'LICENSE',
-        'README.md',
-        'dist/index.js',
-        'dist/index.d.ts',
-        'profiles/strict.yaml'
-      ])
-    )
+    const needed = ['package.json', 'LICENSE', 'README.md', 'dist/index.js', 'dist/index.d.ts', 'profiles/strict.yaml']
+    expect(needed.filter((path) => !paths.includes(path))).toEqual([])
     expect(paths.filter((path) => /^prebuilds\/.*qi-jail\.(glibc|musl)\.node$/.test(path))).not.toEqual([])
   })
 
