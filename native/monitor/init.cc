@@ -27,13 +27,13 @@ namespace {
 constexpr int kStatusFd = 3;
 constexpr int kInitFd = 4;
 
-void ReportFailure(const Result& r) {
+void Report(int status, StatusType type, const Result& r = {}) {
   StatusMessage message = {};
-  message.type = StatusType::kFailed;
+  message.type = type;
   message.step = r.step;
   message.error = r.error;
   memcpy(message.detail, r.detail, sizeof(message.detail));
-  (void)SendMessage(kStatusFd, &message, sizeof(message));  // if qi-monitor is gone, so is the reader
+  (void)SendMessage(status, &message, sizeof(message));  // if qi-monitor is gone, so is the reader
 }
 
 Result KeepOnlyChannels(const Jail& jail, int status, int init) {
@@ -121,7 +121,7 @@ Result BuildJail(const Jail& jail, UniqueFd* proc) {
 }
 
 // After the fork: to map the parent's uid 0 in its own namespace the payload's setup must come from a process that holds
-// CAP_SETFCAP (kernel commit db2e718a47984b9d71ed890eb2ea36ecf150de18). The launch counts as done only when this is done too.
+// CAP_SETFCAP (kernel commit db2e718a47984b9d71ed890eb2ea36ecf150de18). The payload may exec only when this is done too.
 Result GiveUpPrivileges(const Jail& jail) {
   QI_TRY(DropCapabilities(jail, Step::kConfineInit, Step::kConfineInit));
   QI_TRY(SetNoNewPrivs(jail, Step::kConfineInit));
@@ -181,7 +181,7 @@ Result StartPayload(const Jail& jail, const UniqueFd& proc, pid_t* payload, int*
   if (*payload > 0) return GiveUpPrivileges(jail);
   (void)close(kInitFd);
   (void)close(*children);
-  ReportFailure(RunPayload(jail, kStatusFd, proc.get()));
+  Report(kStatusFd, StatusType::kFailed, RunPayload(jail, kStatusFd, proc.get()));
   _exit(125);
 }
 
@@ -189,6 +189,7 @@ Result StartPayload(const Jail& jail, const UniqueFd& proc, pid_t* payload, int*
 
 void RunInit(const Jail& jail, int status, int init) {
   Result r = KeepOnlyChannels(jail, status, init);
+  if (r.ok()) status = kStatusFd;
   UniqueFd proc;
   pid_t payload = -1;
   int children = -1;
@@ -198,10 +199,11 @@ void RunInit(const Jail& jail, int status, int init) {
   for (int fd = 0; fd < 3 && r.ok(); ++fd) (void)close(fd);  // the payload's alone: its end of file must be seen
   if (r.ok()) r = InstallFilter(jail, Step::kConfineInit, jail.plan->init_filter, nullptr);
   if (!r.ok()) {
-    ReportFailure(r);
+    Report(status, StatusType::kFailed, r);
     _exit(125);
   }
-  (void)close(kStatusFd);
+  Report(status, StatusType::kConfined);
+  (void)close(status);
   Watch(payload, children);
 }
 

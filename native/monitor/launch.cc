@@ -122,9 +122,21 @@ Result Command(int channel, InitCommand command, Step step) {
   return error == 0 ? Ok() : Fail(step, error);
 }
 
+// A jail that ended with a message of ours unread makes its end of file a reset. unix(7)
+bool IsGone(int error) { return error == EPIPE || error == ECONNRESET; }
+
+Result TakeListener(const Jail& jail, UniqueFd listener, Broker* broker, const Running& running, Result (*confine)()) {
+  QI_BEGIN(jail, Step::kReceiveListener);
+  if (!listener || running.payload < 0) return Fail(Step::kReceiveListener, EPROTO);
+  QI_TRY(broker->Init(listener.release(), running.payload));
+  return confine();
+}
+
 // Follows the jail's progress until the exec closed the status channel.
 Result Follow(const Jail& jail, int status, Broker* broker, Running* running, Result (*confine)()) {
   bool executing = false;
+  bool confined = false;
+  bool released = false;
   for (;;) {
     StatusMessage message;
     int fd = -1;
@@ -132,7 +144,7 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, Re
     int sender = 0;
     int error = ReceiveMessage(status, &message, sizeof(message), &fd, &count, &sender);
     UniqueFd received(count == 1 ? fd : -1);
-    if (error == EPIPE) return executing ? Ok() : Fail(Step::kExec, ESRCH, "the jail ended before the exec");
+    if (IsGone(error)) return executing ? Ok() : Fail(Step::kExec, ESRCH, "the jail ended before the exec");
     if (error != 0) return Fail(Step::kReceiveListener, error);
     switch (message.type) {
       case StatusType::kFailed:
@@ -142,18 +154,39 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, Re
         running->payload = sender;
         break;
       case StatusType::kListener:
-        QI_BEGIN(jail, Step::kReceiveListener);
-        if (!received || running->payload < 0) return Fail(Step::kReceiveListener, EPROTO);
-        QI_TRY(broker->Init(received.release(), running->payload));
-        QI_TRY(confine());
-        // The payload waits for this: had it gone on, it could be over before its root was opened here.
-        if (send(status, "", 1, MSG_NOSIGNAL) != 1) return Fail(Step::kReceiveListener, errno);
+        QI_TRY(TakeListener(jail, std::move(received), broker, *running, confine));
+        break;
+      case StatusType::kConfined:
+        confined = true;
         break;
       case StatusType::kExecuting:
-        executing = broker->listener() >= 0;
+        executing = released;
         break;
     }
+    // The payload waits for this until everybody around it is confined, and its root is opened while it surely lives.
+    if (!released && confined && broker->listener() >= 0) {
+      if (send(status, "", 1, MSG_NOSIGNAL) != 1) return Fail(Step::kReceiveListener, errno);
+      released = true;
+    }
   }
+}
+
+// What qi-monitor does for pid 1 while that builds the jail.
+Result Supply(const Jail& jail, const Running& running) {
+  QI_TRY(WriteMaps(jail, running.init));
+  QI_TRY(Command(running.channel.get(), InitCommand::kMaps, Step::kAwaitMaps));
+  if (!jail.Has(kPlanPrivileged)) return Ok();
+  QI_TRY(SendGrants(jail, running.init, running.channel.get()));
+  return Command(running.channel.get(), InitCommand::kGo, Step::kPassGrants);
+}
+
+// When pid 1 failed and ended, whatever is done for it fails as well: its own word, sent before, is the cause.
+Result FirstCause(int status, const Result& ours) {
+  StatusMessage message;
+  ssize_t n = recv(status, &message, sizeof(message), MSG_DONTWAIT);
+  if (n != static_cast<ssize_t>(sizeof(message)) || message.type != StatusType::kFailed) return ours;
+  message.detail[sizeof(message.detail) - 1] = 0;
+  return Fail(message.step, message.error, message.detail);
 }
 
 Result Build(const Jail& jail, Broker* broker, Running* running, Result (*confine)()) {
@@ -171,14 +204,8 @@ Result Build(const Jail& jail, Broker* broker, Running* running, Result (*confin
   // The jail's ends are the jail's alone: their end of file is how its death or exec is seen.
   status_theirs.reset();
   channel_theirs.reset();
-  QI_TRY(WriteMaps(jail, running->init));
-  QI_TRY(Command(running->channel.get(), InitCommand::kMaps, Step::kAwaitMaps));
-  if (jail.Has(kPlanPrivileged)) {
-    Result sent = SendGrants(jail, running->init, running->channel.get());
-    if (sent.ok()) sent = Command(running->channel.get(), InitCommand::kGo, Step::kPassGrants);
-    // EPIPE: pid 1 failed first, and says why on the status channel.
-    if (!sent.ok() && sent.error != EPIPE) return sent;
-  }
+  Result supplied = Supply(jail, *running);
+  if (!supplied.ok()) return FirstCause(status.get(), supplied);
   return Follow(jail, status.get(), broker, running, confine);
 }
 
