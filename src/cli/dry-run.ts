@@ -1,6 +1,6 @@
 import { probeHost } from '../host/probe.js'
 import { loadAddon } from '../launch/locate.js'
-import { buildPlan, type MountOp, MountFlag, MountKind, type Plan } from '../plan/index.js'
+import { buildPlan, MountFlag, MountKind, type MountOp, type Plan } from '../plan/index.js'
 import { Attr } from '../plan/mounts.js'
 import type { Profile, Protection } from '../profile/types.js'
 import { inFlags, type RunOptions } from './options.js'
@@ -60,9 +60,21 @@ const KIND = new Map(Object.entries(MountKind).map(([name, number]) => [number, 
 function planSteps(plan: Plan): Step[] {
   return [
     ...plan.mounts.map((op) => ({ step: `mount ${KIND.get(op.kind)}`, target: op.target, detail: mountDetail(op) })),
-    ...plan.guardedNames.map(({ parent, name, rule }) => ({ step: 'guard name', target: `${parent}/${name}`, detail: rule })),
-    ...plan.rlimits.map(({ resource, value }) => ({ step: 'rlimit', target: LIMIT[resource] ?? String(resource), detail: String(value) })),
-    ...plan.landlockRules.map(({ path, access }) => ({ step: 'landlock', target: path, detail: `0x${access.toString(16)}` })),
+    ...plan.guardedNames.map(({ parent, name, rule }) => ({
+      step: 'guard name',
+      target: `${parent}/${name}`,
+      detail: rule
+    })),
+    ...plan.rlimits.map(({ resource, value }) => ({
+      step: 'rlimit',
+      target: LIMIT[resource] ?? String(resource),
+      detail: String(value)
+    })),
+    ...plan.landlockRules.map(({ path, access }) => ({
+      step: 'landlock',
+      target: path,
+      detail: `0x${access.toString(16)}`
+    })),
     ...(['payloadFilter', 'initFilter', 'monitorFilter'] as const).map((name) => ({
       step: 'seccomp',
       target: name,
@@ -76,7 +88,9 @@ function mountDetail(op: MountOp): string {
   const attributes = Object.entries(Attr).flatMap(([name, bit]) => (op.attrSet & bit ? [name] : []))
   const flags = Object.entries(MountFlag).flatMap(([name, bit]) => (op.flags & bit ? [name] : []))
   const source = op.source === op.target ? '' : op.source
-  return [source && `from ${source}`, ...attributes, ...flags.map((flag) => flag.toLowerCase())].filter(Boolean).join(' ')
+  return [source && `from ${source}`, ...attributes, ...flags.map((flag) => flag.toLowerCase())]
+    .filter(Boolean)
+    .join(' ')
 }
 
 function table(told: Told): string {
@@ -91,13 +105,34 @@ function table(told: Told): string {
     `network   ${network.mode}${network.innerLoopback ? ', own loopback' : ''}\n`,
     `env       ${told.env.join(' ')}\n`,
     `audit     ${told.audit ?? 'events to the caller only'}\n`,
-    section('grants', told.grants.map((g) => [g.access, g.path, g.origin])),
-    section('links', told.symlinks.map((l) => [`${l.path} -> ${l.target}`, l.origin])),
-    section('files of the jail', told.files.map((f) => [f.path, f.origin])),
-    section('denies', told.denies.map((d) => [d.kind, d.path, `${d.now === 'missing' ? 'not there; ' : ''}${d.origin}`])),
-    section('limits', Object.entries(limits).map(([name, value]) => [name, String(value)])),
-    section('protections', told.protections.map((p) => [p.state, p.name, p.reason])),
-    section('plan', told.plan.map((s, i) => [String(i + 1).padStart(3), s.step, s.target, s.detail]))
+    section(
+      'grants',
+      told.grants.map((g) => [g.access, g.path, g.origin])
+    ),
+    section(
+      'links',
+      told.symlinks.map((l) => [`${l.path} -> ${l.target}`, l.origin])
+    ),
+    section(
+      'files of the jail',
+      told.files.map((f) => [f.path, f.origin])
+    ),
+    section(
+      'denies',
+      told.denies.map((d) => [d.kind, d.path, `${d.now === 'missing' ? 'not there; ' : ''}${d.origin}`])
+    ),
+    section(
+      'limits',
+      Object.entries(limits).map(([name, value]) => [name, String(value)])
+    ),
+    section(
+      'protections',
+      told.protections.map((p) => [p.state, p.name, p.reason])
+    ),
+    section(
+      'plan',
+      told.plan.map((s, i) => [String(i + 1).padStart(3), s.step, s.target, s.detail])
+    )
   ].join('')
 }
 
@@ -105,6 +140,10 @@ const quote = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : 
 
 function columns(rows: string[][]): string {
   const widths = (rows[0] ?? []).map((_, i) => Math.min(60, Math.max(...rows.map((row) => row[i]?.length ?? 0))))
-  const line = (row: string[]) => row.map((cell, i) => (i < row.length - 1 ? cell.padEnd(widths[i] ?? 0) : cell)).join('  ')
-  return rows.map((row) => `  ${line(row)}`.trimEnd()).join('\n').concat('\n')
+  const line = (row: string[]) =>
+    row.map((cell, i) => (i < row.length - 1 ? cell.padEnd(widths[i] ?? 0) : cell)).join('  ')
+  return rows
+    .map((row) => `  ${line(row)}`.trimEnd())
+    .join('\n')
+    .concat('\n')
 }

@@ -3,7 +3,8 @@ import { QiError } from '../errors.js'
 
 /** How our own words reach the person: on stderr, never on stdout, which is the payload's. */
 export interface Reporter {
-  notice(text: string, json: Record<string, unknown>): void
+  /** Sentences for a person, or with --json `record` as one line. */
+  notices(sentences: string[], record: Record<string, unknown>): void
   error(error: unknown): void
 }
 
@@ -24,8 +25,10 @@ export const statusOf = (error: unknown): number => (error instanceof QiError &&
 
 export function createReporter({ json = false, quiet = false }: ReportOptions): Reporter {
   return {
-    notice(text, members) {
-      if (!quiet) writeLine(json ? JSON.stringify(members) : `qi-jail: ${text}`)
+    notices(sentences, record) {
+      if (quiet) return
+      const lines = json ? [JSON.stringify(record)] : sentences.map((sentence) => `qi-jail: ${sentence}`)
+      for (const line of lines) writeLine(line)
     },
     error(error) {
       writeLine(json ? JSON.stringify({ error: describe(error) }) : explain(error))

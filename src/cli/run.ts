@@ -27,7 +27,7 @@ export async function run(options: RunOptions, command: string[], reporter: Repo
   logJail(jail, log)
   const exit = await jail.exited
   log.info(exit, 'ended')
-  report(exit, options, reporter)
+  reporter.notices(sentences(exit, options), { exit })
   return exit.code ?? 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0)
 }
 
@@ -40,12 +40,11 @@ function logJail(jail: Jail, log: Log): void {
 }
 
 /** Why a run ended that did not end by itself, and how much it was refused. */
-function report(exit: JailExit, options: RunOptions, reporter: Reporter): void {
-  const { terminationReason: reason, refusals } = exit
-  if (options.json) return reporter.notice('', { exit })
-  if (reason === 'time') reporter.notice(`stopped: the time limit${options.timeout ? ` of ${options.timeout}` : ''} is over`, {})
-  if (reason === 'monitor-lost') reporter.notice('stopped: qi-monitor was killed, and the jail with it', {})
-  if (refusals === 0) return
+function sentences({ terminationReason: reason, refusals }: JailExit, { timeout, audit }: RunOptions): string[] {
   const calls = refusals === 1 ? '1 call was refused' : `${refusals} calls were refused`
-  reporter.notice(options.audit ? calls : `${calls}; --audit - tells which`, {})
+  return [
+    ...(reason === 'time' ? [`stopped: the time limit${timeout ? ` of ${timeout}` : ''} is over`] : []),
+    ...(reason === 'monitor-lost' ? ['stopped: qi-monitor was killed, and the jail with it'] : []),
+    ...(refusals > 0 ? [audit ? calls : `${calls}; --audit - tells which`] : [])
+  ]
 }
