@@ -174,7 +174,9 @@ CreateVerdict CreateGuard::Decide(const seccomp_notif& request, const char* name
 CreateVerdict CreateGuard::Open(const seccomp_notif& request, const CreateCall& call, int listener) {
   int flags = call.flags < 0 ? O_CREAT | O_WRONLY | O_TRUNC : static_cast<int>(request.data.args[call.flags]);
   Place place;
-  if ((flags & kTmpfile) != 0) return {};  // no name comes to be; linkat gives it one, and is judged then
+  // O_TMPFILE makes no name (linkat gives it one, and is judged then); O_PATH takes the place of O_CREAT; a directory is
+  // never made by an open.
+  if ((flags & (kTmpfile | O_PATH | O_DIRECTORY)) != 0) return {};
   pid_t tid = static_cast<pid_t>(request.pid);
   if (!Locate(tid, DirFd(request, call.dirfd), request.data.args[call.path], &place) || !place.guarded_grant) return {};
   if (const char* rule = GuardOf(place)) return Refuse(EACCES, rule);

@@ -42,13 +42,14 @@ Result OpenGrant(const Jail& jail, const MountOp& op, int userns, Grant* grant) 
   grant->mount.reset(CloneSubtree(source.get(), recursive));
   if (!grant->mount) {
     if (errno != ENOSYS) return Fail(Step::kOpenGrant, errno, path);
+    // A privileged launch prepares mounts in its own namespace, which only open_tree can hand to another.
+    if (jail.Has(kPlanPrivileged)) return Fail(Step::kOpenGrant, ENOSYS, path);
     grant->legacy = true;
     grant->mount = std::move(source);
   }
   if (!jail.Has(kPlanPrivileged)) return Ok();
   bool idmap = (op.flags & kMountIdMap) != 0;
   if (idmap) QI_BEGIN(jail, Step::kIdMapGrant);
-  if (grant->legacy) return idmap ? Fail(Step::kIdMapGrant, ENOSYS, path) : Ok();
   int error = PrepareDetached(grant->mount.get(), idmap ? userns : -1, recursive);
   if (error != 0) return Fail(Step::kIdMapGrant, error, path);
   return Ok();

@@ -36,8 +36,23 @@ void Report(int status, StatusType type, const Result& r = {}) {
   (void)SendMessage(status, &message, sizeof(message));  // if qi-monitor is gone, so is the reader
 }
 
+// A directory is a door: openat and fchdir start from it, whatever the root is.
+Result CheckStandardStreams() {
+  for (int fd = 0; fd < 3; ++fd) {
+    char name[24];
+    snprintf(name, sizeof(name), "standard stream %d", fd);
+    struct stat st;
+    if (fstat(fd, &st) != 0) return Fail(Step::kCloseFds, errno, name);
+    if (S_ISDIR(st.st_mode)) return Fail(Step::kCloseFds, EISDIR, name);
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || (flags & O_PATH) != 0) return Fail(Step::kCloseFds, EBADF, name);
+  }
+  return Ok();
+}
+
 Result KeepOnlyChannels(const Jail& jail, int status, int init) {
   QI_BEGIN(jail, Step::kCloseFds);
+  QI_TRY(CheckStandardStreams());
   // Both are above 4 here: 0 to 5 were taken when they were made.
   if (dup3(status, kStatusFd, O_CLOEXEC) < 0 || dup3(init, kInitFd, O_CLOEXEC) < 0) return Fail(Step::kCloseFds, errno);
   if (uapi::CloseRange(kInitFd + 1, ~0u, 0) == 0) return Ok();

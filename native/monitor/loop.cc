@@ -158,7 +158,7 @@ void Loop::OnHostLine(char* line) {
 
 void Loop::OnInit() {
   InitMessage message;
-  if (ReceiveMessage(running_->channel.get(), &message, sizeof(message)) != 0) return Stop(outcome_.reason);
+  if (ReceiveMessage(running_->channel.get(), &message, sizeof(message)) != 0) return Stop(out_of_time_ ? "time" : "killed");
   if (message.command != InitCommand::kExited) return;
   outcome_.known = true;
   outcome_.wait_status = message.status;

@@ -41,6 +41,16 @@ const HINTS: { steps: string[]; errno: string[]; hint: string }[] = [
     hint: 'this container hides parts of /proc: run it with an unmasked /proc (--security-opt systempaths=unconfined)'
   },
   {
+    steps: ['CloseFds'],
+    errno: ['EISDIR', 'EBADF'],
+    hint: 'a standard stream is a directory, which would be a way out of the jail: redirect it from a file, a pipe or /dev/null'
+  },
+  {
+    steps: ['OpenGrant'],
+    errno: ['ENOSYS'],
+    hint: 'launches by root need Linux 5.12: launch as an ordinary user on this kernel'
+  },
+  {
     steps: ['IdMapGrant'],
     errno: ['EINVAL', 'EPERM', 'EOPNOTSUPP', 'ENOSYS'],
     hint: 'the file system of this grant has no id-mapped mounts: launch as an ordinary user, or keep the folder on ext4, xfs, btrfs or tmpfs'

@@ -88,9 +88,10 @@ function encodeProfile(
   facts: HostFacts,
   options: PrepareOptions
 ): Pick<Entry, 'template' | 'protections'> {
+  const head = auditHead({ sessionId: SESSION_PLACEHOLDER, userId: profile.audit.userId, ...correlation(options) })
   const { plan, protections } = buildPlan(profile, facts, {
     compile: loadAddon().compileFilter,
-    auditHead: auditHead({ sessionId: SESSION_PLACEHOLDER, userId: profile.audit.userId, ...correlation(options) }),
+    auditHead: head,
     control: true,
     auditFile: profile.audit.file !== undefined,
     traceSteps: options.traceSteps ?? false
@@ -98,7 +99,9 @@ function encodeProfile(
   const bytes = encodePlan(withRawText(plan, options))
   const template: Template = {
     bytes,
-    sessionAt: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(SESSION_PLACEHOLDER)
+    sessionAt:
+      Buffer.from(bytes.buffer, bytes.byteOffset).readUInt32LE(offsetOf('auditHead')) +
+      head.indexOf(SESSION_PLACEHOLDER)
   }
   return { template, protections }
 }
