@@ -124,7 +124,16 @@ function tsSteps() {
   return `${out}}\n`
 }
 
+/** docs/errors.md, with the table of steps between its markers. */
+function errorsDoc() {
+  const text = readFileSync(new URL('docs/errors.md', root), 'utf8')
+  const rows = steps.map(([number, name, who, doc]) => `| ${number} | ${name} | ${who} | ${doc} |`).join('\n')
+  const table = `| step | name | in | what |\n|---|---|---|---|\n${rows}\n`
+  return text.replace(/(<!-- steps: .* -->\n)[^]*(<!-- \/steps -->)/, `$1${table}$2`)
+}
+
 const outputs = {
+  'docs/errors.md': errorsDoc(),
   'native/core/plan.gen.h': cppPlan(),
   'native/core/steps.gen.h': cppSteps(),
   'src/plan/layout.gen.ts': tsPlan(),
