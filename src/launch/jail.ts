@@ -37,8 +37,11 @@ interface Started {
   protections: Protection[]
 }
 
+// Some numbers have two names; the first is the one that child_process reports (SIGABRT, not SIGIOT).
 const SIGNAL_NAMES = new Map(
-  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals])
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name as NodeJS.Signals])
 )
 
 /**
