@@ -1,6 +1,8 @@
 import { randomInt, randomUUID } from 'node:crypto'
 import { type BigIntStats, lstatSync } from 'node:fs'
+import { QiError } from '../errors.js'
 import { auditHead } from '../event/head.js'
+import type { FilterSpec } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
 import { buildPlan, encodePlan, LAYOUT, type Plan } from '../plan/index.js'
 import { nodeFs, type Profile, type Protection, type ReadFs, type ResolveRequest, resolve } from '../profile/index.js'
@@ -78,6 +80,15 @@ function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions
   return { ...built, profile, seen: fs.settled() }
 }
 
+function compile(spec: FilterSpec): Uint8Array {
+  try {
+    return loadAddon().compileFilter(spec)
+  } catch (cause) {
+    if (cause instanceof QiError) throw cause
+    throw new QiError('QI_FILTER', `the system call filter cannot be compiled: ${(cause as Error).message}`, { cause })
+  }
+}
+
 /** As `prepare`, of a profile that is resolved already. */
 export function prepareProfile(profile: Profile, facts: HostFacts, options: PrepareOptions): PreparedPlan {
   return plainly({ ...encodeProfile(profile, facts, options), profile })
@@ -90,7 +101,7 @@ function encodeProfile(
 ): Pick<Entry, 'template' | 'protections'> {
   const head = auditHead({ sessionId: SESSION_PLACEHOLDER, userId: profile.audit.userId, ...correlation(options) })
   const { plan, protections } = buildPlan(profile, facts, {
-    compile: loadAddon().compileFilter,
+    compile,
     auditHead: head,
     control: true,
     auditFile: profile.audit.file !== undefined,
