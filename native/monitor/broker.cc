@@ -140,8 +140,9 @@ void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answe
   }
 }
 
-// connect, bind and sendto with an address. What goes on by CONTINUE may be changed by the payload after this look, so
-// it goes on only where any other address would fail as well: in a network namespace without a way out.
+// connect, bind and sendto with an address. What goes on by CONTINUE may be changed by the payload after this look, address
+// and descriptor both, so a connect does not (an address of no family becomes the path of a host's socket): it is done
+// here. bind and sendto go on: a name made or a datagram sent by them gets nowhere that this look would forbid.
 void Broker::DecideConnect(const seccomp_notif& request, Answer* answer) {
   const auto& args = request.data.args;
   bool sendto = static_cast<uint32_t>(request.data.nr) == SYS_sendto;
@@ -156,16 +157,20 @@ void Broker::DecideConnect(const seccomp_notif& request, Answer* answer) {
   answer->action = "network.refused";
   if (address.family() == -1) {
     answer->error = address.readable || args[sendto ? 4 : 1] != 0 ? EFAULT : EINVAL;
-  } else if (address.family() == AF_UNSPEC && !IsInet(address)) {
-    answer->proceed = true;  // dissolves an association: nothing of ours hangs on one
   } else if (IsInet(address)) {
     DecideInet(address, answer);
+    // Hosts outside may take a minute to answer, and qi-monitor cannot wait for them.
+    if (jail_.Has(kPlanShareHostNetwork)) return;
+  } else if (address.family() == AF_UNSPEC || address.family() == AF_NETLINK) {
+    answer->proceed = true;  // dissolves an association; the filter lets only NETLINK_ROUTE sockets come to be
   } else if (address.family() == AF_UNIX && bind) {
     answer->proceed = true;  // makes a name in the jail's own file system or network namespace
   } else if (address.family() == AF_UNIX && !sendto) {
-    ConnectUnix(request, address, answer);
-  } else if (address.family() == AF_NETLINK) {
-    answer->proceed = true;  // the filter lets only NETLINK_ROUTE sockets come to be
+    return ConnectUnix(request, address, answer);
+  }
+  if (answer->proceed && !bind && !sendto) {
+    answer->proceed = false;
+    ConnectHere(request, &address.storage, address.length, answer);
   }
 }
 
@@ -231,23 +236,33 @@ void Broker::ConnectUnix(const seccomp_notif& request, const Address& address, A
     answer->rule = "abstract sockets of the host";
     return;
   }
-  UniqueFd pidfd(uapi::PidfdOpen(tid, 0));
-  // A thread that is not its group's leader has no pidfd of its own before 6.9; the group shares its descriptors as a rule.
+  ConnectHere(request, &un, length, answer);
+}
+
+// On a duplicate of the payload's descriptor and with the address as it was checked. The wait for a full backlog would be
+// qi-monitor's, so there is none: EAGAIN from a local socket, as if it did not block; ETIMEDOUT from one of TCP.
+void Broker::ConnectHere(const seccomp_notif& request, const void* address, socklen_t length, Answer* answer) {
+  pid_t tid = static_cast<pid_t>(request.pid);
+  constexpr unsigned kPidfdThread = O_EXCL;  // 6.9: a thread may have a descriptor table of its own
+  UniqueFd pidfd(uapi::PidfdOpen(tid, kPidfdThread));
   if (!pidfd) pidfd.reset(uapi::PidfdOpen(ReadFacts(tid).pid, 0));
   UniqueFd socket(pidfd ? uapi::PidfdGetfd(pidfd.get(), static_cast<int>(request.data.args[0])) : -1);
   answer->refused = false;
-  if (!socket) {
-    answer->error = errno;
-    return;
-  }
-  // The wait for a full backlog would be the monitor's: give up at once instead (EAGAIN), as for a non-blocking socket.
+  answer->error = errno;
+  if (!socket || !Alive(request.id)) return;
   int flags = fcntl(socket.get(), F_GETFL);
   bool blocking = flags >= 0 && (flags & O_NONBLOCK) == 0;
-  timeval none = {0, 1};
-  if (blocking) (void)setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
-  answer->error = connect(socket.get(), reinterpret_cast<sockaddr*>(&un), length) == 0 ? 0 : errno;
-  timeval forever = {0, 0};
-  if (blocking) (void)setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof(forever));
+  timeval before = {}, shortest = {0, 1};
+  socklen_t size = sizeof(before);
+  if (blocking) blocking = getsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &before, &size) == 0;
+  if (blocking) (void)setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &shortest, sizeof(shortest));
+  answer->error = connect(socket.get(), static_cast<const sockaddr*>(address), length) == 0 ? 0 : errno;
+  if (blocking && answer->error == EINPROGRESS) {
+    sockaddr none = {};
+    (void)connect(socket.get(), &none, sizeof(none));  // AF_UNSPEC: gives the attempt up
+    answer->error = ETIMEDOUT;
+  }
+  if (blocking) (void)setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &before, sizeof(before));
 }
 
 void Broker::Respond(const seccomp_notif& request, const Answer& answer) {

@@ -41,6 +41,7 @@ class Broker {
   void DecideConnect(const seccomp_notif& request, Answer* answer);
   void DecideInet(const Address& address, Answer* answer);
   void ConnectUnix(const seccomp_notif& request, const Address& address, Answer* answer);
+  void ConnectHere(const seccomp_notif& request, const void* address, socklen_t length, Answer* answer);
   void Respond(const seccomp_notif& request, const Answer& answer);
 
   const Jail& jail_;

@@ -125,15 +125,14 @@ Result Command(int channel, InitCommand command, Step step) {
 // A jail that ended with a message of ours unread makes its end of file a reset. unix(7)
 bool IsGone(int error) { return error == EPIPE || error == ECONNRESET; }
 
-Result TakeListener(const Jail& jail, UniqueFd listener, Broker* broker, const Running& running, Result (*confine)()) {
+Result TakeListener(const Jail& jail, UniqueFd listener, Broker* broker, const Running& running) {
   QI_BEGIN(jail, Step::kReceiveListener);
   if (!listener || running.payload < 0) return Fail(Step::kReceiveListener, EPROTO);
-  QI_TRY(broker->Init(listener.release(), running.payload));
-  return confine();
+  return broker->Init(listener.release(), running.payload);
 }
 
 // Follows the jail's progress until the exec closed the status channel.
-Result Follow(const Jail& jail, int status, Broker* broker, Running* running, Result (*confine)()) {
+Result Follow(const Jail& jail, int status, Broker* broker, Running* running) {
   bool executing = false;
   bool confined = false;
   bool released = false;
@@ -154,7 +153,7 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, Re
         running->payload = sender;
         break;
       case StatusType::kListener:
-        QI_TRY(TakeListener(jail, std::move(received), broker, *running, confine));
+        QI_TRY(TakeListener(jail, std::move(received), broker, *running));
         break;
       case StatusType::kConfined:
         confined = true;
@@ -206,7 +205,9 @@ Result Build(const Jail& jail, Broker* broker, Running* running, Result (*confin
   channel_theirs.reset();
   Result supplied = Supply(jail, *running);
   if (!supplied.ok()) return FirstCause(status.get(), supplied);
-  return Follow(jail, status.get(), broker, running, confine);
+  // Now, while pid 1 is busy: what is left to do needs no privilege.
+  QI_TRY(confine());
+  return Follow(jail, status.get(), broker, running);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "core/uapi.h"
+#include "monitor/paths.h"
 
 namespace qi {
 namespace {
@@ -66,26 +67,74 @@ void Unescape(char* s) {
   *out = 0;
 }
 
-// Every mount below `top` (a path as mountinfo shows it), one remount each.
-int RemountBelow(const char* top, const MountAttributes& a) {
+// Which mount a descriptor is on. proc_pid_fdinfo(5)
+long MountId(int fd) {
+  char path[48], text[512];
+  snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+  UniqueFd info(open(path, O_RDONLY | O_CLOEXEC));
+  ssize_t n = info ? RetryEintr([&] { return read(info.get(), text, sizeof(text) - 1); }) : -1;
+  if (n < 0) return -1;
+  text[n] = 0;
+  const char* at = strstr(text, "mnt_id:");
+  return at != nullptr ? strtol(at + 7, nullptr, 10) : -1;
+}
+
+// The numbers of the mounts at and below one mount, in the order of mountinfo, which lists parents first.
+class Subtree {
+ public:
+  explicit Subtree(long top) { (void)Add(top); }
+  ~Subtree() { free(ids_); }
+  Subtree(const Subtree&) = delete;
+  Subtree& operator=(const Subtree&) = delete;
+
+  bool Has(long id) const {
+    for (size_t i = 0; i < size_; ++i) {
+      if (ids_[i] == id) return true;
+    }
+    return false;
+  }
+  bool Add(long id) {
+    if (size_ == room_) {
+      size_t room = room_ * 2 + 64;
+      auto* larger = static_cast<long*>(realloc(ids_, room * sizeof(long)));
+      if (larger == nullptr) return false;
+      ids_ = larger;
+      room_ = room;
+    }
+    ids_[size_++] = id;
+    return true;
+  }
+
+ private:
+  long* ids_ = nullptr;
+  size_t size_ = 0, room_ = 0;
+};
+
+// Every mount below that of `fd`, one remount each. Told by number, not by path: the private root lies on top of a place of
+// the old root, whose own mounts have paths that look the same.
+int RemountBelow(int fd, const MountAttributes& a) {
+  char top[PATH_MAX];
+  ssize_t n = readlink(FdPath(fd).text, top, sizeof(top) - 1);
+  long top_id = MountId(fd);
+  if (n < 0 || top_id < 0) return n < 0 ? errno : ENOENT;
+  top[n] = 0;
+  size_t skip = strcmp(top, "/") == 0 ? 0 : static_cast<size_t>(n);
   FILE* f = fopen("/proc/self/mountinfo", "re");
   if (f == nullptr) return errno;
+  Subtree subtree(top_id);
   char* line = nullptr;
   size_t room = 0;
-  size_t top_length = strcmp(top, "/") == 0 ? 0 : strlen(top);
   int error = 0;
   while (error == 0 && getline(&line, &room, f) > 0) {
-    char* field = line;
-    for (int i = 0; i < 4 && field != nullptr; ++i) {
-      field = strchr(field, ' ');
-      if (field != nullptr) ++field;
-    }
-    if (field == nullptr) continue;
-    *strchrnul(field, ' ') = 0;
-    Unescape(field);
-    if (strncmp(field, top, top_length) == 0 && field[top_length] == '/' && field[top_length + 1] != 0) {
-      error = RemountOne(field, a);
-    }
+    long id, parent;
+    int at = 0;
+    if (sscanf(line, "%ld %ld %*s %*s %n", &id, &parent, &at) != 2 || at == 0 || id == top_id || !subtree.Has(parent)) continue;
+    char* path = line + at;
+    *strchrnul(path, ' ') = 0;
+    Unescape(path);
+    if (!subtree.Add(id)) error = ENOMEM;
+    UniqueFd mounted(error == 0 && strncmp(path, top, skip) == 0 ? OpenPlain(fd, path + skip) : -1);
+    if (error == 0) error = mounted ? RemountOne(FdPath(mounted.get()).text, a) : errno;
   }
   free(line);
   (void)fclose(f);  // only read from
@@ -93,14 +142,8 @@ int RemountBelow(const char* top, const MountAttributes& a) {
 }
 
 int SetAttributesLegacy(int fd, const MountAttributes& a) {
-  FdPath path(fd);
-  if (int error = RemountOne(path.text, a)) return error;
-  if (!a.recursive) return 0;
-  char top[PATH_MAX];
-  ssize_t n = readlink(path.text, top, sizeof(top) - 1);
-  if (n < 0) return errno;
-  top[n] = 0;
-  return RemountBelow(top, a);
+  if (int error = RemountOne(FdPath(fd).text, a)) return error;
+  return a.recursive ? RemountBelow(fd, a) : 0;
 }
 
 int Configure(int fs, const char* options) {
