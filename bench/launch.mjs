@@ -1,18 +1,20 @@
 // spawn -> exit of /bin/true, and spawn -> first MCP response: bare, the floor program, bubblewrap with the same namespaces,
-// and qi-jail by API and CLI with every layer on. `node bench/launch.mjs [--rounds N] [--json] [--only true|mcp|steps]`
+// and qi-jail by API and CLI with every layer on.
+// node bench/launch.mjs [--rounds N] [--only true|mcp|steps] [--api] [--json] [--readme: write the tables into README.md]
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { STEPS, spawnSandboxed } from '../dist/index.js'
-import { clock, interleave, machine, quantile, table } from './lib.mjs'
+import { clock, interleave, machine, markdown, quantile, table } from './lib.mjs'
 
 const { values: flags } = parseArgs({
   options: {
     rounds: { type: 'string', default: '100' },
     json: { type: 'boolean', default: false },
     only: { type: 'string' },
-    api: { type: 'boolean', default: false }
+    api: { type: 'boolean', default: false },
+    readme: { type: 'boolean', default: false }
   }
 })
 const rounds = Number(flags.rounds)
@@ -151,6 +153,13 @@ if (!flags.only || flags.only === 'mcp') {
 if (!flags.only || flags.only === 'steps')
   report['time per numbered step'] = await steps(Math.max(10, Math.floor(rounds / 2)))
 
+if (flags.readme) {
+  const path = at('README.md')
+  const titles = ['spawn to exit of /bin/true', 'spawn to first MCP response']
+  const tables = titles.map((title) => `${title}:\n\n${markdown(report[title])}`).join('\n\n')
+  const text = readFileSync(path, 'utf8').replace(/(<!-- bench -->\n)[^]*(<!-- \/bench -->)/, `$1${tables}\n$2`)
+  writeFileSync(path, text)
+}
 if (flags.json) console.log(JSON.stringify(report, null, 2))
 else {
   console.log(report.machine)

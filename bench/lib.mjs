@@ -44,3 +44,9 @@ export function table(samples, baseline) {
     ...(base ? { [`ratio to ${baseline}`]: +(quantile(values, 0.5) / base).toFixed(2) } : {})
   }))
 }
+
+export function markdown(rows) {
+  const names = Object.keys(rows[0])
+  const line = (cells) => `| ${cells.join(' | ')} |`
+  return [line(names), line(names.map(() => '---')), ...rows.map((row) => line(Object.values(row)))].join('\n')
+}
