@@ -157,7 +157,7 @@ if (flags.readme) {
   const path = at('README.md')
   const titles = ['spawn to exit of /bin/true', 'spawn to first MCP response']
   const tables = titles.map((title) => `${title}:\n\n${markdown(report[title])}`).join('\n\n')
-  const text = readFileSync(path, 'utf8').replace(/(<!-- bench -->\n)[^]*(<!-- \/bench -->)/, `$1${tables}\n$2`)
+  const text = readFileSync(path, 'utf8').replace(/(<!-- bench -->\n)[\s\S]*(<!-- \/bench -->)/, `$1${tables}\n$2`)
   writeFileSync(path, text)
 }
 if (flags.json) console.log(JSON.stringify(report, null, 2))

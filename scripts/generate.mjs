@@ -129,7 +129,7 @@ function errorsDoc() {
   const text = readFileSync(new URL('docs/errors.md', root), 'utf8')
   const rows = steps.map(([number, name, who, doc]) => `| ${number} | ${name} | ${who} | ${doc} |`).join('\n')
   const table = `| step | name | in | what |\n|---|---|---|---|\n${rows}\n`
-  return text.replace(/(<!-- steps: .* -->\n)[^]*(<!-- \/steps -->)/, `$1${table}$2`)
+  return text.replace(/(<!-- steps: .* -->\n)[\s\S]*(<!-- \/steps -->)/, `$1${table}$2`)
 }
 
 const outputs = {
