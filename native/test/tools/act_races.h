@@ -131,8 +131,7 @@ inline void SwapFolder(const Words& words) {
   const std::string dir = words.at(1), way = dir + "/way", other = dir + "/other";
   const std::string made = way + "/" + words.at(2), bad = dir + "/" + words.at(2), spare = dir + "/spare";
   (void)mkdir((dir + "/plain").c_str(), 0700);
-  (void)symlink("plain", way.c_str());
-  (void)symlink(".", other.c_str());
+  if (symlink("plain", way.c_str()) != 0 || symlink(".", other.c_str()) != 0) return Failed(errno, "links");
   int error = 0;
   Meanwhile swapping([&] { (void)syscall(SYS_renameat2, AT_FDCWD, way.c_str(), AT_FDCWD, other.c_str(), 2u); });
   while (!time.Over()) {
