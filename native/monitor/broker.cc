@@ -245,7 +245,7 @@ void Broker::ConnectHere(const seccomp_notif& request, const void* address, sock
   pid_t tid = static_cast<pid_t>(request.pid);
   constexpr unsigned kPidfdThread = O_EXCL;  // 6.9: a thread may have a descriptor table of its own
   UniqueFd pidfd(uapi::PidfdOpen(tid, kPidfdThread));
-  if (!pidfd) pidfd.reset(uapi::PidfdOpen(ReadFacts(tid).pid, 0));
+  if (!pidfd) pidfd.reset(uapi::PidfdOpen(ReadStatus(tid).pid, 0));
   UniqueFd socket(pidfd ? uapi::PidfdGetfd(pidfd.get(), static_cast<int>(request.data.args[0])) : -1);
   answer->refused = false;
   answer->error = errno;

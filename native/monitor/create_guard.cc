@@ -180,7 +180,7 @@ CreateVerdict CreateGuard::Open(const seccomp_notif& request, const CreateCall& 
   pid_t tid = static_cast<pid_t>(request.pid);
   if (!Locate(tid, DirFd(request, call.dirfd), request.data.args[call.path], &place) || !place.guarded_grant) return {};
   if (const char* rule = GuardOf(place)) return Refuse(EACCES, rule);
-  unsigned mode = static_cast<unsigned>(request.data.args[call.mode]) & 01777 & ~ReadFacts(tid).umask;
+  unsigned mode = static_cast<unsigned>(request.data.args[call.mode]) & 01777 & ~ReadStatus(tid).umask;
   if (!StillWaiting(listener, request.id)) return Done(EINTR);
   constexpr int kKept = O_ACCMODE | O_APPEND | O_NONBLOCK | O_DSYNC | O_SYNC | O_DIRECT | O_LARGEFILE | O_NOATIME;
   UniqueFd file(openat(place.parent.get(), place.name, (flags & kKept) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
@@ -216,7 +216,7 @@ CreateVerdict CreateGuard::Make(const seccomp_notif& request, const CreateCall& 
     return Done(symlinkat(text, parent, place.name) == 0 ? 0 : errno);
   }
   auto raw_mode = static_cast<mode_t>(request.data.args[call.mode]);
-  mode_t mode = raw_mode & 01777 & ~ReadFacts(tid).umask;
+  mode_t mode = raw_mode & 01777 & ~ReadStatus(tid).umask;
   if (!StillWaiting(listener, request.id)) return Done(EINTR);
   if (call.act == CreateCall::kMkdir) return Done(mkdirat(parent, place.name, mode) == 0 ? 0 : errno);
   if (S_ISCHR(raw_mode) || S_ISBLK(raw_mode)) return Refuse(EPERM, "device nodes");

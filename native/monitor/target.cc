@@ -62,7 +62,7 @@ long ReadText(pid_t tid, uint64_t address, char* out, size_t room) {
   return done < room ? -1 : -2;
 }
 
-ProcessFacts ReadFacts(pid_t tid) {
+ProcessFacts ReadStatus(pid_t tid) {
   ProcessFacts facts;
   facts.tid = tid;
   char status[2048];
@@ -74,6 +74,11 @@ ProcessFacts ReadFacts(pid_t tid) {
   const char* end = strchrnul(nested, '\n');
   while (end > nested && end[-1] != '\t') --end;
   facts.jail_pid = atoi(end);
+  return facts;
+}
+
+ProcessFacts ReadFacts(pid_t tid) {
+  ProcessFacts facts = ReadStatus(tid);
   size_t n = ReadProc(tid, "comm", facts.comm, sizeof(facts.comm));
   if (n > 0 && facts.comm[n - 1] == '\n') facts.comm[n - 1] = 0;
   n = ReadProc(tid, "cmdline", facts.command_line, sizeof(facts.command_line));

@@ -25,4 +25,7 @@ long ReadText(pid_t tid, uint64_t address, char* out, size_t room);
 
 ProcessFacts ReadFacts(pid_t tid);
 
+// Of ReadFacts only what /proc/PID/status says: a third of the cost.
+ProcessFacts ReadStatus(pid_t tid);
+
 }  // namespace qi
