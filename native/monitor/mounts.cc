@@ -22,7 +22,8 @@ struct FdPath {
 
 bool Missing(int error) { return error == ENOSYS; }
 
-// A bind remount replaces all flags at once, and clearing one the parent namespace locked is EPERM: start from what is there.
+// A bind remount replaces all flags at once, and clearing one the parent namespace locked is EPERM: start from what is
+// there.
 unsigned long RemountFlags(const struct statvfs& now, const MountAttributes& a) {
   unsigned long flags = 0;
   if (now.f_flag & ST_RDONLY) flags |= MS_RDONLY;
@@ -79,7 +80,7 @@ long MountId(int fd) {
   return at != nullptr ? strtol(at + 7, nullptr, 10) : -1;
 }
 
-// The numbers of the mounts at and below one mount, in the order of mountinfo, which lists parents first.
+// The numbers of the mounts at and below one mount.
 class Subtree {
  public:
   explicit Subtree(long top) { (void)Add(top); }
@@ -110,8 +111,8 @@ class Subtree {
   size_t size_ = 0, room_ = 0;
 };
 
-// Every mount below that of `fd`, one remount each. Told by number, not by path: the private root lies on top of a place of
-// the old root, whose own mounts have paths that look the same.
+// Every mount below that of `fd`, one remount each. Told by number, not by path: the private root lies on top of a
+// place of the old root, whose own mounts have paths that look the same.
 int RemountBelow(int fd, const MountAttributes& a) {
   char top[PATH_MAX];
   ssize_t n = readlink(FdPath(fd).text, top, sizeof(top) - 1);
@@ -125,16 +126,23 @@ int RemountBelow(int fd, const MountAttributes& a) {
   char* line = nullptr;
   size_t room = 0;
   int error = 0;
-  while (error == 0 && getline(&line, &room, f) > 0) {
-    long id, parent;
-    int at = 0;
-    if (sscanf(line, "%ld %ld %*s %*s %n", &id, &parent, &at) != 2 || at == 0 || id == top_id || !subtree.Has(parent)) continue;
-    char* path = line + at;
-    *strchrnul(path, ' ') = 0;
-    Unescape(path);
-    if (!subtree.Add(id)) error = ENOMEM;
-    UniqueFd mounted(error == 0 && strncmp(path, top, skip) == 0 ? OpenPlain(fd, path + skip) : -1);
-    if (error == 0) error = mounted ? RemountOne(FdPath(mounted.get()).text, a) : errno;
+  // A mount that was moved is listed before the one it was moved onto: until nothing new turns up.
+  for (bool grew = true; grew && error == 0;) {
+    grew = false;
+    rewind(f);
+    while (error == 0 && getline(&line, &room, f) > 0) {
+      long id, parent;
+      int at = 0;
+      if (sscanf(line, "%ld %ld %*s %*s %n", &id, &parent, &at) != 2 || at == 0) continue;
+      if (subtree.Has(id) || !subtree.Has(parent)) continue;
+      grew = true;
+      char* path = line + at;
+      *strchrnul(path, ' ') = 0;
+      Unescape(path);
+      if (!subtree.Add(id)) error = ENOMEM;
+      UniqueFd mounted(error == 0 && strncmp(path, top, skip) == 0 ? OpenPlain(fd, path + skip) : -1);
+      if (error == 0) error = mounted ? RemountOne(FdPath(mounted.get()).text, a) : errno;
+    }
   }
   free(line);
   (void)fclose(f);  // only read from

@@ -46,14 +46,19 @@ const HINTS: { steps: string[]; errno: string[]; hint: string }[] = [
     hint: 'a standard stream is a directory, which would be a way out of the jail: redirect it from a file, a pipe or /dev/null'
   },
   {
-    steps: ['OpenGrant'],
+    steps: ['OpenGrant', 'IdMapGrant'],
     errno: ['ENOSYS'],
     hint: 'launches by root need Linux 5.12: launch as an ordinary user on this kernel'
   },
   {
     steps: ['IdMapGrant'],
-    errno: ['EINVAL', 'EPERM', 'EOPNOTSUPP', 'ENOSYS'],
+    errno: ['EINVAL', 'EPERM', 'EOPNOTSUPP'],
     hint: 'the file system of this grant has no id-mapped mounts: launch as an ordinary user, or keep the folder on ext4, xfs, btrfs or tmpfs'
+  },
+  {
+    steps: ['OpenJailRoot'],
+    errno: ['ENOSYS', 'EPERM'],
+    hint: 'write-denies on names that do not exist yet need openat2 and statx (Linux 5.8): lift them, or allow the calls in this container’s seccomp profile'
   },
   {
     steps: ['OpenGrant', 'BindGrant'],

@@ -38,7 +38,15 @@ interface Snapshot {
 }
 
 export interface JobResult {
-  error?: { name: string; code: string; message: string; step?: number; stepName?: string; errno?: string; hint?: string }
+  error?: {
+    name: string
+    code: string
+    message: string
+    step?: number
+    stepName?: string
+    errno?: string
+    hint?: string
+  }
   exit?: JailExit
   events?: AuditLog[]
   stdout?: string

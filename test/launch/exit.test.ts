@@ -18,7 +18,21 @@ describe('how the payload ended', () => {
   })
 
   // Not those that stop, and not those that the default ignores.
-  const ENDING = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGKILL', 'SIGSEGV', 'SIGPIPE', 'SIGALRM', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'] as const
+  const ENDING = [
+    'SIGHUP',
+    'SIGINT',
+    'SIGQUIT',
+    'SIGABRT',
+    'SIGBUS',
+    'SIGFPE',
+    'SIGKILL',
+    'SIGSEGV',
+    'SIGPIPE',
+    'SIGALRM',
+    'SIGTERM',
+    'SIGUSR1',
+    'SIGUSR2'
+  ] as const
   test.each(ENDING)('%s', async (signal) => {
     const exit = await run(victim, 'raise', String(constants.signals[signal]))
     expect(exit).toMatchObject({ code: null, signal, terminationReason: 'signal' })

@@ -3,11 +3,23 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { AuditLogSchema } from '../../src/event/schema.js'
 import { STEPS } from '../../src/launch/steps.gen.js'
-import { drive, file, folder, type JobRequest, type JobResult, readAudit, release, scratch, type User, users } from './driver.js'
+import {
+  drive,
+  file,
+  folder,
+  type JobRequest,
+  type JobResult,
+  readAudit,
+  release,
+  scratch,
+  type User,
+  users
+} from './driver.js'
 
 const steps = Object.keys(STEPS).map(Number)
 const ONLY_ROOT = ['IdMapGrant', 'PassGrants', 'BecomePayloadUser']
-const reachedBy = (user: User) => steps.filter((step) => user === 'root' || !ONLY_ROOT.includes(STEPS[step]?.name ?? ''))
+const reachedBy = (user: User) =>
+  steps.filter((step) => user === 'root' || !ONLY_ROOT.includes(STEPS[step]?.name ?? ''))
 
 /** One launch that goes through every step there is: a writable grant, a deny in it, a pty, no network. */
 function job(home: string, step: number): JobRequest {
@@ -30,7 +42,11 @@ describe.each(users)('a launch by %s in which a step fails', (user) => {
     if (!running) {
       folder(join(home, 'project'), user)
       file(join(home, 'project/secret'), 'x', user)
-      running = drive(user, home, [0, ...reachedBy(user)].map((step) => job(home, step)))
+      running = drive(
+        user,
+        home,
+        [0, ...reachedBy(user)].map((step) => job(home, step))
+      )
     }
     return running
   }

@@ -97,7 +97,9 @@ test('descriptors are passed on as they are', async () => {
   const input = openSync('/proc/version', 'r')
   const output = openSync(join(home, 'out'), 'w')
   try {
-    const jail = await spawnSandboxed({}, ['/bin/sh', '-c', 'cat; echo mistake >&2'], { stdio: [input, output, 'pipe'] })
+    const jail = await spawnSandboxed({}, ['/bin/sh', '-c', 'cat; echo mistake >&2'], {
+      stdio: [input, output, 'pipe']
+    })
     expect([jail.stdin, jail.stdout]).toEqual([null, null])
     expect(await text(jail.stderr)).toBe('mistake\n')
     await jail.exited

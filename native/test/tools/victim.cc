@@ -1,4 +1,5 @@
-// Test tool: payloads that misbehave in one way each. `victim WHAT [N] [MARKER]`; the marker is only for finding it in /proc.
+// Test tool: payloads that misbehave in one way each. `victim WHAT [N] [MARKER]`; the marker is only for finding it in
+// /proc.
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -96,19 +97,23 @@ int Flood(int count, bool distinct) {
   return 0;
 }
 
-// Pointers that lie: to nothing, to the last bytes before nothing, to a page that is not readable, past the address space.
+// Pointers that lie: to nothing, to the last bytes before nothing, to a page that is not readable, past the address
+// space.
 int Lie() {
   long page = sysconf(_SC_PAGESIZE);
-  auto* edge = static_cast<char*>(mmap(nullptr, static_cast<size_t>(2 * page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* edge = static_cast<char*>(
+      mmap(nullptr, static_cast<size_t>(2 * page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   munmap(edge + page, static_cast<size_t>(page));
-  auto* dark = static_cast<char*>(mmap(nullptr, static_cast<size_t>(page), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* dark =
+      static_cast<char*>(mmap(nullptr, static_cast<size_t>(page), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   memset(edge, 'x', static_cast<size_t>(page));
   char* pointers[] = {nullptr, reinterpret_cast<char*>(8), edge + page - 3, dark, reinterpret_cast<char*>(~0ul - 7)};
   int refused = 0;
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
   for (char* p : pointers) {
     refused += syscall(SYS_mount, p, p, p, 0, p) != 0;
-    for (unsigned length : {0u, 1u, 2u, 16u, 110u, 128u, 129u, 0x80000000u, ~0u}) refused += syscall(SYS_connect, fd, p, length) != 0;
+    for (unsigned length : {0u, 1u, 2u, 16u, 110u, 128u, 129u, 0x80000000u, ~0u})
+      refused += syscall(SYS_connect, fd, p, length) != 0;
   }
   printf("refused %d\n", refused);
   return 0;
