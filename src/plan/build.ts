@@ -100,7 +100,8 @@ function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardC
     [PlanFlag.TraceSteps]: options.traceSteps === true,
     [PlanFlag.InnerLoopback]: profile.network.innerLoopback,
     [PlanFlag.DevPts]: profile.devices.pty,
-    [PlanFlag.LandlockOptional]: profile.tolerate.includes('landlockFs'),
+    // Where the host has it, it is stated as enforced: then nothing may make it optional.
+    [PlanFlag.LandlockOptional]: facts.landlockAbi === 0 && profile.tolerate.includes('landlockFs'),
     [PlanFlag.GuardCreates]: guardCreates
   }
   return Object.entries(wanted).reduce((sum, [bit, on]) => (on ? sum | Number(bit) : sum), 0)
