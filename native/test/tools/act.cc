@@ -40,8 +40,9 @@ int main(int argc, char** argv) {
   act::Words arguments(argv + (argc < 2 ? argc : 2), argv + argc);
   for (const Act& each : kActs) {
     if (argc < 2 || strcmp(each.name, argv[1]) != 0) continue;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);  // nothing of a bare control outlives its test
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);  // no bare control outlives its test
     each.run(arguments);
+    act::EndSibling();
     _exit(0);
   }
   (void)fprintf(stderr, "act: no act %s\n", argc < 2 ? "given" : argv[1]);

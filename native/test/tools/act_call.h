@@ -6,7 +6,6 @@
 #pragma once
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,13 +20,16 @@
 namespace act {
 
 // A process of ours that does nothing, to be acted upon.
+inline pid_t sibling = 0;
+
 inline pid_t Sibling() {
-  static pid_t child = 0;
-  if (child != 0) return child;
-  child = fork();
-  if (child != 0) return child;
-  (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (sibling == 0) sibling = fork();
+  if (sibling != 0) return sibling;
   for (;;) pause();
+}
+
+inline void EndSibling() {
+  if (sibling > 0) (void)kill(sibling, SIGKILL);
 }
 
 class Chain {
