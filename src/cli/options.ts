@@ -84,13 +84,16 @@ export function parseArguments(args: string[]): ParsedArguments {
     if (!(error instanceof CommanderError)) throw error
     return result(error.exitCode === 0 ? { answer } : { fault: usageError(error) })
   }
+  const swallowed = Object.entries(program.opts()).find(([, value]) => [value].flat().includes('--'))
+  if (swallowed)
+    return result({ fault: usageError({ message: `option '--${swallowed[0]}' needs a value before "--"` }) })
   if (program.args.length > 0) return result({})
   const hint = 'write it after the options: qi-jail [options] -- command; see qi-jail --help'
   return result({ fault: new QiError('QI_COMMAND_MISSING', 'no command given', { field: 'command', hint }) })
 }
 
 /** Commander says `error: unknown option '--x'\n(Did you mean --y?)`: the first line is the fault, the second the remedy. */
-function usageError({ message }: CommanderError): QiError {
+function usageError({ message }: { message: string }): QiError {
   const [fault = '', guess = ''] = message.replace(/^error: /, '').split('\n')
   const flag = /'(-[^' ]*)/.exec(fault)?.[1]
   return new QiError('QI_USAGE', fault, {
@@ -160,7 +163,7 @@ export function inFlags(text: string, options: RunOptions): string {
 export function rephrase(error: unknown, options: RunOptions): unknown {
   if (!(error instanceof QiError)) return error
   const message = inFlags(error.message, options)
-  if (message === error.message) return error
-  const field = error.field === undefined ? undefined : inFlags(error.field, options)
+  const isProfiles = error.field !== undefined && message.includes(error.field)
+  const field = error.field === undefined || isProfiles ? error.field : inFlags(error.field, options)
   return Object.create(error, { message: { value: message }, field: { value: field } }) as QiError
 }

@@ -18,12 +18,13 @@ export function resolveRun(options: RunOptions, command: string[]): Profile {
 
 /** Runs the command with our own stdio, untouched by us, and gives the status to exit with. */
 export async function run(options: RunOptions, command: string[], reporter: Reporter): Promise<number> {
+  const attach = forwardSignals()
   const log = await openLog(options.verbose === true)
   const profile = resolveRun(options, command)
   log.debug({ profile: profile.name, command: profile.command, grants: profile.grants.length }, 'resolved')
   const rawArgv = rawArguments(command, profile.command.argv)
   const jail = await launchProfile(profile, { stdio: 'inherit', rawArgv, rawEnv: rawEnvironment(process.env) })
-  forwardSignals(jail)
+  attach(jail)
   logJail(jail, log)
   const exit = await jail.exited
   log.info(exit, 'ended')

@@ -8,19 +8,28 @@ const FORWARDED = [
   { signal: 'SIGINT', group: true },
   { signal: 'SIGQUIT', group: true },
   { signal: 'SIGHUP', group: true },
-  { signal: 'SIGWINCH', group: true }
+  { signal: 'SIGWINCH', group: true },
+  { signal: 'SIGCONT', group: true }
 ] as const
 
 /**
  * Makes our signals the payload's. qi-monitor and the payload have sessions of their own, so the terminal reaches only us.
- * Before this is called a signal ends us, and thereby the launch.
+ * To be called before the launch: the payload may ask for a signal before we learn that it runs. What comes until then is
+ * kept for it. Returns what to do with the jail.
  */
-export function forwardSignals(jail: Jail): void {
-  for (const { signal, group } of FORWARDED) process.on(signal, () => jail.kill(signal, group))
+export function forwardSignals(): (jail: Jail) => void {
+  const kept: ((jail: Jail) => void)[] = []
+  let deliver = (act: (jail: Jail) => void): void => void kept.push(act)
+  for (const { signal, group } of FORWARDED) {
+    process.on(signal, () => deliver((jail) => jail.kill(signal, group)))
+  }
   process.on('SIGTSTP', () => {
     // The payload leads an orphaned process group, in which SIGTSTP is ignored: stop it the hard way, then ourselves.
-    jail.kill('SIGSTOP', true)
+    deliver((jail) => jail.kill('SIGSTOP', true))
     process.kill(process.pid, 'SIGSTOP')
   })
-  process.on('SIGCONT', () => jail.kill('SIGCONT', true))
+  return (jail) => {
+    deliver = (act) => act(jail)
+    for (const act of kept) act(jail)
+  }
 }

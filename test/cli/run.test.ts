@@ -1,0 +1,166 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checkoutFor, homeOf, own, users } from '../support/user.js'
+import { type Place, readAudit, run, shell } from './cli.js'
+
+describe.each(users)('qi-jail run by %s', (user) => {
+  let place: Place
+  const remove: (() => void)[] = []
+  beforeAll(() => {
+    const [checkout, home] = [checkoutFor(user), homeOf(user)]
+    remove.push(checkout.remove, home.remove)
+    place = { user, root: checkout.path, home: home.path }
+  })
+  afterAll(() => {
+    for (const each of remove) each()
+  })
+  const inHome = (name: string) => join(place.home, name)
+  const file = (name: string, content: string) => {
+    writeFileSync(inHome(name), content)
+    own(inHome(name), user)
+    return inHome(name)
+  }
+
+  test.each([
+    [['--', '/bin/true'], 0],
+    [['/bin/sh', '-c', 'exit 42'], 42],
+    [['run', '--', '/bin/sh', '-c', 'exit 255'], 255],
+    [['/bin/sh', '-c', 'kill -TERM $$'], 143],
+    [['/bin/sh', '-c', 'kill -KILL $$'], 137],
+    [['/nowhere/tool'], 127],
+    [['no-such-tool'], 127],
+    [['/etc/passwd'], 126],
+    [['/etc'], 126]
+  ])('%j ends with %i', async (args, status) => {
+    const result = await run(place, args)
+    expect(result).toMatchObject({ status, signal: null })
+    expect(result.stdout.toString()).toBe('')
+  })
+
+  test('stdout and stdin are the command’s, byte for byte', async () => {
+    const input = randomBytes(3_000_000)
+    const result = await run(place, ['--', 'cat'], {}, input)
+    expect(result.stdout.equals(input)).toBe(true)
+    expect(result).toMatchObject({ status: 0, stderr: '' })
+  })
+
+  test('options end at the command', async () => {
+    const args = ['--quiet', 'printf', '%s|', '--json', '--', '-v', '--ro', '', 'run']
+    expect((await run(place, args)).stdout.toString()).toBe('--json|--|-v|--ro||run|')
+  })
+
+  test('arguments and variables that are not UTF-8 arrive as they are', async () => {
+    const script = `exec "$QI" --env X -- sh -c 'printf "%s %s" "$1" "$X"' sh "$(printf 'a\\377\\376z')"`
+    const env = await shell(place, `X=$(printf '\\200\\377'); export X; ${script}`)
+    expect(env.stdout.toString('latin1')).toBe('a\xff\xfez \x80\xff')
+  })
+
+  test('only named variables arrive', async () => {
+    const secrets = { TOKEN: 'hidden', NAMED: 'passed' }
+    const args = ['--env', 'NAMED', '--env', 'SET=a=b', '--env', 'ABSENT', '--', 'env']
+    const lines = (await run(place, args, secrets)).stdout.toString().trim().split('\n')
+    expect(lines.map((line) => line.split('=')[0]).sort()).toEqual(['HOME', 'NAMED', 'PATH', 'SET', 'TMPDIR'])
+    expect(lines).toContain('SET=a=b')
+    expect(lines).toContain('NAMED=passed')
+  })
+
+  test('--ro reads, --rw writes, --deny hides', async () => {
+    const seen = file('seen', 'content')
+    expect((await run(place, ['cat', seen])).status).toBe(1)
+    expect((await run(place, ['--ro', seen, 'cat', seen])).stdout.toString()).toBe('content')
+    expect((await run(place, ['--ro', seen, 'sh', '-c', `echo x > ${seen}`])).status).not.toBe(0)
+    expect((await run(place, ['--rw', seen, 'sh', '-c', `printf new > ${seen}`])).status).toBe(0)
+    expect(readFileSync(seen, 'utf8')).toBe('new')
+    expect((await run(place, ['--ro', place.home, '--deny', seen, 'cat', seen])).status).toBe(1)
+  })
+
+  test('--cwd, --memory, --pids and --timeout hold', async () => {
+    expect((await run(place, ['--ro', '.', '--cwd', '.', 'pwd'])).stdout.toString()).toBe(`${place.home}\n`)
+    expect((await run(place, ['--memory', '64MiB', '--pids', '7', 'sh', '-c', 'ulimit -d'])).stdout.toString()).toBe(
+      '65536\n'
+    )
+    const late = await run(place, ['--timeout', '200ms', 'sleep', '30'])
+    expect(late).toMatchObject({ status: 143, stderr: 'qi-jail: stopped: the time limit of 200ms is over\n' })
+  })
+
+  test('refusals are told on stderr, in one line, and not with --quiet', async () => {
+    const refused = await run(place, ['unshare', '-U', 'true'])
+    expect(refused.stderr).toMatch(/^unshare: .*\nqi-jail: 1 call was refused; --audit - tells which\n$/)
+    expect((await run(place, ['--quiet', 'unshare', '-U', 'true'])).stderr).not.toContain('qi-jail')
+    const json = await run(place, ['--json', 'unshare', '-U', 'true'])
+    const last = JSON.parse(json.stderr.trim().split('\n').pop() as string)
+    expect(last).toMatchObject({ exit: { code: 1, signal: null, terminationReason: 'exit', refusals: 1 } })
+  })
+
+  test('--audit FILE appends whole lines of the published shape', async () => {
+    const audit = inHome('audit.jsonl')
+    for (let i = 0; i < 2; i++) await run(place, ['--audit', audit, '--', 'unshare', '-U', 'true'])
+    const actions = readAudit(readFileSync(audit)).map(({ event }) => event.action)
+    const each = ['jail.launch', 'syscall.refused', 'jail.exit']
+    expect(actions).toEqual([...each, ...each])
+  })
+
+  test('--audit - writes to stderr', async () => {
+    const { stderr, stdout } = await run(place, ['--quiet', '--audit', '-', '--', '/bin/true'])
+    expect(readAudit(stderr).map(({ event }) => event.action)).toEqual(['jail.launch', 'jail.exit'])
+    expect(stdout.length).toBe(0)
+  })
+
+  test.each(['<&-', '>&-', '2>&-', '<&- >&-', '<&- >&- 2>&-'])('works with %s', async (closed) => {
+    const { status, stdout } = await shell(place, `"$QI" -- sh -c 'cat; echo out; echo err >&2; exit 5' ${closed}`)
+    expect(status).toBe(5)
+    expect(stdout.toString()).toBe(/(^| )>&-/.test(closed) ? '' : 'out\n')
+  })
+
+  test('--dry-run shows everything and runs nothing', async () => {
+    const seen = file('shown', 'x')
+    const args = ['--ro', seen, '--env', 'TOKEN', '--rw', `${place.home}/none?`]
+    const marker = inHome('marker')
+    const command = ['--', 'sh', '-c', `touch ${marker}`]
+    const text = (await run(place, ['--dry-run', ...args, ...command], { TOKEN: 'hidden' })).stdout.toString()
+    for (const title of ['profile   strict:', 'command   sh -c', 'grants', 'protections', 'limits', 'plan', 'TOKEN']) {
+      expect(text).toContain(title)
+    }
+    expect(text).toMatch(new RegExp(`ro +${seen} +--ro\\n`))
+    expect(text).not.toContain('hidden')
+    expect(existsSync(marker)).toBe(false)
+    const told = JSON.parse((await run(place, ['--dry-run', '--json', ...args, ...command])).stdout.toString())
+    expect(Object.keys(told).sort()).toMatchInlineSnapshot(`
+      [
+        "audit",
+        "command",
+        "denies",
+        "devices",
+        "env",
+        "files",
+        "grants",
+        "hostname",
+        "identity",
+        "limits",
+        "network",
+        "plan",
+        "profile",
+        "protections",
+        "symlinks",
+        "tempDirectory",
+        "tolerate",
+      ]
+    `)
+    expect(
+      told.protections.every(({ state }: { state: string }) => ['enforced', 'degraded', 'off'].includes(state))
+    ).toBe(true)
+  })
+
+  test('-v and QI_LOG log to stderr, as JSON lines', async () => {
+    const { stderr, stdout } = await run(place, ['-v', '/bin/true'])
+    const lines = stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(lines.map(({ msg }) => msg)).toEqual(expect.arrayContaining(['resolved', 'launched', 'ended']))
+    expect(stdout.length).toBe(0)
+    expect((await run(place, ['/bin/true'], { QI_LOG: 'error' })).stderr).toBe('')
+  })
+})

@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checkoutFor, homeOf, users } from '../support/user.js'
+import { type Place, readAudit, start, stateOf, until } from './cli.js'
+
+describe.each(users)('signals to a qi-jail of %s', (user) => {
+  let place: Place
+  const remove: (() => void)[] = []
+  beforeAll(() => {
+    const [checkout, home] = [checkoutFor(user), homeOf(user)]
+    remove.push(checkout.remove, home.remove)
+    place = { user, root: checkout.path, home: home.path }
+  })
+  afterAll(() => {
+    for (const each of remove) each()
+  })
+
+  /** A payload that says `ready` once its trap is set; its pid on the host comes from the audit file. */
+  async function launch(script: string) {
+    const audit = join(place.home, `audit-${Math.random()}.jsonl`)
+    const running = start(place, ['--quiet', '--audit', audit, '--', 'sh', '-c', script])
+    await running.says('ready')
+    const launched = readAudit(readFileSync(audit)).find(({ event }) => event.action === 'jail.launch')
+    const cli = running.child.pid as number
+    return { ...running, cli, payload: launched?.context.parameters?.pid as number }
+  }
+
+  test.each(['TERM', 'INT', 'HUP', 'QUIT', 'USR1', 'USR2', 'WINCH'])('%s arrives', async (signal) => {
+    const { cli, result } = await launch(
+      `trap 'echo got ${signal}; exit 7' ${signal}; echo ready; while :; do sleep 0.02; done`
+    )
+    process.kill(cli, `SIG${signal}` as NodeJS.Signals)
+    const { status, stdout } = await result
+    expect(stdout.toString()).toBe(`ready\ngot ${signal}\n`)
+    expect(status).toBe(7)
+  })
+
+  test('one without a handler ends the payload, and its number is in the status', async () => {
+    const { cli, result } = await launch('echo ready; exec sleep 30')
+    process.kill(cli, 'SIGTERM')
+    expect(await result).toMatchObject({ status: 143, signal: null })
+  })
+
+  test('INT goes to the group, TERM to the one process', async () => {
+    const { cli, result } = await launch(`trap 'echo ended; exit 3' INT; echo ready; sleep 30`)
+    process.kill(cli, 'SIGINT')
+    expect((await result).stdout.toString()).toBe('ready\nended\n') // else the trap would have to wait for the sleep
+  })
+
+  test('TSTP stops payload and qi-jail, CONT continues both', async () => {
+    const { cli, payload, result } = await launch('echo ready; read line; echo "$line"')
+    process.kill(cli, 'SIGTSTP')
+    await until(() => stateOf(cli) === 'T' && stateOf(payload) === 'T', 'both stopped')
+    process.kill(cli, 'SIGCONT')
+    await until(() => stateOf(cli) !== 'T' && stateOf(payload) !== 'T', 'both continued')
+    process.kill(cli, 'SIGTERM')
+    expect((await result).status).toBe(143)
+  })
+
+  test('when qi-jail itself is killed nothing of the jail is left', async () => {
+    const { cli, payload, result } = await launch(`trap '' TERM INT HUP; echo ready; while :; do sleep 1; done`)
+    expect(stateOf(payload)).toBeDefined()
+    process.kill(cli, 'SIGKILL')
+    expect((await result).signal).toBe('SIGKILL')
+    await until(() => stateOf(payload) === undefined, 'the payload is gone')
+  })
+})

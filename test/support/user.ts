@@ -1,0 +1,50 @@
+import { spawnSync } from 'node:child_process'
+import { chownSync, cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** Who runs a program of a test. `plain` is, when root tests, an id without an account: nothing of ours may need one. */
+export type User = 'root' | 'plain'
+
+const PLAIN_ID = 61234
+const checkout = fileURLToPath(new URL('../../', import.meta.url))
+const isRoot = process.getuid?.() === 0
+
+export const users: User[] = isRoot ? ['root', 'plain'] : ['plain']
+
+/** `argv`, to be run as `user`. */
+export function as(user: User, argv: string[]): [file: string, args: string[]] {
+  const change = ['setpriv', `--reuid=${PLAIN_ID}`, `--regid=${PLAIN_ID}`, '--clear-groups', '--']
+  const [file, ...args] = user === 'plain' && isRoot ? [...change, ...argv] : argv
+  return [file as string, args]
+}
+
+/** A new folder of the user's own, as canonical path. */
+export function homeOf(user: User): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'qi-home-'))
+  own(path, user)
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+export function own(path: string, user: User): void {
+  if (user === 'plain' && isRoot) chownSync(path, PLAIN_ID, PLAIN_ID)
+}
+
+/** A minimal environment: nothing of the developer's own decides a test. */
+export const environmentOf = (home: string): Record<string, string> => ({
+  PATH: `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`,
+  HOME: home
+})
+
+const NEEDED = ['package.json', 'bin', 'dist', 'profiles', 'build/Release', 'examples', 'node_modules', 'test/mcp']
+
+/** The checkout, or a copy that `user` can read where the checkout lies in a private folder. */
+export function checkoutFor(user: User): { path: string; remove: () => void } {
+  const [file, args] = as(user, ['test', '-r', join(checkout, 'package.json')])
+  if (spawnSync(file, args).status === 0) return { path: checkout, remove: () => {} }
+  const copy = homeOf(user)
+  for (const name of NEEDED)
+    cpSync(join(checkout, name), join(copy.path, name), { recursive: true, verbatimSymlinks: true })
+  return copy
+}
