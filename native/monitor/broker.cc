@@ -164,7 +164,12 @@ void Broker::DecideConnect(const seccomp_notif& request, Answer* answer) {
   } else if (address.family() == AF_UNSPEC || address.family() == AF_NETLINK) {
     answer->proceed = true;  // dissolves an association; the filter lets only NETLINK_ROUTE sockets come to be
   } else if (address.family() == AF_UNIX && bind) {
-    answer->proceed = true;  // makes a name in the jail's own file system or network namespace
+    sockaddr_un un = {};
+    memcpy(&un, &address.storage, address.length < sizeof(un) ? address.length : sizeof(un) - 1);
+    pid_t tid = static_cast<pid_t>(request.pid);
+    answer->rule = un.sun_path[0] != 0 && jail_.Has(kPlanGuardCreates) ? guard_.RuleOfSocket(tid, un.sun_path) : nullptr;
+    answer->error = EACCES;
+    answer->proceed = answer->rule == nullptr;
   } else if (address.family() == AF_UNIX && !sendto) {
     return ConnectUnix(request, address, answer);
   }

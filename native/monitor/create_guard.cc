@@ -112,16 +112,19 @@ bool CreateGuard::InGuardedGrant(int fd) const {
 }
 
 bool CreateGuard::Locate(pid_t tid, int dirfd, uint64_t pointer, Place* place) const {
+  char path[PATH_MAX];
+  return ReadText(tid, pointer, path, sizeof(path)) > 0 && Find(tid, dirfd, path, place);
+}
+
+bool CreateGuard::Find(pid_t tid, int dirfd, const char* text, Place* place) const {
   char path[PATH_MAX * 2];
   size_t base = 0;
-  char first = 0;
-  if (ReadMemory(tid, pointer, &first, 1) != 1 || first == 0) return false;
-  if (first != '/') {
+  if (text[0] != '/') {
     if (!BasePath(tid, dirfd, path, PATH_MAX)) return false;
     base = strlen(path);
     path[base++] = '/';
   }
-  if (ReadText(tid, pointer, path + base, PATH_MAX) < 0) return false;
+  snprintf(path + base, sizeof(path) - base, "%s", text);
   size_t end = strlen(path);
   while (end > 1 && path[end - 1] == '/') path[--end] = 0;
   char* slash = strrchr(path, '/');
@@ -156,6 +159,11 @@ bool CreateGuard::IsMountPoint(const Place& place) const {
   if (statx(at.get(), "", AT_EMPTY_PATH, kStatxMountId, &here) != 0) return true;
   if (statx(place.parent.get(), "", AT_EMPTY_PATH, kStatxMountId, &around) != 0) return true;
   return here.stx_mnt_id != around.stx_mnt_id;
+}
+
+const char* CreateGuard::RuleOfSocket(pid_t tid, const char* path) const {
+  Place place;
+  return Find(tid, AT_FDCWD, path, &place) && place.guarded_grant ? GuardOf(place) : nullptr;
 }
 
 CreateVerdict CreateGuard::Decide(const seccomp_notif& request, const char* name, int listener) {

@@ -28,6 +28,10 @@ class CreateGuard {
 
   CreateVerdict Decide(const seccomp_notif& request, const char* name, int listener);
 
+  // The rule against a socket of that name, or null. Such a bind goes on: what comes to be by a race is a name without
+  // content, and only in a grant below the private tmp, where Landlock allows sockets.
+  const char* RuleOfSocket(pid_t tid, const char* path) const;
+
  private:
   struct Place {  // a directory and the one name in it that a call is about
     UniqueFd parent;
@@ -43,6 +47,7 @@ class CreateGuard {
 
   // False when the kernel should say what is wrong with it.
   bool Locate(pid_t tid, int dirfd, uint64_t pointer, Place* place) const;
+  bool Find(pid_t tid, int dirfd, const char* text, Place* place) const;
   bool InGuardedGrant(int fd) const;
   const char* GuardOf(const Place& place) const;
   bool IsMountPoint(const Place& place) const;
