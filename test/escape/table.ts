@@ -15,6 +15,8 @@ export interface Row {
   by?: string
   control: Control
   config?: (folder: string) => SandboxConfig
+  /** Looks at the host after the jail has ended, before the control. */
+  after?: (folder: string) => void
 }
 
 export type Control = {
@@ -67,6 +69,7 @@ async function runRow(user: User, row: Row, folder: string): Promise<void> {
     if (row.event.args) expect(event?.arguments).toMatchObject(decodedArgs(row.event.args, folder))
     if (typeof row.expect === 'string') expect(`${event?.verdict}`).toBe(row.expect.split(' ')[0])
   } else expect(row.by ?? 'a row without an event names the layer that refuses', row.name).toBe(row.by)
+  row.after?.(folder)
   await checkControl(user, row, folder, fill)
 }
 
