@@ -27,9 +27,10 @@ void FormatUuid(char (&text)[40]) {
   }
 }
 
-// ISO 8601 UTC with milliseconds. Not gmtime: libc would read the time zone file for it.
-void FormatTime(char (&text)[32]) {
-  uint64_t ns = NowNs(CLOCK_REALTIME);
+}  // namespace
+
+// Not gmtime: libc would read the time zone file for it.
+void FormatTime(uint64_t ns, char (&text)[32]) {
   auto seconds = static_cast<int64_t>(ns / 1000000000u);
   int64_t days = seconds / 86400 + 719468;  // days since 0000-03-01, so that the leap day ends the year
   int64_t rest = seconds % 86400;
@@ -45,8 +46,6 @@ void FormatTime(char (&text)[32]) {
            static_cast<int>(rest / 60 % 60), static_cast<int>(rest % 60), static_cast<int>(ns / 1000000u % 1000));
 }
 
-}  // namespace
-
 void EventWriter::Init(const Jail& jail, int control, int audit) {
   jail_ = &jail;
   control_ = control;
@@ -57,7 +56,7 @@ JsonWriter& EventWriter::Start(const char* category, const char* action, const c
   char uuid[40];
   char time[32];
   FormatUuid(uuid);
-  FormatTime(time);
+  FormatTime(NowNs(CLOCK_REALTIME), time);
   json_.Clear();
   json_.Open('{');
   json_.Pair("eventId", uuid);
@@ -132,7 +131,8 @@ bool EventWriter::Flush() {
   size_t sent = 0;
   bool alive = true;
   while (sent < queue_size_) {
-    ssize_t n = RetryEintr([&] { return send(control_, queue_ + sent, queue_size_ - sent, MSG_NOSIGNAL | MSG_DONTWAIT); });
+    ssize_t n =
+        RetryEintr([&] { return send(control_, queue_ + sent, queue_size_ - sent, MSG_NOSIGNAL | MSG_DONTWAIT); });
     if (n <= 0) {
       alive = errno == EAGAIN;
       break;

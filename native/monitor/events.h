@@ -1,5 +1,5 @@
-// Audit events: one JSON line each in the shape of the AuditLogSchema, to the audit file (whole lines, O_APPEND) and to the
-// host over the control socket. Runs in: monitor.
+// Audit events: one JSON line each in the shape of the AuditLogSchema, to the audit file (whole lines, O_APPEND) and to
+// the host over the control socket. Runs in: monitor.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +8,9 @@
 #include "monitor/json.h"
 
 namespace qi {
+
+// ISO 8601, UTC, milliseconds. `ns` since the epoch.
+void FormatTime(uint64_t ns, char (&text)[32]);
 
 class EventWriter {
  public:
@@ -19,7 +22,8 @@ class EventWriter {
   // `risk`: low, medium, high, critical or null.
   void Finish(const char* risk = nullptr);
 
-  // A line for the host only: {"type":...}. Returns the writer after the type member; FinishMessage closes and sends it.
+  // A line for the host only: {"type":...}. Returns the writer after the type member; FinishMessage closes and sends
+  // it.
   JsonWriter& StartMessage(const char* type);
   void FinishMessage();
 
@@ -38,7 +42,7 @@ class EventWriter {
   JsonWriter json_;
   char* queue_ = nullptr;  // what the host has not taken yet
   size_t queue_size_ = 0;
-  uint64_t lost_ = 0;      // events the host did not take in time; reported in the exit message
+  uint64_t lost_ = 0;  // events the host did not take in time; reported in the exit message
   uint64_t written_ = 0;
 };
 
