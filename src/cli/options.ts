@@ -163,7 +163,9 @@ export function inFlags(text: string, options: RunOptions): string {
 export function rephrase(error: unknown, options: RunOptions): unknown {
   if (!(error instanceof QiError)) return error
   const message = inFlags(error.message, options)
-  const isProfiles = error.field !== undefined && message.includes(error.field)
-  const field = error.field === undefined || isProfiles ? error.field : inFlags(error.field, options)
-  return Object.create(error, { message: { value: message }, field: { value: field } }) as QiError
+  const { field } = error
+  if (field === undefined) return Object.create(error, { message: { value: message } }) as QiError
+  const isProfiles = message.split(/\.ya?ml(?::\d+:\d+)?: /).some((rest, i) => i > 0 && rest.startsWith(field))
+  const told = isProfiles ? field : inFlags(field, options)
+  return Object.create(error, { message: { value: message }, field: { value: told } }) as QiError
 }

@@ -42,6 +42,7 @@ export class SandboxedStdioTransport {
   private readonly lines: LineSplitter
   private running: Jail | undefined
   private started = false
+  private broken = false
   private closed: Promise<void> = Promise.resolve()
 
   constructor(private readonly server: SandboxedServerParameters) {
@@ -140,9 +141,11 @@ export class SandboxedStdioTransport {
   }
 
   private receive(chunk: Buffer): void {
+    if (this.broken) return // still read, so that the server does not block while it ends
     try {
       for (const line of this.lines.push(chunk)) this.deliver(line)
     } catch (error) {
+      this.broken = true
       this.onerror?.(error as Error)
       void this.close()
     }
