@@ -52,6 +52,12 @@ Result CheckStandardStreams() {
 
 Result KeepOnlyChannels(const Jail& jail, int status, int init) {
   QI_BEGIN(jail, Step::kCloseFds);
+  // A folder of the host as a standard stream would be a way past the private root (CVE-2024-21626).
+  for (int fd = 0; fd < 3; ++fd) {
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) return Fail(Step::kCloseFds, EISDIR, "a standard stream is a folder");
+    if ((fcntl(fd, F_GETFL) & O_PATH) == O_PATH) return Fail(Step::kCloseFds, EBADF, "a standard stream is only a path");
+  }
   QI_TRY(CheckStandardStreams());
   // Both are above 4 here: 0 to 5 were taken when they were made.
   if (dup3(status, kStatusFd, O_CLOEXEC) < 0 || dup3(init, kInitFd, O_CLOEXEC) < 0) return Fail(Step::kCloseFds, errno);
