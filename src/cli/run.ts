@@ -1,4 +1,5 @@
 import { constants, homedir } from 'node:os'
+import { QiError } from '../errors.js'
 import { probeHost } from '../host/probe.js'
 import type { Jail, JailExit } from '../launch/jail.js'
 import { launchProfile } from '../launch/spawn.js'
@@ -12,8 +13,17 @@ import { forwardSignals } from './signals.js'
 
 /** The profile that these flags, here and now, come to. */
 export function resolveRun(options: RunOptions, command: string[]): Profile {
-  const place = { env: process.env, cwd: process.cwd(), home: process.env.HOME || homedir() }
+  const place = { env: process.env, cwd: ownDirectory(), home: process.env.HOME || homedir() }
   return resolve({ config: toConfig(options), argv: command, ...place }, probeHost())
+}
+
+function ownDirectory(): string {
+  try {
+    return process.cwd()
+  } catch (cause) {
+    const hint = 'change into a folder that exists'
+    throw new QiError('QI_CWD', 'the working directory was deleted', { field: 'cwd', errno: 'ENOENT', hint, cause })
+  }
 }
 
 /** Runs the command with our own stdio, untouched by us, and gives the status to exit with. */
