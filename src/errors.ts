@@ -32,7 +32,10 @@ export class QiError extends Error {
   readonly hint?: string
 
   constructor(code: `QI_${string}`, message: string, details: QiErrorDetails = {}) {
-    super(details.hint ? `${message} (${details.hint})` : message, details.cause === undefined ? undefined : { cause: details.cause })
+    super(
+      details.hint ? `${message} (${details.hint})` : message,
+      details.cause === undefined ? undefined : { cause: details.cause }
+    )
     this.name = 'QiError'
     this.code = code
     const { cause: _cause, ...rest } = details

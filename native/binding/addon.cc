@@ -50,7 +50,8 @@ qi::FilterRule ToRule(const Napi::Object& object) {
   Napi::Array args = object.Get("args").As<Napi::Array>();
   for (uint32_t i = 0; i < args.Length(); ++i) {
     Napi::Object arg = args.Get(i).As<Napi::Object>();
-    rule.args.push_back({arg.Get("arg").As<Napi::Number>().Uint32Value(), ToUint64(arg.Get("mask")), ToUint64(arg.Get("value"))});
+    rule.args.push_back(
+        {arg.Get("arg").As<Napi::Number>().Uint32Value(), ToUint64(arg.Get("mask")), ToUint64(arg.Get("value"))});
   }
   return rule;
 }
@@ -58,7 +59,8 @@ qi::FilterRule ToRule(const Napi::Object& object) {
 Napi::Value CompileFilter(const Napi::CallbackInfo& info) {
   Napi::Object spec = info[0].As<Napi::Object>();
   qi::FilterInput input;
-  input.arch = spec.Get("arch").As<Napi::String>().Utf8Value() == "arm64" ? qi::FilterArch::kArm64 : qi::FilterArch::kX64;
+  input.arch =
+      spec.Get("arch").As<Napi::String>().Utf8Value() == "arm64" ? qi::FilterArch::kArm64 : qi::FilterArch::kX64;
   input.fallback = ToAction(spec.Get("fallback"));
   Napi::Array rules = spec.Get("rules").As<Napi::Array>();
   input.rules.reserve(rules.Length());
@@ -163,7 +165,8 @@ class ReapWorker : public Napi::AsyncWorker {
 };
 
 Napi::Value Reap(const Napi::CallbackInfo& info) {
-  auto* worker = new ReapWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value());
+  auto* worker =
+      new ReapWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value());
   Napi::Promise promise = worker->promise();
   worker->Queue();  // deletes itself when done
   return promise;

@@ -93,12 +93,13 @@ int SpawnMonitor(const SpawnRequest& request, Spawned* spawned, const char** wha
   sigemptyset(&none);
   static char name[] = "qi-monitor";
   static char* const kNoEnvironment[] = {nullptr};
-  ChildArguments child = {{-1, -1, -1, plan.get(), control_theirs.get(), request.audit},
-                          request.monitor,
-                          {name, nullptr},
-                          request.environment != nullptr ? const_cast<char* const*>(request.environment) : kNoEnvironment,
-                          &none,
-                          0};
+  ChildArguments child = {
+      {-1, -1, -1, plan.get(), control_theirs.get(), request.audit},
+      request.monitor,
+      {name, nullptr},
+      request.environment != nullptr ? const_cast<char* const*>(request.environment) : kNoEnvironment,
+      &none,
+      0};
   *what = "pipe2";
   for (int i = 0; i < 3; ++i) {
     child.fds[i] = request.stdio[i] >= 0 ? request.stdio[i] : null.get();
@@ -115,7 +116,8 @@ int SpawnMonitor(const SpawnRequest& request, Spawned* spawned, const char** wha
   // A handler of ours must not run in the child, on shared memory.
   (void)pthread_sigmask(SIG_SETMASK, &all, &before);
   int pidfd = -1;
-  pid_t pid = clone(RunChild, static_cast<char*>(stack) + kStack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &child, &pidfd);
+  pid_t pid = clone(RunChild, static_cast<char*>(stack) + kStack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+                    &child, &pidfd);
   int clone_error = errno;
   (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
   (void)munmap(stack, kStack);

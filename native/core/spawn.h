@@ -33,7 +33,8 @@ struct Spawned {
 int SealPlan(const uint8_t* data, size_t size);
 
 // Seals the plan and runs qi-monitor with it: fd 3 the plan, fd 4 the control socket, fd 5 the audit file if any.
-// clone(CLONE_VM|CLONE_VFORK): the cost does not grow with the caller's memory. Returns 0 or an errno; `*what` names the call.
+// clone(CLONE_VM|CLONE_VFORK): the cost does not grow with the caller's memory. Returns 0 or an errno; `*what` names
+// the call.
 int SpawnMonitor(const SpawnRequest& request, Spawned* spawned, const char** what);
 
 }  // namespace qi

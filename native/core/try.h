@@ -2,8 +2,8 @@
 #pragma once
 #include "core/result.h"
 
-#define QI_TRY(call) \
-  do { \
-    ::qi::Result try_result = (call); \
+#define QI_TRY(call)                         \
+  do {                                       \
+    ::qi::Result try_result = (call);        \
     if (!try_result.ok()) return try_result; \
   } while (0)

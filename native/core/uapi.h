@@ -1,5 +1,5 @@
-// Kernel constants and calls that the build host's headers may lack. Numbers from include/uapi of Linux; calls since 5.1
-// have the same number on every architecture. May run in: addon, monitor, child.
+// Kernel constants and calls that the build host's headers may lack. Numbers from include/uapi of Linux; calls
+// since 5.1 have the same number on every architecture. May run in: addon, monitor, child.
 #pragma once
 #include <fcntl.h>
 #include <linux/filter.h>

@@ -21,9 +21,10 @@ bool IsForbiddenIoctl(uint32_t command) {
   bool console = type == 0x4b || type == 0x56;  // KD* and VT_* (linux/kd.h, linux/vt.h)
   // BTRFS_IOC_SNAP_CREATE, SNAP_DESTROY, SUBVOL_CREATE and their _V2 forms make and remove names past Landlock's hooks.
   uint32_t number = command & 0xff;
-  bool subvolume = type == 0x94 && (number == 1 || number == 14 || number == 15 || number == 23 || number == 24 || number == 63);
-  return console || subvolume || command == kSti || command == kLinux || command == kCons || command == kSetLineDiscipline ||
-         command == kVhangup;
+  bool subvolume =
+      type == 0x94 && (number == 1 || number == 14 || number == 15 || number == 23 || number == 24 || number == 63);
+  return console || subvolume || command == kSti || command == kLinux || command == kCons ||
+         command == kSetLineDiscipline || command == kVhangup;
 }
 
 const SyscallRule* FindRule(const Jail& jail, int number) {
@@ -95,7 +96,9 @@ bool Broker::Serve() {
     Refusal refusal;
     refusal.request = &request;
     refusal.syscall = rule != nullptr ? jail_.Text(rule->name) : "unknown";
-    refusal.rule = answer.rule != nullptr ? answer.rule : rule != nullptr ? jail_.Text(rule->rule) : "unknown syscall number";
+    refusal.rule = answer.rule != nullptr ? answer.rule
+                   : rule != nullptr      ? jail_.Text(rule->rule)
+                                          : "unknown syscall number";
     refusal.action = answer.action;
     refusal.error = answer.error;
     refusal.facts = answer.facts;
@@ -140,9 +143,9 @@ void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answe
   }
 }
 
-// connect, bind and sendto with an address. What goes on by CONTINUE may be changed by the payload after this look, address
-// and descriptor both, so a connect does not (an address of no family becomes the path of a host's socket): it is done
-// here. bind and sendto go on: a name made or a datagram sent by them gets nowhere that this look would forbid.
+// connect, bind and sendto with an address. What goes on by CONTINUE may be changed by the payload after this look,
+// address and descriptor both, so a connect does not (an address of no family becomes the path of a host's socket): it
+// is done here. bind and sendto go on: a name made or a datagram sent by them gets nowhere that this look would forbid.
 void Broker::DecideConnect(const seccomp_notif& request, Answer* answer) {
   const auto& args = request.data.args;
   bool sendto = static_cast<uint32_t>(request.data.nr) == SYS_sendto;
@@ -167,7 +170,8 @@ void Broker::DecideConnect(const seccomp_notif& request, Answer* answer) {
     sockaddr_un un = {};
     memcpy(&un, &address.storage, address.length < sizeof(un) ? address.length : sizeof(un) - 1);
     pid_t tid = static_cast<pid_t>(request.pid);
-    answer->rule = un.sun_path[0] != 0 && jail_.Has(kPlanGuardCreates) ? guard_.RuleOfSocket(tid, un.sun_path) : nullptr;
+    answer->rule =
+        un.sun_path[0] != 0 && jail_.Has(kPlanGuardCreates) ? guard_.RuleOfSocket(tid, un.sun_path) : nullptr;
     answer->error = EACCES;
     answer->proceed = answer->rule == nullptr;
   } else if (address.family() == AF_UNIX && !sendto) {
@@ -197,8 +201,8 @@ void Broker::DecideInet(const Address& address, Answer* answer) {
   answer->error = EACCES;
 }
 
-// Named sockets in a grant belong to programs outside; only those on the jail's own tmpfs may be reached. The address is the
-// copy, the socket the payload's own by descriptor, the target an inode: nothing is left that could be swapped.
+// Named sockets in a grant belong to programs outside; only those on the jail's own tmpfs may be reached. The address
+// is the copy, the socket the payload's own by descriptor, the target an inode: nothing is left that could be swapped.
 void Broker::ConnectUnix(const seccomp_notif& request, const Address& address, Answer* answer) {
   sockaddr_un un = {};
   memcpy(&un, &address.storage, address.length < sizeof(un) ? address.length : sizeof(un));
@@ -222,7 +226,8 @@ void Broker::ConnectUnix(const seccomp_notif& request, const Address& address, A
     size_t n = strnlen(un.sun_path, room);
     memcpy(path + base, un.sun_path, n);
     path[base + n] = 0;
-    target.reset(uapi::Openat2(root_.get(), path, O_PATH | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoMagiclinks));
+    target.reset(
+        uapi::Openat2(root_.get(), path, O_PATH | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoMagiclinks));
     struct stat st;
     if (!target || fstat(target.get(), &st) != 0) {
       answer->error = errno == ELOOP || errno == EACCES ? errno : ENOENT;
@@ -234,8 +239,9 @@ void Broker::ConnectUnix(const seccomp_notif& request, const Address& address, A
       answer->rule = "named sockets of programs outside the jail";
       return;
     }
-    length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 +
-                                    static_cast<size_t>(snprintf(un.sun_path, sizeof(un.sun_path), "/proc/self/fd/%d", target.get())));
+    length = static_cast<socklen_t>(
+        offsetof(sockaddr_un, sun_path) + 1 +
+        static_cast<size_t>(snprintf(un.sun_path, sizeof(un.sun_path), "/proc/self/fd/%d", target.get())));
   } else if (jail_.Has(kPlanShareHostNetwork)) {
     answer->error = EACCES;
     answer->rule = "abstract sockets of the host";
@@ -244,8 +250,8 @@ void Broker::ConnectUnix(const seccomp_notif& request, const Address& address, A
   ConnectHere(request, &un, length, answer);
 }
 
-// On a duplicate of the payload's descriptor and with the address as it was checked. The wait for a full backlog would be
-// qi-monitor's, so there is none: EAGAIN from a local socket, as if it did not block; ETIMEDOUT from one of TCP.
+// On a duplicate of the payload's descriptor and with the address as it was checked. The wait for a full backlog would
+// be qi-monitor's, so there is none: EAGAIN from a local socket, as if it did not block; ETIMEDOUT from one of TCP.
 void Broker::ConnectHere(const seccomp_notif& request, const void* address, socklen_t length, Answer* answer) {
   pid_t tid = static_cast<pid_t>(request.pid);
   constexpr unsigned kPidfdThread = O_EXCL;  // 6.9: a thread may have a descriptor table of its own

@@ -1,6 +1,6 @@
-// Answers the calls that the payload's filter passes up: copies what it needs once, decides on the copy, and either refuses,
-// does the act itself on a descriptor, or lets the call go on where nothing the payload can still change could turn it
-// into something else. seccomp_unotify(2). Runs in: monitor.
+// Answers the calls that the payload's filter passes up: copies what it needs once, decides on the copy, and either
+// refuses, does the act itself on a descriptor, or lets the call go on where nothing the payload can still change could
+// turn it into something else. seccomp_unotify(2). Runs in: monitor.
 #pragma once
 #include <linux/seccomp.h>
 

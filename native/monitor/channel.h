@@ -25,11 +25,11 @@ inline constexpr size_t kGrantsPerMessage = 200;  // SCM_MAX_FD is 253
 
 struct InitMessage {
   InitCommand command;
-  uint32_t first;   // kGrants: index of the first mount operation in this message
-  uint32_t count;   // kGrants: how many mount operations it covers
-  int32_t signal;   // kSignal
-  uint32_t group;   // kSignal: the payload's process group instead of the payload
-  int32_t status;   // kExited: wait status
+  uint32_t first;                      // kGrants: index of the first mount operation in this message
+  uint32_t count;                      // kGrants: how many mount operations it covers
+  int32_t signal;                      // kSignal
+  uint32_t group;                      // kSignal: the payload's process group instead of the payload
+  int32_t status;                      // kExited: wait status
   uint8_t present[kGrantsPerMessage];  // kGrants: 1 where a descriptor comes along
 };
 
@@ -38,8 +38,8 @@ bool MakeChannel(UniqueFd* mine, UniqueFd* theirs);
 // Sends one message with `count` descriptors. Returns 0 or an errno.
 int SendMessage(int fd, const void* data, size_t size, const int* fds = nullptr, size_t count = 0);
 
-// Receives one message of exactly `size` bytes. Returns 0, an errno, or EPIPE at end of file. `*count` is room in, got out.
-// `sender`: the sender's pid as this namespace sees it (SCM_CREDENTIALS), 0 when not asked for.
+// Receives one message of exactly `size` bytes. Returns 0, an errno, or EPIPE at end of file. `*count` is room in, got
+// out. `sender`: the sender's pid as this namespace sees it (SCM_CREDENTIALS), 0 when not asked for.
 int ReceiveMessage(int fd, void* data, size_t size, int* fds = nullptr, size_t* count = nullptr, int* sender = nullptr);
 
 }  // namespace qi

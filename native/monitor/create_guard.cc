@@ -15,7 +15,7 @@ namespace qi {
 struct CreateCall {
   const char* name;
   enum Act { kOpen, kMkdir, kMknod, kSymlink, kLink, kRename } act;
-  int dirfd, path;          // of the name that comes to be
+  int dirfd, path;            // of the name that comes to be
   int from_dirfd, from_path;  // of what is linked or moved; symlink: from_path is its text
   int flags, mode;
 };
@@ -23,20 +23,13 @@ struct CreateCall {
 namespace {
 
 constexpr CreateCall kCreateCalls[] = {
-    {"open", CreateCall::kOpen, -1, 0, -1, -1, 1, 2},
-    {"openat", CreateCall::kOpen, 0, 1, -1, -1, 2, 3},
-    {"creat", CreateCall::kOpen, -1, 0, -1, -1, -1, 1},
-    {"mkdir", CreateCall::kMkdir, -1, 0, -1, -1, -1, 1},
-    {"mkdirat", CreateCall::kMkdir, 0, 1, -1, -1, -1, 2},
-    {"mknod", CreateCall::kMknod, -1, 0, -1, -1, -1, 1},
-    {"mknodat", CreateCall::kMknod, 0, 1, -1, -1, -1, 2},
-    {"symlink", CreateCall::kSymlink, -1, 1, -1, 0, -1, -1},
-    {"symlinkat", CreateCall::kSymlink, 1, 2, -1, 0, -1, -1},
-    {"link", CreateCall::kLink, -1, 1, -1, 0, -1, -1},
-    {"linkat", CreateCall::kLink, 2, 3, 0, 1, 4, -1},
-    {"rename", CreateCall::kRename, -1, 1, -1, 0, -1, -1},
-    {"renameat", CreateCall::kRename, 2, 3, 0, 1, -1, -1},
-    {"renameat2", CreateCall::kRename, 2, 3, 0, 1, 4, -1},
+    {"open", CreateCall::kOpen, -1, 0, -1, -1, 1, 2},         {"openat", CreateCall::kOpen, 0, 1, -1, -1, 2, 3},
+    {"creat", CreateCall::kOpen, -1, 0, -1, -1, -1, 1},       {"mkdir", CreateCall::kMkdir, -1, 0, -1, -1, -1, 1},
+    {"mkdirat", CreateCall::kMkdir, 0, 1, -1, -1, -1, 2},     {"mknod", CreateCall::kMknod, -1, 0, -1, -1, -1, 1},
+    {"mknodat", CreateCall::kMknod, 0, 1, -1, -1, -1, 2},     {"symlink", CreateCall::kSymlink, -1, 1, -1, 0, -1, -1},
+    {"symlinkat", CreateCall::kSymlink, 1, 2, -1, 0, -1, -1}, {"link", CreateCall::kLink, -1, 1, -1, 0, -1, -1},
+    {"linkat", CreateCall::kLink, 2, 3, 0, 1, 4, -1},         {"rename", CreateCall::kRename, -1, 1, -1, 0, -1, -1},
+    {"renameat", CreateCall::kRename, 2, 3, 0, 1, -1, -1},    {"renameat2", CreateCall::kRename, 2, 3, 0, 1, 4, -1},
 };
 
 constexpr unsigned kStatxMountId = 0x1000;  // STATX_MNT_ID, 5.8
@@ -84,7 +77,8 @@ Result CreateGuard::Init(int root) {
   const Plan& plan = *jail_.plan;
   for (const GuardedName& guarded : List(jail_.blob, plan.guarded_names)) {
     const char* path = jail_.Text(guarded.parent);
-    UniqueFd parent(uapi::Openat2(root, path, O_PATH | O_DIRECTORY | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoSymlinks));
+    UniqueFd parent(
+        uapi::Openat2(root, path, O_PATH | O_DIRECTORY | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoSymlinks));
     struct stat st;
     if (!parent || fstat(parent.get(), &st) != 0) return Fail(Step::kOpenJailRoot, errno, path);
     if (guarded_count_ == kMaxGuarded) return Fail(Step::kOpenJailRoot, E2BIG, "guarded names");
@@ -94,7 +88,8 @@ Result CreateGuard::Init(int root) {
     const char* path = jail_.Text(grant);
     UniqueFd mount(uapi::Openat2(root, path, O_PATH | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoSymlinks));
     struct statx st;
-    if (!mount || statx(mount.get(), "", AT_EMPTY_PATH, kStatxMountId, &st) != 0) return Fail(Step::kOpenJailRoot, errno, path);
+    if (!mount || statx(mount.get(), "", AT_EMPTY_PATH, kStatxMountId, &st) != 0)
+      return Fail(Step::kOpenJailRoot, errno, path);
     if ((st.stx_mask & kStatxMountId) == 0) return Fail(Step::kOpenJailRoot, ENOSYS, "statx mount id");
     if (grant_count_ == kMaxGuarded) return Fail(Step::kOpenJailRoot, E2BIG, "guarded grants");
     grant_mounts_[grant_count_++] = st.stx_mnt_id;
@@ -133,8 +128,8 @@ bool CreateGuard::Find(pid_t tid, int dirfd, const char* text, Place* place) con
   if (length == 0 || length >= sizeof(place->name) || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) return false;
   memcpy(place->name, name, length + 1);
   slash[slash == path ? 1 : 0] = 0;
-  place->parent.reset(uapi::Openat2(root_, path, O_PATH | O_DIRECTORY | O_CLOEXEC,
-                                    uapi::kResolveInRoot | uapi::kResolveNoMagiclinks));
+  place->parent.reset(
+      uapi::Openat2(root_, path, O_PATH | O_DIRECTORY | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoMagiclinks));
   if (!place->parent) return false;
   place->guarded_grant = InGuardedGrant(place->parent.get());
   return true;
@@ -182,8 +177,8 @@ CreateVerdict CreateGuard::Decide(const seccomp_notif& request, const char* name
 CreateVerdict CreateGuard::Open(const seccomp_notif& request, const CreateCall& call, int listener) {
   int flags = call.flags < 0 ? O_CREAT | O_WRONLY | O_TRUNC : static_cast<int>(request.data.args[call.flags]);
   Place place;
-  // O_TMPFILE makes no name (linkat gives it one, and is judged then); O_PATH takes the place of O_CREAT; a directory is
-  // never made by an open.
+  // O_TMPFILE makes no name (linkat gives it one, and is judged then); O_PATH takes the place of O_CREAT; a directory
+  // is never made by an open.
   if ((flags & (kTmpfile | O_PATH | O_DIRECTORY)) != 0) return {};
   pid_t tid = static_cast<pid_t>(request.pid);
   if (!Locate(tid, DirFd(request, call.dirfd), request.data.args[call.path], &place) || !place.guarded_grant) return {};
@@ -191,7 +186,8 @@ CreateVerdict CreateGuard::Open(const seccomp_notif& request, const CreateCall& 
   unsigned mode = static_cast<unsigned>(request.data.args[call.mode]) & 01777 & ~ReadStatus(tid).umask;
   if (!StillWaiting(listener, request.id)) return Done(EINTR);
   constexpr int kKept = O_ACCMODE | O_APPEND | O_NONBLOCK | O_DSYNC | O_SYNC | O_DIRECT | O_LARGEFILE | O_NOATIME;
-  UniqueFd file(openat(place.parent.get(), place.name, (flags & kKept) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  UniqueFd file(
+      openat(place.parent.get(), place.name, (flags & kKept) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
   // What exists is opened by the kernel as ever: only making a name needs this guard.
   if (!file) return errno == EEXIST && (flags & O_EXCL) == 0 ? CreateVerdict{} : Done(errno);
   seccomp_notif_addfd add = {};
@@ -248,7 +244,8 @@ CreateVerdict CreateGuard::Move(const seccomp_notif& request, const CreateCall& 
   if (!StillWaiting(listener, request.id)) return Done(EINTR);
   int from_dir = from.parent.get(), to_dir = to.parent.get();
   if (call.act == CreateCall::kLink) {
-    // Without AT_SYMLINK_FOLLOW and AT_EMPTY_PATH: the first would leave the checked directory, the second needs privilege.
+    // Without AT_SYMLINK_FOLLOW and AT_EMPTY_PATH: the first would leave the checked directory, the second needs
+    // privilege.
     if (flags != 0) return Refuse(EACCES, "linkat flags in a guarded grant");
     return Done(linkat(from_dir, from.name, to_dir, to.name, 0) == 0 ? 0 : errno);
   }

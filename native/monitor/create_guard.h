@@ -1,7 +1,7 @@
-// Write-denies on names that do not exist yet. A mount cannot cover them without leaving litter on the host, so in a grant
-// that has such names Landlock gives the payload no right to create or rename, and every call that would is done here, on
-// descriptors, if its name is not guarded. Letting a call go on is safe whatever its arguments turn into: where this
-// guard matters, the kernel itself (Landlock) refuses it. Runs in: monitor.
+// Write-denies on names that do not exist yet. A mount cannot cover them without leaving litter on the host, so in a
+// grant that has such names Landlock gives the payload no right to create or rename, and every call that would is done
+// here, on descriptors, if its name is not guarded. Letting a call go on is safe whatever its arguments turn into:
+// where this guard matters, the kernel itself (Landlock) refuses it. Runs in: monitor.
 #pragma once
 #include <linux/seccomp.h>
 #include <sys/types.h>
@@ -14,9 +14,9 @@ namespace qi {
 
 struct CreateVerdict {
   enum Kind { kProceed, kRefused, kDone, kInjected } kind = kProceed;
-  int error = 0;              // kRefused: by us; kDone: what the call gave (0 = success)
+  int error = 0;               // kRefused: by us; kDone: what the call gave (0 = success)
   const char* rule = nullptr;  // kRefused
-  int injected_value = 0;     // kInjected: the descriptor number in the payload
+  int injected_value = 0;      // kInjected: the descriptor number in the payload
 };
 
 class CreateGuard {

@@ -24,7 +24,8 @@ void DescribeFlags(uint64_t value, const FlagName* table, JsonWriter* json) {
     if (at >= sizeof(text) - 32) break;
     rest &= ~(f->mask == 0 ? value : f->mask);
   }
-  if (rest != 0 || at == 0) snprintf(text + at, sizeof(text) - at, "%s0x%llx", at != 0 ? "|" : "", static_cast<unsigned long long>(rest));
+  if (rest != 0 || at == 0)
+    snprintf(text + at, sizeof(text) - at, "%s0x%llx", at != 0 ? "|" : "", static_cast<unsigned long long>(rest));
   json->String(text);
 }
 

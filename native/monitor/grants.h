@@ -1,13 +1,13 @@
 // Turning the sources of a plan's mount operations into detached mounts. Runs in: monitor (privileged launches, so that
 // root's own view and id-mapping apply), else init.
 #pragma once
-#include "monitor/jail.h"
 #include "core/fd.h"
+#include "monitor/jail.h"
 
 namespace qi {
 
 struct Grant {
-  UniqueFd mount;   // detached mount, or, when `legacy`, an O_PATH descriptor of the source
+  UniqueFd mount;  // detached mount, or, when `legacy`, an O_PATH descriptor of the source
   bool legacy = false;
   bool absent = false;  // an optional source that is not there
 };

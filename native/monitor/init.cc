@@ -55,8 +55,10 @@ Result KeepOnlyChannels(const Jail& jail, int status, int init) {
   // A folder of the host as a standard stream would be a way past the private root (CVE-2024-21626).
   for (int fd = 0; fd < 3; ++fd) {
     struct stat st;
-    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) return Fail(Step::kCloseFds, EISDIR, "a standard stream is a folder");
-    if ((fcntl(fd, F_GETFL) & O_PATH) == O_PATH) return Fail(Step::kCloseFds, EBADF, "a standard stream is only a path");
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+      return Fail(Step::kCloseFds, EISDIR, "a standard stream is a folder");
+    if ((fcntl(fd, F_GETFL) & O_PATH) == O_PATH)
+      return Fail(Step::kCloseFds, EBADF, "a standard stream is only a path");
   }
   QI_TRY(CheckStandardStreams());
   // Both are above 4 here: 0 to 5 were taken when they were made.
@@ -77,7 +79,8 @@ Result BecomePayloadUser(const Jail& jail) {
   if (jail.Has(kPlanPrivileged)) {
     QI_BEGIN(jail, Step::kBecomePayloadUser);
     const Plan& plan = *jail.plan;
-    // The raw calls: there is one thread, and libc's wrappers would signal others. setgroups first, while it is allowed.
+    // The raw calls: there is one thread, and libc's wrappers would signal others. setgroups first, while it is
+    // allowed.
     if (syscall(SYS_setgroups, 0, nullptr) != 0) return Fail(Step::kBecomePayloadUser, errno, "setgroups");
     gid_t gid = plan.caller_gid;
     uid_t uid = plan.caller_uid;
@@ -111,7 +114,8 @@ Result ReceiveGrants(const Jail& jail, Grant** grants) {
     size_t count = kGrantsPerMessage;
     QI_TRY(Await(InitCommand::kGo, &message, fds, &count));
     if (message.command == InitCommand::kGo) return Ok();
-    if (message.command != InitCommand::kGrants || message.count > kGrantsPerMessage) return Fail(Step::kPassGrants, EPROTO);
+    if (message.command != InitCommand::kGrants || message.count > kGrantsPerMessage)
+      return Fail(Step::kPassGrants, EPROTO);
     size_t next = 0;
     for (size_t i = 0; i < message.count && message.first + i < total; ++i) {
       Grant& grant = (*grants)[message.first + i];
@@ -141,8 +145,9 @@ Result BuildJail(const Jail& jail, UniqueFd* proc) {
   return built;
 }
 
-// After the fork: to map the parent's uid 0 in its own namespace the payload's setup must come from a process that holds
-// CAP_SETFCAP (kernel commit db2e718a47984b9d71ed890eb2ea36ecf150de18). The payload may exec only when this is done too.
+// After the fork: to map the parent's uid 0 in its own namespace the payload's setup must come from a process that
+// holds CAP_SETFCAP (kernel commit db2e718a47984b9d71ed890eb2ea36ecf150de18). The payload may exec only when this is
+// done too.
 Result GiveUpPrivileges(const Jail& jail) {
   QI_TRY(DropCapabilities(jail, Step::kConfineInit, Step::kConfineInit));
   QI_TRY(SetNoNewPrivs(jail, Step::kConfineInit));

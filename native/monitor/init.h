@@ -4,7 +4,8 @@
 
 namespace qi {
 
-// Builds the jail, starts the payload, then reaps, forwards signals and reports until the payload is gone. Does not return.
+// Builds the jail, starts the payload, then reaps, forwards signals and reports until the payload is gone. Does not
+// return.
 [[noreturn]] void RunInit(const Jail& jail, int status, int init);
 
 }  // namespace qi

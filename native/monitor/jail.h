@@ -39,8 +39,8 @@ inline bool Begin(const Jail& jail, Step step) {
 #endif
 }
 
-#define QI_BEGIN(jail, step) \
-  do { \
+#define QI_BEGIN(jail, step)                                                \
+  do {                                                                      \
     if (!Begin(jail, step)) return Fail(step, ECANCELED, "fault injected"); \
   } while (0)
 

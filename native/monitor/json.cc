@@ -10,7 +10,11 @@ namespace {
 
 // Length of the valid UTF-8 sequence at `p`, 0 if there is none. RFC 3629: no overlong forms, no surrogates.
 size_t SequenceLength(const unsigned char* p, const unsigned char* end) {
-  size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+  size_t n = p[0] < 0x80                   ? 1
+             : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+             : (p[0] & 0xf0) == 0xe0       ? 3
+             : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                           : 0;
   if (n == 0 || static_cast<size_t>(end - p) < n) return 0;
   for (size_t i = 1; i < n; ++i) {
     if ((p[i] & 0xc0) != 0x80) return 0;

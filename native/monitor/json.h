@@ -1,5 +1,5 @@
-// Writes one JSON line into a fixed buffer. Text from the payload may be any bytes: invalid UTF-8 becomes U+FFFD, control
-// characters are escaped, so a line is always one line and always parses. Runs in: monitor.
+// Writes one JSON line into a fixed buffer. Text from the payload may be any bytes: invalid UTF-8 becomes U+FFFD,
+// control characters are escaped, so a line is always one line and always parses. Runs in: monitor.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,8 +17,8 @@ class JsonWriter {
   void Number(int64_t value);
   void Unsigned(uint64_t value);
   void Bool(bool value) { Raw(value ? "true" : "false"); }
-  void Hex(uint64_t value);   // as a string: JSON numbers lose 64-bit values
-  void Raw(const char* json);  // trusted JSON, a value
+  void Hex(uint64_t value);        // as a string: JSON numbers lose 64-bit values
+  void Raw(const char* json);      // trusted JSON, a value
   void Members(const char* json);  // trusted JSON members without braces
 
   void Pair(const char* key, const char* value) { Key(key), String(value); }

@@ -7,14 +7,14 @@
 namespace qi {
 
 struct Running {
-  pid_t init = -1;      // pid 1 of the jail
+  pid_t init = -1;  // pid 1 of the jail
   UniqueFd init_pidfd;
-  UniqueFd channel;     // to pid 1
+  UniqueFd channel;  // to pid 1
   pid_t payload = -1;
 };
 
-// Clones the jail and brings it to the payload's exec. `confine` runs before the payload may exec, so that no hostile byte
-// ever meets a qi-monitor with privileges. On failure nothing of the jail is left running.
+// Clones the jail and brings it to the payload's exec. `confine` runs before the payload may exec, so that no hostile
+// byte ever meets a qi-monitor with privileges. On failure nothing of the jail is left running.
 Result Launch(const Jail& jail, Broker* broker, Running* running, Result (*confine)());
 
 // Kills everything in the jail and waits until the kernel has ended it all.

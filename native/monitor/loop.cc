@@ -158,7 +158,8 @@ void Loop::OnHostLine(char* line) {
 
 void Loop::OnInit() {
   InitMessage message;
-  if (ReceiveMessage(running_->channel.get(), &message, sizeof(message)) != 0) return Stop(out_of_time_ ? "time" : "killed");
+  if (ReceiveMessage(running_->channel.get(), &message, sizeof(message)) != 0)
+    return Stop(out_of_time_ ? "time" : "killed");
   if (message.command != InitCommand::kExited) return;
   outcome_.known = true;
   outcome_.wait_status = message.status;
@@ -187,7 +188,8 @@ void Loop::Stop(const char* reason) {
   Destroy(running_);
   // The payload may have ended by itself in between: then that is how it ended.
   InitMessage message;
-  if (!outcome_.known && recv(running_->channel.get(), &message, sizeof(message), MSG_DONTWAIT) == static_cast<ssize_t>(sizeof(message)) &&
+  if (!outcome_.known &&
+      recv(running_->channel.get(), &message, sizeof(message), MSG_DONTWAIT) == static_cast<ssize_t>(sizeof(message)) &&
       message.command == InitCommand::kExited) {
     outcome_.known = true;
     outcome_.wait_status = message.status;

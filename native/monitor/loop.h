@@ -8,8 +8,8 @@ namespace qi {
 
 struct Outcome {
   int wait_status = 0;
-  bool known = false;             // pid 1 reported the payload's status
-  const char* reason = "exit";    // exit, signal, time, host-gone, killed
+  bool known = false;           // pid 1 reported the payload's status
+  const char* reason = "exit";  // exit, signal, time, host-gone, killed
 };
 
 class Loop {

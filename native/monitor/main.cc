@@ -1,5 +1,6 @@
-// qi-monitor: reads a sealed plan from fd 3, builds the jail it describes, runs the payload in it and reports what happened.
-// fd 4: control socket (optional), fd 5: audit file (optional), fds 0 to 2: the payload's. See ARCHITECTURE.md.
+// qi-monitor: reads a sealed plan from fd 3, builds the jail it describes, runs the payload in it and reports what
+// happened. fd 4: control socket (optional), fd 5: audit file (optional), fds 0 to 2: the payload's. See
+// ARCHITECTURE.md.
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -32,7 +33,8 @@ Result OpenSignals(UniqueFd* signals) {
   QI_BEGIN(jail, Step::kBlockSignals);
   sigset_t set;
   sigemptyset(&set);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD}) sigaddset(&set, signal);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD})
+    sigaddset(&set, signal);
   if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return Fail(Step::kBlockSignals, errno);
   signals->reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   return *signals ? Ok() : Fail(Step::kBlockSignals, errno, "signalfd");
@@ -49,12 +51,15 @@ Result ConfineMonitor() {
   (void)umask(0);  // always succeeds; names made for the payload get the payload's own umask
   if (jail.Has(kPlanPrivileged)) {
     // Acts done for the payload are done as it. setfsuid(2) reports by returning the id before: ask again to verify.
-    auto gid = static_cast<unsigned long>(jail.plan->gid_outside), uid = static_cast<unsigned long>(jail.plan->uid_outside);
+    auto gid = static_cast<unsigned long>(jail.plan->gid_outside),
+         uid = static_cast<unsigned long>(jail.plan->uid_outside);
     (void)syscall(SYS_setgroups, 0, nullptr);
     (void)syscall(SYS_setfsgid, gid);
     (void)syscall(SYS_setfsuid, uid);
-    if (static_cast<unsigned long>(syscall(SYS_setfsuid, -1)) != uid) return Fail(Step::kConfineMonitor, EPERM, "setfsuid");
-    if (static_cast<unsigned long>(syscall(SYS_setfsgid, -1)) != gid) return Fail(Step::kConfineMonitor, EPERM, "setfsgid");
+    if (static_cast<unsigned long>(syscall(SYS_setfsuid, -1)) != uid)
+      return Fail(Step::kConfineMonitor, EPERM, "setfsuid");
+    if (static_cast<unsigned long>(syscall(SYS_setfsgid, -1)) != gid)
+      return Fail(Step::kConfineMonitor, EPERM, "setfsgid");
   }
   QI_TRY(DropCapabilities(jail, Step::kConfineMonitor, Step::kConfineMonitor));
   QI_TRY(SetNoNewPrivs(jail, Step::kConfineMonitor));
@@ -110,7 +115,8 @@ int ReportFailure(const Result& r) {
   }
   if (jail.plan == nullptr || !jail.Has(kPlanControl)) {
     char text[320];
-    int n = snprintf(text, sizeof(text), "qi-monitor: step %u failed: %s %s\n", static_cast<unsigned>(r.step), ErrnoName(r.error), r.detail);
+    int n = snprintf(text, sizeof(text), "qi-monitor: step %u failed: %s %s\n", static_cast<unsigned>(r.step),
+                     ErrnoName(r.error), r.detail);
     (void)WriteAll(2, text, static_cast<size_t>(n));  // nowhere else to say it
   }
   return kOwnFailure;
@@ -128,7 +134,8 @@ int ReportExit(const Outcome& outcome, uint64_t began_ns) {
     json.Pair("signal", size ? "SIGXFSZ" : "SIGSYS");
     events.Finish("high");
   }
-  JsonWriter& json = events.Start("tool", "jail.exit", exited && WEXITSTATUS(status) == 0 ? "success" : "failure", "info");
+  JsonWriter& json =
+      events.Start("tool", "jail.exit", exited && WEXITSTATUS(status) == 0 ? "success" : "failure", "info");
   json.Pair("terminationReason", outcome.reason);
   if (exited) json.Pair("exitCode", WEXITSTATUS(status));
   if (signaled) json.Pair("signal", WTERMSIG(status));
@@ -183,7 +190,8 @@ int Main() {
   if (const char* step = getenv("QI_FAULT_STEP")) jail.fault_step = atoi(step);
 #endif
   OccupyLowDescriptors();
-  (void)signal(SIGPIPE, SIG_IGN);  // an audit pipe without a reader is an error to count; the payload gets the default back
+  (void)signal(SIGPIPE,
+               SIG_IGN);  // an audit pipe without a reader is an error to count; the payload gets the default back
   UniqueFd signals;
   static Broker broker(jail, &refusals);
   Running running;

@@ -1,5 +1,5 @@
-// Mount primitives: a clone of a subtree with its own attributes, attached at a verified place. The new mount API where the
-// kernel has it (5.2, mount_setattr 5.12), mount(2) on /proc/self/fd paths where not. Runs in: monitor, init.
+// Mount primitives: a clone of a subtree with its own attributes, attached at a verified place. The new mount API where
+// the kernel has it (5.2, mount_setattr 5.12), mount(2) on /proc/self/fd paths where not. Runs in: monitor, init.
 #pragma once
 #include <cstdint>
 
@@ -29,8 +29,8 @@ int Attach(int mount, int target);
 // Binds `source` (O_PATH) on `target` (O_PATH) with mount(2). Returns 0 or an errno.
 int AttachLegacy(int source, int target, bool recursive);
 
-// Mounts a new file system instance on `target` (O_PATH) with NOSUID and whatever `attr_set` adds. `options`: "k=v,k=v".
-// Returns 0 or an errno.
+// Mounts a new file system instance on `target` (O_PATH) with NOSUID and whatever `attr_set` adds. `options`:
+// "k=v,k=v". Returns 0 or an errno.
 int MountNew(const char* type, int target, const char* options, uint64_t attr_set);
 
 // A new tmpfs on top of the current root; `*root` gets a descriptor of it. Nothing of the host is hidden from the

@@ -12,7 +12,8 @@ namespace {
 constexpr int kFlags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
 
 int WalkPlain(int root, const char* path) {
-  UniqueFd at(root >= 0 ? openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC) : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd at(root >= 0 ? openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC)
+                        : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!at) return -1;
   char name[NAME_MAX + 1];
   while (*path != 0) {
@@ -48,7 +49,8 @@ int OpenPlain(int root, const char* path) {
     dir = own_root.get();
   }
   if (*relative == 0) relative = ".";
-  int fd = uapi::Openat2(dir, relative, O_PATH | O_NOFOLLOW | O_CLOEXEC, uapi::kResolveNoSymlinks | uapi::kResolveBeneath);
+  int fd =
+      uapi::Openat2(dir, relative, O_PATH | O_NOFOLLOW | O_CLOEXEC, uapi::kResolveNoSymlinks | uapi::kResolveBeneath);
   // EPERM: a container's filter that refuses instead of saying ENOSYS; the walk decides then.
   if (fd < 0 && (errno == ENOSYS || errno == EPERM)) fd = WalkPlain(root, path);
   return fd;

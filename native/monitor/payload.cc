@@ -32,7 +32,8 @@ Result StartSession(const Jail& jail) {
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction action = {};
     action.sa_handler = SIG_DFL;
-    (void)sigaction(signal, &action, nullptr);  // EINVAL for KILL, STOP and libc's own, which have no disposition to reset
+    (void)sigaction(signal, &action,
+                    nullptr);  // EINVAL for KILL, STOP and libc's own, which have no disposition to reset
   }
   sigset_t none;
   sigemptyset(&none);
@@ -67,10 +68,12 @@ Result SetLimits(const Jail& jail) {
     rlimit now;
     char name[32];
     snprintf(name, sizeof(name), "resource %u", limit.resource);
-    if (getrlimit(static_cast<__rlimit_resource>(limit.resource), &now) != 0) return Fail(Step::kSetRlimit, errno, name);
+    if (getrlimit(static_cast<__rlimit_resource>(limit.resource), &now) != 0)
+      return Fail(Step::kSetRlimit, errno, name);
     rlim_t value = limit.value < now.rlim_max ? limit.value : now.rlim_max;
     rlimit next = {value, value};
-    if (setrlimit(static_cast<__rlimit_resource>(limit.resource), &next) != 0) return Fail(Step::kSetRlimit, errno, name);
+    if (setrlimit(static_cast<__rlimit_resource>(limit.resource), &next) != 0)
+      return Fail(Step::kSetRlimit, errno, name);
   }
   return Ok();
 }

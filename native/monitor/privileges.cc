@@ -39,7 +39,8 @@ Result DropCapabilities(const Jail& jail, Step drop_step, Step verify_step) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
   if (syscall(SYS_capget, &header, data) != 0) return Fail(drop_step, errno, "capget");
-  // Without CAP_SETPCAP (qi-monitor of a plain user) the bounding set cannot shrink, and with no_new_privs cannot matter.
+  // Without CAP_SETPCAP (qi-monitor of a plain user) the bounding set cannot shrink, and with no_new_privs cannot
+  // matter.
   bool may_shrink = (data[0].effective & (1u << CAP_SETPCAP)) != 0;
   for (int cap = 0; may_shrink && cap <= kHighestCapability; ++cap) {
     if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0) continue;
@@ -83,7 +84,8 @@ Result InstallFilter(const Jail& jail, Step step, const PlanBytes& filter, int* 
   // WAIT_KILLABLE_RECV (5.19): a signal cannot interrupt a call that is being decided, so none is decided twice.
   int fd = uapi::Seccomp(SECCOMP_SET_MODE_FILTER,
                          SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &program);
-  if (fd < 0 && errno == EINVAL) fd = uapi::Seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+  if (fd < 0 && errno == EINVAL)
+    fd = uapi::Seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
   if (fd < 0) return Fail(step, errno, errno == EBUSY ? "another seccomp listener is active" : "");
   *listener = fd;
   return Ok();

@@ -28,7 +28,8 @@ void RefusalLog::Add(const Refusal& refusal) {
   DescribeArguments(refusal.syscall, request, &scratch_);
   scratch_.Close('}');
   uint64_t key = Hash(0xcbf29ce484222325u, scratch_.data(), scratch_.size());
-  const uint64_t identity[3] = {request.pid, static_cast<uint64_t>(request.data.nr), static_cast<uint64_t>(refusal.error)};
+  const uint64_t identity[3] = {request.pid, static_cast<uint64_t>(request.data.nr),
+                                static_cast<uint64_t>(refusal.error)};
   key = Hash(key, identity, sizeof(identity));
   for (size_t i = 0; i < used_; ++i) {
     if (kinds_[i].key == key) {

@@ -1,5 +1,5 @@
-// Refusals as events: the first of a kind at once, the same again within a second as a count, and when there are more kinds
-// than places, the rest as one total. Nothing is dropped unseen. Runs in: monitor.
+// Refusals as events: the first of a kind at once, the same again within a second as a count, and when there are more
+// kinds than places, the rest as one total. Nothing is dropped unseen. Runs in: monitor.
 #pragma once
 #include <linux/seccomp.h>
 
@@ -12,7 +12,7 @@ struct Refusal {
   const char* syscall = "";  // name, "unknown" when the plan has none
   const char* rule = "";     // which rule refused it
   const char* action = "syscall.refused";
-  int error = 0;             // what the payload got; 0: it was killed
+  int error = 0;  // what the payload got; 0: it was killed
   // Extra members that the decision already knows (a checked address or path), as JSON members; may be empty.
   const char* facts = "";
 };

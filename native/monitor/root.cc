@@ -155,12 +155,13 @@ class RootBuilder {
     return error == 0 ? Ok() : Fail(step, error, path);
   }
 
-  // Two mounts of one instance, stacked: the lower is writable and reachable only by the descriptor kept here (the id maps
-  // of the second user namespace have to be written through it), the upper is what the payload sees.
+  // Two mounts of one instance, stacked: the lower is writable and reachable only by the descriptor kept here (the id
+  // maps of the second user namespace have to be written through it), the upper is what the payload sees.
   Result MountProc(const MountOp& op) {
     MountOp lower = op;
     lower.attr_set &= ~static_cast<uint32_t>(uapi::kMountAttrRdonly);
-    // hidepid: processes that the payload may not trace (pid 1, in the parent user namespace) do not exist for it. proc(5)
+    // hidepid: processes that the payload may not trace (pid 1, in the parent user namespace) do not exist for it.
+    // proc(5)
     QI_TRY(MountInstance(lower, Step::kMountProc, "proc", "hidepid=2"));
     const char* path = jail_.Text(op.target);
     proc_->reset(OpenPlain(root_.get(), path));

@@ -6,8 +6,8 @@
 namespace qi {
 
 // Builds the root and enters it; afterwards nothing of the host is reachable but the grants. `grants`: one per mount
-// operation, opened by qi-monitor (privileged launch), or null. `*proc` gets a writable view of the jail's proc that no path
-// leads to, for the payload's own id maps.
+// operation, opened by qi-monitor (privileged launch), or null. `*proc` gets a writable view of the jail's proc that no
+// path leads to, for the payload's own id maps.
 Result BuildRoot(const Jail& jail, Grant* grants, UniqueFd* proc);
 
 }  // namespace qi

@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/uapi.h"
 #include "core/fd.h"
+#include "core/uapi.h"
 
 namespace qi {
 namespace {

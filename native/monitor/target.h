@@ -1,5 +1,5 @@
-// Reading a process of the jail while its call waits: bounded copies, taken once, of memory that may lie, change or vanish.
-// Runs in: monitor.
+// Reading a process of the jail while its call waits: bounded copies, taken once, of memory that may lie, change or
+// vanish. Runs in: monitor.
 #pragma once
 #include <sys/types.h>
 
@@ -17,7 +17,8 @@ struct ProcessFacts {
   char command_line[1024] = {};  // arguments joined by spaces, cut
 };
 
-// Copies `size` bytes at `address` of thread `tid`. Returns how many could be copied (a page that is not mapped ends it).
+// Copies `size` bytes at `address` of thread `tid`. Returns how many could be copied (a page that is not mapped ends
+// it).
 size_t ReadMemory(pid_t tid, uint64_t address, void* out, size_t size);
 
 // Copies a NUL-terminated string, at most `room` - 1 bytes. -1: not readable; -2: longer than that.

@@ -165,7 +165,11 @@ function planDenies(profile: Profile, facts: HostFacts) {
     if (around?.access === 'rw') for (const folder of foldersBetween(around.path, path)) pins.set(folder, around.path)
   }
   // Landlock adds up the rights of every folder on the way, so what lies around a guarded grant is guarded with it.
-  for (const place of [profile.tempDirectory, '/dev/shm', ...profile.grants.filter((g) => g.access === 'rw').map((g) => g.path)])
+  for (const place of [
+    profile.tempDirectory,
+    '/dev/shm',
+    ...profile.grants.filter((g) => g.access === 'rw').map((g) => g.path)
+  ])
     if ([...guarded].some((path) => within(path, place))) guarded.add(place)
   const places = [...guarded, ...[...pins].filter(([, grant]) => guarded.has(grant)).map(([folder]) => folder)]
   const pinned = [...pins.keys()].map((path) => op(MountKind.SelfBind, path, { flags: MountFlag.Recursive }))
@@ -189,7 +193,9 @@ const cover = (deny: Deny): MountOp =>
 
 /** The innermost other grant around a grant. */
 const outerGrant = (path: string, grants: Grant[]): Grant | undefined =>
-  grants.filter((grant) => grant.path !== path && within(path, grant.path)).sort((a, b) => depth(b.path) - depth(a.path))[0]
+  grants
+    .filter((grant) => grant.path !== path && within(path, grant.path))
+    .sort((a, b) => depth(b.path) - depth(a.path))[0]
 
 /** The innermost grant around the path, if it is writable. */
 function writableGrantOf(deny: Deny, profile: Profile): Grant | undefined {

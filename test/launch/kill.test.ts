@@ -45,19 +45,23 @@ describe('SIGKILL', () => {
     expect(await left(all)).toEqual([])
   })
 
-  test.each(users)('of the program that launched, run by %s, ends the jail', async (user) => {
-    const home = scratch(user)
-    const marker = randomUUID()
-    const [command = '', ...args] = driverCommand(user, home, [{ config: {}, argv: [victim, 'pause', '0', marker] }])
-    const host = spawn(command, args, { cwd: home, env: driverEnvironment(home), stdio: 'ignore' })
-    await until(() => marked(marker).length === 1, 'the payload runs')
-    const all = tree(host.pid as number).filter((one) => one.pid !== host.pid)
-    expect(all.length).toBeGreaterThanOrEqual(3)
-    host.kill('SIGKILL')
-    await once(host, 'close')
-    expect(await left(all)).toEqual([])
-    expect(marked(marker)).toEqual([])
-  })
+  test.each(users.flatMap((user) => ['pause', 'flood'].map((what) => [user, what] as const)))(
+    'of the program that launched, run by %s, ends a jail whose payload does %s',
+    async (user, what) => {
+      const home = scratch(user)
+      const marker = randomUUID()
+      const argv = [victim, what, '1000000000', marker]
+      const [command = '', ...args] = driverCommand(user, home, [{ config: {}, argv }])
+      const host = spawn(command, args, { cwd: home, env: driverEnvironment(home), stdio: 'ignore' })
+      await until(() => marked(marker).length === 1, 'the payload runs')
+      const all = tree(host.pid as number).filter((one) => one.pid !== host.pid)
+      expect(all.length).toBeGreaterThanOrEqual(3)
+      host.kill('SIGKILL')
+      await once(host, 'close')
+      expect(await left(all)).toEqual([])
+      expect(marked(marker)).toEqual([])
+    }
+  )
 })
 
 describe('the caller', () => {
@@ -67,6 +71,36 @@ describe('the caller', () => {
     expect(await jail.exited).toMatchObject({ code: null, signal: 'SIGKILL', terminationReason: 'killed' })
     expect(await left(all, 0)).toEqual([])
     expect(jail.kill('SIGKILL')).toBe(false)
+  })
+
+  test('kills a payload that floods it with refused calls', async () => {
+    const jail = await spawnSandboxed({}, [victim, 'flood', '1000000000'])
+    const all = monitors().flatMap((one) => tree(one.pid))
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    jail.kill('SIGKILL')
+    const exit = await jail.exited
+    expect(exit).toMatchObject({ signal: 'SIGKILL', terminationReason: 'killed' })
+    expect(exit.refusals).toBeGreaterThan(100)
+    expect(await left(all, 0)).toEqual([])
+  })
+
+  test('kills one that is stopped', async () => {
+    const { jail, all } = await waiting()
+    jail.kill('SIGSTOP')
+    await until(() => tree(jail.pid)[0]?.state === 'T', 'the payload is stopped')
+    jail.kill('SIGKILL')
+    expect(await jail.exited).toMatchObject({ signal: 'SIGKILL', terminationReason: 'killed' })
+    expect(await left(all, 0)).toEqual([])
+  })
+
+  test('stops and continues', async () => {
+    const { jail } = await waiting()
+    jail.kill('SIGSTOP')
+    await until(() => tree(jail.pid)[0]?.state === 'T', 'the payload is stopped')
+    jail.kill('SIGCONT')
+    await until(() => tree(jail.pid)[0]?.state === 'S', 'the payload goes on')
+    jail.kill('SIGTERM')
+    expect(await jail.exited).toMatchObject({ signal: 'SIGTERM' })
   })
 
   test('asks the payload to end', async () => {

@@ -81,7 +81,8 @@ class Chain {
     if (word[0] == 'z') return std::string(strtoul(rest.c_str(), nullptr, 0), '\0');
     if (word[0] == 'p') return Words(rest);
     std::string bytes;
-    for (size_t i = 0; i + 1 < rest.size(); i += 2) bytes += static_cast<char>(strtoul(rest.substr(i, 2).c_str(), nullptr, 16));
+    for (size_t i = 0; i + 1 < rest.size(); i += 2)
+      bytes += static_cast<char>(strtoul(rest.substr(i, 2).c_str(), nullptr, 16));
     return bytes;
   }
 
@@ -92,7 +93,8 @@ class Chain {
       size_t comma = list.find(',', at);
       if (comma == std::string::npos) comma = list.size();
       std::string item = list.substr(at, comma - at);
-      uint64_t value = item[0] == '&' ? Pointer(Bytes("b:" + item.substr(1)), false) : strtoull(item.c_str(), nullptr, 0);
+      uint64_t value =
+          item[0] == '&' ? Pointer(Bytes("b:" + item.substr(1)), false) : strtoull(item.c_str(), nullptr, 0);
       bytes.append(reinterpret_cast<const char*>(&value), sizeof(value));
       at = comma + 1;
     }
@@ -110,7 +112,8 @@ class Chain {
 
   std::string Printable(size_t size) const {
     std::string text;
-    for (size_t i = 0; i < size && i < last_ && i < 200; ++i) text += seen_[i] >= ' ' && seen_[i] < 127 ? seen_[i] : '.';
+    for (size_t i = 0; i < size && i < last_ && i < 200; ++i)
+      text += seen_[i] >= ' ' && seen_[i] < 127 ? seen_[i] : '.';
     return text;
   }
 

@@ -24,7 +24,8 @@ namespace act {
 
 class Until {
  public:
-  explicit Until(const std::string& milliseconds) : end_(Clock::now() + std::chrono::milliseconds(std::stoi(milliseconds))) {}
+  explicit Until(const std::string& milliseconds)
+      : end_(Clock::now() + std::chrono::milliseconds(std::stoi(milliseconds))) {}
   bool Over() const { return Clock::now() >= end_; }
 
  private:
@@ -36,7 +37,10 @@ class Until {
 class Meanwhile {
  public:
   template <typename Step>
-  explicit Meanwhile(Step step) : thread_([this, step] { while (!over_) step(); }) {}
+  explicit Meanwhile(Step step)
+      : thread_([this, step] {
+          while (!over_) step();
+        }) {}
   ~Meanwhile() {
     over_ = true;
     thread_.join();
@@ -84,9 +88,11 @@ inline void SwapConnect(const Words& words) {
   int error = 0;
   Meanwhile swapping([&] {
     memcpy(&shared, &bad, sizeof(bad));
-    for (volatile int i = 0; i < 300; i = i + 1) {}
+    for (volatile int i = 0; i < 300; i = i + 1) {
+    }
     memcpy(&shared, &decoy, sizeof(decoy));
-    for (volatile int i = 0; i < 300; i = i + 1) {}
+    for (volatile int i = 0; i < 300; i = i + 1) {
+    }
   });
   while (!time.Over()) {
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -1,5 +1,5 @@
-// The floor of a launch: the same namespaces, a tmpfs root with /usr in it and an exec, and no policy at all. What is above
-// this in a benchmark is ours; what is below nobody can have. `floor CMD ARGS…`
+// The floor of a launch: the same namespaces, a tmpfs root with /usr in it and an exec, and no policy at all. What is
+// above this in a benchmark is ours; what is below nobody can have. `floor CMD ARGS…`
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -65,7 +65,8 @@ int main(int argc, char** argv) {
   int pair[2];
   if (pipe2(pair, O_CLOEXEC) != 0) return 9;
   qi::uapi::CloneArgs args = {};
-  args.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET;
+  args.flags =
+      CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET;
   args.exit_signal = SIGCHLD;
   long pid = syscall(qi::uapi::kClone3, &args, sizeof(args));
   if (pid < 0) return 10;
