@@ -1,16 +1,25 @@
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { lifted, project, writable } from './project.js'
 import { ACT, bare, call, chain, give, isRoot, jailed, tryJailed, type User, users } from './support.js'
 import { BARE, type Control, escapes, type Row } from './table.js'
-import { lifted, project, writable } from './project.js'
 
-const read = (path: string) => ['call', ...chain(call('openat', -100, `s:${path}`, 0, 0), call('read', '$0', 'z:64', 64))]
+const read = (path: string) => [
+  'call',
+  ...chain(call('openat', -100, `s:${path}`, 0, 0), call('read', '$0', 'z:64', 64))
+]
 const open = (path: string, flags: number, mode = 0) => ['call', ...call('openat', -100, `s:${path}`, flags, mode)]
 const readOnly = (d: string) => ({ filesystem: { readOnlyPaths: [d] } })
 const asRoot: Control = { where: 'bare', needsRoot: true }
 
 /** Refused because it is not there, or by the kernel's own checks: no event is due. */
-const unseen = (name: string, act: string[], expected: string | RegExp, control: Control = BARE, config?: Row['config']): Row => ({
+const unseen = (
+  name: string,
+  act: string[],
+  expected: string | RegExp,
+  control: Control = BARE,
+  config?: Row['config']
+): Row => ({
   name,
   act,
   expect: expected,
@@ -26,19 +35,43 @@ escapes(
     unseen('logs of the host', open('/var/log', 0o200000), 'ENOENT'),
     unseen('a file beside the grant', read('{d}/../beside'), 'ENOENT', BARE, writable),
     unseen('a file in an ungranted folder', read('{d}/secrets/key'), 'ENOENT'),
-    unseen('.. out of a descriptor', ['call', ...chain(call('openat', -100, 's:{d}', 0o200000, 0), call('openat', '$0', 's:../beside', 0, 0))], 'ENOENT #1', BARE, writable),
+    unseen(
+      '.. out of a descriptor',
+      ['call', ...chain(call('openat', -100, 's:{d}', 0o200000, 0), call('openat', '$0', 's:../beside', 0, 0))],
+      'ENOENT #1',
+      BARE,
+      writable
+    ),
     unseen('/proc/self/root', read('/proc/self/root/etc/shadow'), 'ENOENT', asRoot),
-    unseen('/proc/self/cwd/..', ['call', ...chain(call('chdir', 's:{d}'), call('openat', -100, 's:/proc/self/cwd/../beside', 0, 0))], 'ENOENT #1', BARE, writable),
-    unseen('a planted link out of the grant', ['call', ...chain(call('symlinkat', 's:../beside', -100, 's:{d}/way'), call('openat', -100, 's:{d}/way', 0, 0))], 'ENOENT #1', { ...BARE, act: read('{d}/way') }, writable),
+    unseen(
+      '/proc/self/cwd/..',
+      ['call', ...chain(call('chdir', 's:{d}'), call('openat', -100, 's:/proc/self/cwd/../beside', 0, 0))],
+      'ENOENT #1',
+      BARE,
+      writable
+    ),
+    unseen(
+      'a planted link out of the grant',
+      ['call', ...chain(call('symlinkat', 's:../beside', -100, 's:{d}/way'), call('openat', -100, 's:{d}/way', 0, 0))],
+      'ENOENT #1',
+      { ...BARE, act: read('{d}/way') },
+      writable
+    ),
     unseen('a denied file', read('{d}/secrets/key'), 'EACCES', { where: 'jail', config: writable }, (d) => ({
       filesystem: { allowedPaths: [d], deniedPaths: [`${d}/secrets/key`] }
     })),
     unseen('a denied folder', open('{d}/secrets', 0o200000), 'EACCES', { where: 'jail', config: writable }, (d) => ({
       filesystem: { readOnlyPaths: [d], deniedPaths: [`${d}/secrets`] }
     })),
-    unseen('opening a mask up', ['call', ...call('chmod', 's:{d}/secrets', 0o777)], 'EROFS', { where: 'jail', config: writable }, (d) => ({
-      filesystem: { allowedPaths: [d], deniedPaths: [`${d}/secrets`] }
-    })),
+    unseen(
+      'opening a mask up',
+      ['call', ...call('chmod', 's:{d}/secrets', 0o777)],
+      'EROFS',
+      { where: 'jail', config: writable },
+      (d) => ({
+        filesystem: { allowedPaths: [d], deniedPaths: [`${d}/secrets`] }
+      })
+    ),
     {
       name: 'moving a denied folder from under its mask',
       act: ['call', ...call('rename', 's:{d}/secrets', 's:{d}/x')],
@@ -48,8 +81,15 @@ escapes(
       control: { where: 'jail', config: writable }
     },
     unseen('/sys', open('/sys', 0o200000), 'ENOENT'),
-    unseen('another process of the host', read('/proc/self/../1/environ'), 'ENOENT', { ...BARE, act: read('/proc/self/environ') }),
-    unseen('keys of the host', read('/proc/keys'), 'EACCES', { ...BARE, act: open('/proc/keys', 0), expect: /^(OK|ENOENT)/ }),
+    unseen('another process of the host', read('/proc/self/../1/environ'), 'ENOENT', {
+      ...BARE,
+      act: read('/proc/self/environ')
+    }),
+    unseen('keys of the host', read('/proc/keys'), 'EACCES', {
+      ...BARE,
+      act: open('/proc/keys', 0),
+      expect: /^(OK|ENOENT)/
+    }),
     unseen('kernel symbols', read('/proc/kallsyms'), 'EACCES'),
     unseen('interrupts', read('/proc/interrupts'), 'EACCES'),
     unseen('the boot command line', read('/proc/cmdline'), 'EACCES'),
@@ -64,26 +104,80 @@ escapes(
   'writing what may be read',
   [
     unseen('a file of a read-only grant', open('{d}/file', 1), 'EROFS', { where: 'jail', config: writable }, readOnly),
-    unseen('a new file in it', open('{d}/new', 0o101, 0o600), /^(EROFS|EACCES)/, { where: 'jail', config: writable }, readOnly),
-    unseen('truncating through it', ['call', ...call('truncate', 's:{d}/file', 0)], /^(EROFS|EACCES)/, { where: 'jail', config: writable }, readOnly),
-    unseen('its mode', ['call', ...call('chmod', 's:{d}/file', 0o600)], 'EROFS', { where: 'jail', config: writable }, readOnly),
-    unseen('its owner', ['call', ...call('chown', 's:{d}/file', -1, -1)], 'EROFS', { where: 'jail', config: writable }, readOnly),
-    unseen('removing from it', ['call', ...call('unlinkat', -100, 's:{d}/file', 0)], 'EROFS', { where: 'jail', config: writable }, readOnly),
-    unseen('a shared mapping', ['call', ...chain(call('openat', -100, 's:{d}/file', 0, 0), call('mmap', 0, 4096, 3, 1, '$0', 0))], 'EACCES #1', {
+    unseen(
+      'a new file in it',
+      open('{d}/new', 0o101, 0o600),
+      /^(EROFS|EACCES)/,
+      { where: 'jail', config: writable },
+      readOnly
+    ),
+    unseen(
+      'truncating through it',
+      ['call', ...call('truncate', 's:{d}/file', 0)],
+      /^(EROFS|EACCES)/,
+      { where: 'jail', config: writable },
+      readOnly
+    ),
+    unseen(
+      'its mode',
+      ['call', ...call('chmod', 's:{d}/file', 0o600)],
+      'EROFS',
+      { where: 'jail', config: writable },
+      readOnly
+    ),
+    unseen(
+      'its owner',
+      ['call', ...call('chown', 's:{d}/file', -1, -1)],
+      'EROFS',
+      { where: 'jail', config: writable },
+      readOnly
+    ),
+    unseen(
+      'removing from it',
+      ['call', ...call('unlinkat', -100, 's:{d}/file', 0)],
+      'EROFS',
+      { where: 'jail', config: writable },
+      readOnly
+    ),
+    unseen(
+      'a shared mapping',
+      ['call', ...chain(call('openat', -100, 's:{d}/file', 0, 0), call('mmap', 0, 4096, 3, 1, '$0', 0))],
+      'EACCES #1',
+      {
+        where: 'jail',
+        config: writable,
+        act: ['call', ...chain(call('openat', -100, 's:{d}/file', 2, 0), call('mmap', 0, 4096, 3, 1, '$0', 0))]
+      },
+      readOnly
+    ),
+    unseen('/usr', open('/usr/qi-escape', 0o101, 0o600), /^(EROFS|EACCES)/, {
       where: 'jail',
       config: writable,
-      act: ['call', ...chain(call('openat', -100, 's:{d}/file', 2, 0), call('mmap', 0, 4096, 3, 1, '$0', 0))]
-    }, readOnly),
-    unseen('/usr', open('/usr/qi-escape', 0o101, 0o600), /^(EROFS|EACCES)/, { where: 'jail', config: writable, act: open('/tmp/qi', 0o101, 0o600) }),
-    unseen('/etc', open('/etc/passwd', 1), /^(EROFS|EACCES)/, { where: 'jail', config: writable, act: open('/tmp/qi', 0o101, 0o600) }),
-    unseen('/', open('/qi-escape', 0o101, 0o600), /^(EROFS|EACCES)/, { where: 'jail', config: writable, act: open('/tmp/qi', 0o101, 0o600) }),
-    unseen('/dev', open('/dev/qi-escape', 0o101, 0o600), /^(EROFS|EACCES)/, { where: 'jail', config: writable, act: open('/dev/shm/qi', 0o101, 0o600) }),
+      act: open('/tmp/qi', 0o101, 0o600)
+    }),
+    unseen('/etc', open('/etc/passwd', 1), /^(EROFS|EACCES)/, {
+      where: 'jail',
+      config: writable,
+      act: open('/tmp/qi', 0o101, 0o600)
+    }),
+    unseen('/', open('/qi-escape', 0o101, 0o600), /^(EROFS|EACCES)/, {
+      where: 'jail',
+      config: writable,
+      act: open('/tmp/qi', 0o101, 0o600)
+    }),
+    unseen('/dev', open('/dev/qi-escape', 0o101, 0o600), /^(EROFS|EACCES)/, {
+      where: 'jail',
+      config: writable,
+      act: open('/dev/shm/qi', 0o101, 0o600)
+    }),
     unseen('/proc/sysrq-trigger', open('/proc/sysrq-trigger', 1), /^(EROFS|EACCES|ENOENT)/, {
       ...asRoot,
       expect: /^(OK|ENOENT)/ // without CONFIG_MAGIC_SYSRQ
     }),
     unseen('/proc/sys', open('/proc/sys/kernel/core_pattern', 1), /^(EROFS|EACCES)/, asRoot),
-    unseen('max_user_namespaces', open('/proc/sys/user/max_user_namespaces', 1), /^(EROFS|EACCES)/, { where: 'private' }),
+    unseen('max_user_namespaces', open('/proc/sys/user/max_user_namespaces', 1), /^(EROFS|EACCES)/, {
+      where: 'private'
+    }),
     unseen('oom_score_adj', open('/proc/self/oom_score_adj', 1), 'EROFS'),
     unseen('uid_map', open('/proc/self/uid_map', 1), 'EROFS')
   ],
@@ -116,7 +210,10 @@ const setIds: Row[] = [
   setId('openat', ['call', ...call('openat', -100, 's:{d}/new', 0o101, 0o4755)], GUARD),
   setId('openat', ['call', ...call('openat', -100, 's:{d}', 0o20200002, 0o4755)], GUARD),
   setId('mknodat', ['call', ...call('mknodat', -100, 's:{d}/new', 0o106755, 0)], GUARD),
-  { ...setId('mknodat', ['call', ...call('mknodat', -100, 's:{d}/device', 0o020666, 0x103)], 'device nodes'), control: asRoot }
+  {
+    ...setId('mknodat', ['call', ...call('mknodat', -100, 's:{d}/device', 0o020666, 0x103)], 'device nodes'),
+    control: asRoot
+  }
 ]
 escapes('set-id bits and devices', setIds, project)
 // Without a name to guard the filter itself judges the same calls.
@@ -147,12 +244,18 @@ describe.each(users)('descriptors, launched by %s', (user: User) => {
       expect((await jailed(user, { argv: [ACT, ...reopen], files, config })).stdout).toMatch(/^(EACCES|EROFS)/)
     }
     expect(readFileSync(`${folder}/file`, 'utf8')).toBe('original\n')
-    expect(bare(['/bin/sh', '-c', `exec < ${folder}/file; exec ${ACT} ${reopen.join(' ')}`], { as: user })).toMatch(/^OK/)
+    expect(bare(['/bin/sh', '-c', `exec < ${folder}/file; exec ${ACT} ${reopen.join(' ')}`], { as: user })).toMatch(
+      /^OK/
+    )
   })
 
   it('a folder as stdin is refused at launch', async () => {
     const folder = project(user)
-    const result = await tryJailed(user, { argv: [ACT, 'descriptors'], files: [[folder, 'r']], config: writable(folder) })
+    const result = await tryJailed(user, {
+      argv: [ACT, 'descriptors'],
+      files: [[folder, 'r']],
+      config: writable(folder)
+    })
     expect(result.error?.message).toMatch(/a standard stream is a folder/)
     // The control: a file as stdin is none of that.
     const control = await jailed(user, { argv: [ACT, 'descriptors'], files: [[`${folder}/file`, 'r']] })
@@ -163,7 +266,10 @@ describe.each(users)('descriptors, launched by %s', (user: User) => {
     const folder = project(user)
     writeFileSync(`${folder}/log`, 'kept\n')
     give(`${folder}/log`, user)
-    const result = await jailed(user, { argv: [ACT, ...open('/proc/self/fd/1', 0o1002)], files: [null as never, [`${folder}/log`, 'a']] })
+    const result = await jailed(user, {
+      argv: [ACT, ...open('/proc/self/fd/1', 0o1002)],
+      files: [null as never, [`${folder}/log`, 'a']]
+    })
     expect(result.exit.code).toBe(0)
     expect(readFileSync(`${folder}/log`, 'utf8')).toMatch(/^kept\n(EACCES|EROFS)\n$/)
   })
@@ -173,7 +279,18 @@ describe.each(users)('devices, launched by %s', (user: User) => {
   it('are the listed ones with the right numbers', async () => {
     const script = 'cd /dev; for f in *; do [ -c $f ] && stat -c "%n %t:%T" $f || echo $f; done'
     const result = await jailed(user, { argv: ['/bin/sh', '-c', script] })
-    const wanted = ['fd', 'full 1:7', 'null 1:3', 'random 1:8', 'shm', 'stderr', 'stdin', 'stdout', 'urandom 1:9', 'zero 1:5']
+    const wanted = [
+      'fd',
+      'full 1:7',
+      'null 1:3',
+      'random 1:8',
+      'shm',
+      'stderr',
+      'stdin',
+      'stdout',
+      'urandom 1:9',
+      'zero 1:5'
+    ]
     const sorted = result.stdout.trim().split('\n').sort()
     expect(sorted.map((line) => line.replace(/^(std\w+) .*/, '$1'))).toEqual(wanted)
     expect(bare(['ls', '/dev']).split('\n').length).toBeGreaterThan(wanted.length)
@@ -183,7 +300,10 @@ describe.each(users)('devices, launched by %s', (user: User) => {
     const folder = project(user)
     mkdirSync(`${folder}/outside`)
     symlinkSync('/etc/hostname', `${folder}/plain/link`)
-    const result = await jailed(user, { argv: ['/bin/sh', '-c', `cd ${folder}; cp /bin/sh x; chmod 4755 x; echo $?`], config: lifted(folder) })
+    const result = await jailed(user, {
+      argv: ['/bin/sh', '-c', `cd ${folder}; cp /bin/sh x; chmod 4755 x; echo $?`],
+      config: lifted(folder)
+    })
     expect(result.stdout).toBe('1\n')
     expect(statSync(`${folder}/x`).mode & 0o6000).toBe(0)
     if (isRoot && user === 'root') expect(statSync(`${folder}/x`).uid).toBe(0) // the caller's own, by the id map

@@ -25,7 +25,9 @@ escapes('kernel surface', [
   ...(process.arch === 'x64' ? [refused('modify_ldt', [0, 'z:16', 16], SURFACE, BARE)] : []),
   refused('keyctl', [0, -3, 0], 'keys', otherwise(/^(OK|ENOKEY)/), { operation: 'KEYCTL_GET_KEYRING_ID' }),
   refused('add_key', ['s:user', 's:qi', 's:x', 1, -1], 'keys', BARE, { type: 'user', description: 'qi' }),
-  refused('request_key', ['s:user', 's:qi-none', 0, 0], 'keys', otherwise(/^(ENOKEY|EUNKNOWN)/), { description: 'qi-none' })
+  refused('request_key', ['s:user', 's:qi-none', 0, 0], 'keys', otherwise(/^(ENOKEY|EUNKNOWN)/), {
+    description: 'qi-none'
+  })
 ])
 
 // Arguments that do nothing even where they are allowed: the privilege is checked before they are.
@@ -48,7 +50,10 @@ escapes('administration', [
   refused('quotactl', ['0x80000100', 0, 0, 0], ADMIN, otherwise(/^(ENODEV|EINVAL|ENOSYS|OK|ENOENT|ENOTBLK)/)),
   refused('syslog', [10, 0, 0], ADMIN, asRoot()),
   ...(process.arch === 'x64'
-    ? [refused('iopl', [4], ADMIN, otherwise(/^(EINVAL|ENOSYS)/)), refused('ioperm', [70000, 1, 1], ADMIN, otherwise(/^(EINVAL|ENOSYS)/))]
+    ? [
+        refused('iopl', [4], ADMIN, otherwise(/^(EINVAL|ENOSYS)/)),
+        refused('ioperm', [70000, 1, 1], ADMIN, otherwise(/^(EINVAL|ENOSYS)/))
+      ]
     : [])
 ])
 
@@ -70,20 +75,29 @@ escapes('process options', [
   refused('prctl', ['0x10000001c', 0, 0, 0, 0], OPTIONS, otherwise(/^(OK|EPERM)/), { option: 'PR_SET_SECUREBITS' }),
   refused('personality', [0x40000], OPTIONS, BARE, { persona: '0x40000' }),
   refused('personality', [0x400000], OPTIONS, BARE), // READ_IMPLIES_EXEC
-  refused('seccomp', [1, 8, allowAll], 'nested-filters', asRoot(), { operation: 'SECCOMP_SET_MODE_FILTER', flags: '0x8' }),
+  refused('seccomp', [1, 8, allowAll], 'nested-filters', asRoot(), {
+    operation: 'SECCOMP_SET_MODE_FILTER',
+    flags: '0x8'
+  }),
   {
     name: 'prctl PR_SET_SECCOMP cannot take the filter off',
     act: ['call', ...chain(call('prctl', 22, 2, allowAll), call('unshare', 0x10000000))],
     expect: 'EPERM #1',
     event: { syscall: 'unshare', rule: 'namespaces' },
-    control: { where: 'private', act: ['call', ...chain(call('prctl', 38, 1, 0, 0, 0), call('prctl', 22, 2, allowAll), call('unshare', 0x4000000))] }
+    control: {
+      where: 'private',
+      act: ['call', ...chain(call('prctl', 38, 1, 0, 0, 0), call('prctl', 22, 2, allowAll), call('unshare', 0x4000000))]
+    }
   },
   {
     name: 'a stricter filter of its own hides nothing',
     act: ['call', ...chain(call('seccomp', 1, 0, allowAll), call('mount', 's:x', 's:/tmp', 's:tmpfs', 0, 0))],
     expect: 'EPERM #1',
     event: { syscall: 'mount', rule: 'mounts' },
-    control: { where: 'private', act: ['call', ...chain(call('seccomp', 1, 0, allowAll), call('mount', 's:x', 's:/mnt', 's:tmpfs', 0, 0))] }
+    control: {
+      where: 'private',
+      act: ['call', ...chain(call('seccomp', 1, 0, allowAll), call('mount', 's:x', 's:/mnt', 's:tmpfs', 0, 0))]
+    }
   },
   {
     name: 'a number that no table has',

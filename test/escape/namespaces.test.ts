@@ -70,10 +70,16 @@ escapes('mounts', [
     { where: 'private', act: onTmp(call('mount', 0, 's:/mnt', 0, 0x1020, 0)) },
     { target: '/usr', flags: 'MS_REMOUNT|MS_BIND' }
   ),
-  refused('umount2', ['s:/usr', 2], 'mounts', { where: 'private', act: onTmp(call('umount2', 's:/mnt', 2)) }, {
-    target: '/usr',
-    flags: 'MNT_DETACH'
-  }),
+  refused(
+    'umount2',
+    ['s:/usr', 2],
+    'mounts',
+    { where: 'private', act: onTmp(call('umount2', 's:/mnt', 2)) },
+    {
+      target: '/usr',
+      flags: 'MNT_DETACH'
+    }
+  ),
   refused('umount2', ['s:/proc', 0], 'mounts', { where: 'private', expect: /^(EINVAL|EBUSY)/ }),
   refused('pivot_root', ['s:/tmp', 's:/tmp'], 'mounts', { where: 'private', expect: /^EINVAL/ }, { new_root: '/tmp' }),
   refused('chroot', ['s:/tmp'], 'mounts', PRIVATELY, { path: '/tmp' }),

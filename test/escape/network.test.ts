@@ -13,14 +13,14 @@ function inet(address: string, port: number): string {
   const bytes = Buffer.alloc(16)
   bytes.writeUInt16LE(INET, 0)
   bytes.writeUInt16BE(port, 2)
-  address.split('.').forEach((part, i) => bytes.writeUInt8(Number(part), 4 + i))
+  for (const [i, part] of address.split('.').entries()) bytes.writeUInt8(Number(part), 4 + i)
   return bytes.toString('hex')
 }
 function inet6(groups: number[], port: number): string {
   const bytes = Buffer.alloc(28)
   bytes.writeUInt16LE(INET6, 0)
   bytes.writeUInt16BE(port, 2)
-  groups.forEach((group, i) => bytes.writeUInt16BE(group, 8 + i * 2))
+  for (const [i, group] of groups.entries()) bytes.writeUInt16BE(group, 8 + i * 2)
   return bytes.toString('hex')
 }
 const local = (path: string) => `0100${Buffer.from(`${path}\0`).toString('hex')}`
@@ -48,8 +48,14 @@ escapes('network', [
   ...['203.0.113.7', '10.1.2.3', '192.168.1.1', '169.254.169.254', '8.8.8.8', '0.0.0.0'].map((address) =>
     noConnect(address, INET, inet(address, 80), { family: 'AF_INET', address, port: 80 })
   ),
-  noConnect('an IPv6 host', INET6, inet6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 443), { family: 'AF_INET6', address: '2001:db8::1', port: 443 }),
-  noConnect('an address mapped into IPv6', INET6, inet6([0, 0, 0, 0, 0, 0xffff, 0x0a01, 0x0203], 80), { address: '::ffff:10.1.2.3' }),
+  noConnect('an IPv6 host', INET6, inet6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 443), {
+    family: 'AF_INET6',
+    address: '2001:db8::1',
+    port: 443
+  }),
+  noConnect('an address mapped into IPv6', INET6, inet6([0, 0, 0, 0, 0, 0xffff, 0x0a01, 0x0203], 80), {
+    address: '::ffff:10.1.2.3'
+  }),
   noConnect('the resolver', INET, inet('127.0.0.1', 53), { address: '127.0.0.1', port: 53 }),
   {
     name: 'UDP by connect',
@@ -63,14 +69,25 @@ escapes('network', [
     act: ['call', ...chain(socket(INET, DGRAM), call('sendto', '$0', 's:x', 1, 0, `b:${inet('203.0.113.7', 53)}`, 16))],
     expect: 'EACCES #1',
     event: { syscall: 'sendto', rule: 'no network', args: { address: { address: '203.0.113.7', port: 53 } } },
-    control: { where: 'jail', ...inLoopbackJail, act: ['call', ...chain(socket(INET, DGRAM), call('sendto', '$0', 's:x', 1, 0, `b:${inet('127.0.0.1', 9)}`, 16))] }
+    control: {
+      where: 'jail',
+      ...inLoopbackJail,
+      act: ['call', ...chain(socket(INET, DGRAM), call('sendto', '$0', 's:x', 1, 0, `b:${inet('127.0.0.1', 9)}`, 16))]
+    }
   },
   {
     name: 'UDP by sendmsg',
-    act: ['call', ...chain(socket(INET, DGRAM), call('sendmsg', '$0', `p:&${inet('203.0.113.7', 53)},16,0,0,0,0,0`, 0))],
+    act: [
+      'call',
+      ...chain(socket(INET, DGRAM), call('sendmsg', '$0', `p:&${inet('203.0.113.7', 53)},16,0,0,0,0,0`, 0))
+    ],
     expect: /^(ENETUNREACH|EPERM|EACCES) #1/,
     by: 'the network namespace: it has no route',
-    control: { where: 'jail', ...inLoopbackJail, act: ['call', ...chain(socket(INET, DGRAM), call('sendmsg', '$0', `p:&${inet('127.0.0.1', 9)},16,0,0,0,0,0`, 0))] }
+    control: {
+      where: 'jail',
+      ...inLoopbackJail,
+      act: ['call', ...chain(socket(INET, DGRAM), call('sendmsg', '$0', `p:&${inet('127.0.0.1', 9)},16,0,0,0,0,0`, 0))]
+    }
   },
   ...(['sendto', 'sendmsg', 'sendmmsg'] as const).map((name): Row => {
     const fast = 0x20000000
@@ -89,9 +106,18 @@ escapes('network', [
     }
   }),
   refused('socket', [16, RAW, 9], FAMILIES, BARE, { domain: 'AF_NETLINK', type: 'SOCK_RAW', protocol: 9 }), // AUDIT
-  refused('socket', [16, RAW, 12], FAMILIES, otherwise(/^(OK|EPROTONOSUPPORT)/), { domain: 'AF_NETLINK', protocol: 12 }), // NETFILTER
+  refused('socket', [16, RAW, 12], FAMILIES, otherwise(/^(OK|EPROTONOSUPPORT)/), {
+    domain: 'AF_NETLINK',
+    protocol: 12
+  }), // NETFILTER
   refused('socket', [16, RAW, 15], FAMILIES, BARE, { protocol: 15 }), // KOBJECT_UEVENT
-  refused('socket', [17, RAW, 0x0300], FAMILIES, { where: 'private', expect: /^(OK|EAFNOSUPPORT)/ }, { domain: 'AF_PACKET' }),
+  refused(
+    'socket',
+    [17, RAW, 0x0300],
+    FAMILIES,
+    { where: 'private', expect: /^(OK|EAFNOSUPPORT)/ },
+    { domain: 'AF_PACKET' }
+  ),
   refused('socket', [38, 5, 0], FAMILIES, otherwise(/^(OK|EAFNOSUPPORT)/), { domain: 'AF_ALG' }),
   refused('socket', [40, STREAM, 0], FAMILIES, otherwise(/^(OK|EAFNOSUPPORT|ENODEV)/), { domain: 'AF_VSOCK' }),
   refused('socket', [44, RAW, 0], FAMILIES, otherwise(/^(OK|EAFNOSUPPORT|EPERM)/), { domain: 'AF_XDP' }),
@@ -174,15 +200,26 @@ describe.each(users)('services of the host, launched by %s', (user: User) => {
     const ways = [
       connecting(UNIX, local(`${folder}/s`)),
       chain(call('chdir', `s:${folder}/sub`), socket(UNIX, STREAM), call('connect', '$1', `b:${local('../s')}`, 'len')),
-      chain(call('symlinkat', `s:${folder}/s`, -100, 's:/tmp/l'), socket(UNIX, STREAM), call('connect', '$1', `b:${local('/tmp/l')}`, 'len'))
+      chain(
+        call('symlinkat', `s:${folder}/s`, -100, 's:/tmp/l'),
+        socket(UNIX, STREAM),
+        call('connect', '$1', `b:${local('/tmp/l')}`, 'len')
+      )
     ]
     for (const words of ways) {
       const { line, event } = await attempt(words, config)
       expect(line).toMatch(/^EACCES #\d$/)
-      expect(event?.context.parameters).toMatchObject({ syscall: 'connect', rule: 'named sockets of programs outside the jail' })
+      expect(event?.context.parameters).toMatchObject({
+        syscall: 'connect',
+        rule: 'named sockets of programs outside the jail'
+      })
     }
     // Paths that qi-monitor does not follow lead nowhere.
-    const odd = chain(call('chdir', `s:${folder}`), socket(UNIX, STREAM), call('connect', '$1', `b:${local('/proc/self/cwd/s')}`, 'len'))
+    const odd = chain(
+      call('chdir', `s:${folder}`),
+      socket(UNIX, STREAM),
+      call('connect', '$1', `b:${local('/proc/self/cwd/s')}`, 'len')
+    )
     expect((await attempt(odd, config)).line).toMatch(/^(ENOENT|ELOOP|EACCES) #2/)
     expect(reached).toBe(0)
     expect(bare([ACT, 'call', ...(ways[0] as string[])])).toBe('OK 0')
@@ -203,10 +240,22 @@ describe.each(users)('services of the host, launched by %s', (user: User) => {
 
   it('sockets of its own work', async () => {
     const own = (address: string) =>
-      chain(socket(UNIX, STREAM), call('bind', '$0', `b:${address}`, 'len'), call('listen', '$0', 1), socket(UNIX, STREAM), call('connect', '$3', `b:${address}`, 'len'))
+      chain(
+        socket(UNIX, STREAM),
+        call('bind', '$0', `b:${address}`, 'len'),
+        call('listen', '$0', 1),
+        socket(UNIX, STREAM),
+        call('connect', '$3', `b:${address}`, 'len')
+      )
     expect((await attempt(own(local('/tmp/own')))).line).toBe('OK 0')
     expect((await attempt(own(abstractHex))).line).toBe('OK 0')
-    const tcpOwn = chain(socket(INET, STREAM), call('bind', '$0', `b:${inet('127.0.0.1', 4321)}`, 'len'), call('listen', '$0', 1), socket(INET, STREAM), call('connect', '$3', `b:${inet('127.0.0.1', 4321)}`, 'len'))
+    const tcpOwn = chain(
+      socket(INET, STREAM),
+      call('bind', '$0', `b:${inet('127.0.0.1', 4321)}`, 'len'),
+      call('listen', '$0', 1),
+      socket(INET, STREAM),
+      call('connect', '$3', `b:${inet('127.0.0.1', 4321)}`, 'len')
+    )
     expect((await attempt(tcpOwn, inLoopbackJail.config())).line).toBe('OK 0')
   })
 })

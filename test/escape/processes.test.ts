@@ -52,7 +52,9 @@ const hidden = (path: string, control: Control = BARE): Row => ({
 })
 
 escapes('pid 1', [
-  ...['exe', 'root', 'environ', 'maps', 'cwd', 'fd', 'ns/mnt', 'status', 'task', 'mountinfo'].map((path) => hidden(path)),
+  ...['exe', 'root', 'environ', 'maps', 'cwd', 'fd', 'ns/mnt', 'status', 'task', 'mountinfo'].map((path) =>
+    hidden(path)
+  ),
   {
     name: '/proc/1/mem for writing',
     act: ['call', ...call('openat', -100, 's:/proc/1/mem', 2, 0)],

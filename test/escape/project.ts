@@ -14,7 +14,14 @@ export function project(user: User, parent?: string): string {
   for (const dir of ['.git/hooks', '.git/modules', '.config/fish', 'sub/ro', 'plain', 'secrets']) {
     mkdirSync(`${folder}/${dir}`, { recursive: true })
   }
-  for (const file of ['.git/config', '.git/hooks/pre-commit', '.env', '.config/fish/config.fish', 'sub/ro/file', 'file']) {
+  for (const file of [
+    '.git/config',
+    '.git/hooks/pre-commit',
+    '.env',
+    '.config/fish/config.fish',
+    'sub/ro/file',
+    'file'
+  ]) {
     writeFileSync(`${folder}/${file}`, 'original\n')
   }
   writeFileSync(`${folder}/secrets/key`, 'secret\n')

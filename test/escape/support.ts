@@ -36,6 +36,8 @@ export interface Request {
   cwd?: string
   env?: Record<string, string>
   killAfterMs?: number
+  /** Layers to leave out: calls that the filter lets through, and Landlock altogether. */
+  without?: { calls: string[]; landlock?: boolean }
 }
 
 export interface Result {
@@ -110,12 +112,27 @@ export async function jailed(user: User, request: Request): Promise<Result> {
 export function bare(argv: string[], options: { cwd?: string; as?: User } = {}): string {
   const drop = ['setpriv', `--reuid=${PLAIN_ID}`, `--regid=${PLAIN_ID}`, '--clear-groups']
   const [file, ...args] = options.as === 'plain' && isRoot ? [...drop, ...argv] : argv
-  const run = spawnSync(file as string, args, { encoding: 'utf8', timeout: 20_000, ...(options.cwd ? { cwd: options.cwd } : {}) })
+  const run = spawnSync(file as string, args, {
+    encoding: 'utf8',
+    timeout: 20_000,
+    ...(options.cwd ? { cwd: options.cwd } : {})
+  })
   return run.signal ? `signal ${run.signal}` : `${run.stdout}${run.status === 0 ? '' : run.stderr}`.trim()
 }
 
 /** In namespaces of its own, where root's rights are harmless. */
-export const PRIVATE = ['unshare', '--user', '--map-root-user', '--mount', '--pid', '--fork', '--uts', '--ipc', '--net', '--cgroup']
+export const PRIVATE = [
+  'unshare',
+  '--user',
+  '--map-root-user',
+  '--mount',
+  '--pid',
+  '--fork',
+  '--uts',
+  '--ipc',
+  '--net',
+  '--cgroup'
+]
 
 /** A folder that the user owns, outside every private tmp; gone after the file's tests. */
 export function scratch(user: User, parent = '/var/tmp'): string {
