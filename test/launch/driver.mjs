@@ -74,7 +74,10 @@ async function run(job) {
 }
 
 // The first launch loads the addon and starts the pool threads: what they hold is not a leak.
-await runOnce({ config: { tolerate: ['landlockFs', 'mandatoryDenies'] }, argv: ['/bin/true'] })
+await runOnce({
+  config: { tolerate: ['landlockFs', 'landlockNet', 'landlockScope', 'mandatoryDenies'] },
+  argv: ['/bin/true']
+})
 const results = []
 for (const job of jobs) results.push(await run(job))
 console.log(JSON.stringify(results))

@@ -121,3 +121,23 @@ test.each(users)('launched by %s on the oldest kernel there is for it', async (u
     expect(result?.error?.hint).toContain('Linux 5.12')
   }
 })
+
+// Without Landlock, so that the mounts alone have to say no.
+test.each([LANDLOCK, `${LANDLOCK},mount_setattr`, OLDEST])(
+  'without %s: what is mounted below a grant is as read-only as the grant',
+  async (calls) => {
+    const { home } = prepare('plain')
+    const inner = join(home, 'ro/inner')
+    folder(inner, 'plain')
+    folder(join(home, 'ro/a b\\c'), 'plain') // mountinfo escapes these
+    const script = `cd "$1/ro" && for d in inner a*; do cat $d/x 2>/dev/null; ls -d "$d/seen" && ! mkdir "$d/new" || exit 1; done`
+    const config = { ...tolerated, filesystem: { readOnlyPaths: [join(home, 'ro')] } }
+    const mounts = `for d in "${home}"/ro/inner "${home}"/ro/a*; do mount -t tmpfs tmpfs "$d" && mkdir "$d/seen"; done && exec "$@"`
+    const namespace = ['unshare', '--user', '--mount', '--map-current-user', '--keep-caps', 'sh', '-c', mounts, 'sh']
+    const job = { config, argv: ['/bin/sh', '-c', script, 'sh', home] }
+    const [result] = await drive('plain', home, [job], [...namespace, enosys, calls, '--'])
+    expect(result?.error).toBeUndefined()
+    expect(result).toMatchObject({ exit: { code: 0 }, stdout: 'inner/seen\na b\\c/seen\n' })
+    expect(result?.stderr).toContain('Read-only file system')
+  }
+)
