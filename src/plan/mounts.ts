@@ -159,9 +159,10 @@ function planDenies(profile: Profile, facts: HostFacts) {
       })
     } else covers.push(cover(deny))
   }
-  // A read-only grant inside a writable one must not be moved aside with the folder around it either.
-  for (const { path, access } of profile.grants) {
-    const around = access === 'ro' ? outerGrant(path, profile.grants) : undefined
+  // A grant inside a writable one must not be moved aside with the folder around it either: what then came to be at its
+  // path would have neither its read-only mount nor its denies.
+  for (const { path } of profile.grants) {
+    const around = outerGrant(path, profile.grants)
     if (around?.access === 'rw') for (const folder of foldersBetween(around.path, path)) pins.set(folder, around.path)
   }
   // Landlock adds up the rights of every folder on the way, so what lies around a guarded grant is guarded with it.
