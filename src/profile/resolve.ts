@@ -65,7 +65,9 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     profileFiles: loaded.files,
     ...(auditFile === undefined || auditFile === '-' ? {} : { auditFile })
   }
-  const writes = mandatoryDenies(grants, host, policy.filesystem.allowProtected, own).filter(
+  // A project named beside the folder around it is one grant with it, and a place of its own all the same.
+  const places = [...grants, ...explicit.grants.filter((g) => !grants.some((kept) => kept.path === g.path))]
+  const writes = mandatoryDenies(places, host, policy.filesystem.allowProtected, own).filter(
     (w) => !reads.some((r) => isWithin(w.path, r.path))
   )
   const place = workingDirectory(policy, host, grants, reads, tempDirectory)
