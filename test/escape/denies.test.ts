@@ -132,12 +132,29 @@ escapes(
     },
     {
       name: 'move a read-only grant aside with its folder',
-      act: ['call', ...call('rename', 's:{d}/sub', 's:{d}/x')],
+      act: ['call', ...call('renameat', -100, 's:{d}/sub', -100, 's:{d}/x')],
       expect: 'EBUSY',
-      event: busy('rename') as NonNullable<Row['event']>,
+      event: busy('renameat') as NonNullable<Row['event']>,
       config: (d) => ({ filesystem: { allowedPaths: [d], readOnlyPaths: [`${d}/sub/ro`] } }),
       after: untouched,
       control: { where: 'jail', config: writable }
+    },
+    {
+      ...kept('write a hook of a project inside a writable folder', [call('openat', -100, hook, 1, 0)], 'EROFS'),
+      config: (d) => ({ filesystem: { allowedPaths: [d.slice(0, d.lastIndexOf('/')), d] } })
+    },
+    {
+      ...kept(
+        'move such a project aside',
+        [call('renameat', -100, 's:{d}', -100, 's:{d}/../x')],
+        'EBUSY',
+        busy('renameat')
+      ),
+      config: (d) => ({ filesystem: { allowedPaths: [d.slice(0, d.lastIndexOf('/')), d] } }),
+      control: {
+        where: 'jail',
+        config: (d) => ({ filesystem: { allowedPaths: [d.slice(0, d.lastIndexOf('/'))] } })
+      }
     }
   ],
   project

@@ -3,7 +3,19 @@ import { ACT, bare, call, chain, jailed, PRIVATE, type User, users } from './sup
 
 const NEWUSER = 0x10000000
 const NEWNS = 0x00020000
-const DANGEROUS = ['unshare', 'clone', 'clone3', 'setns', 'mount', 'umount2', 'pivot_root', 'chroot', 'open_tree', 'move_mount', 'fsopen']
+const DANGEROUS = [
+  'unshare',
+  'clone',
+  'clone3',
+  'setns',
+  'mount',
+  'umount2',
+  'pivot_root',
+  'chroot',
+  'open_tree',
+  'move_mount',
+  'fsopen'
+]
 
 /** struct landlock_ruleset_attr that handles every right of ABI 1, which is what forbids mounting. */
 const RULESET = 'b:ff1f000000000000'
@@ -14,7 +26,10 @@ describe.each(users)('with the filter out of the way, launched by %s', (user: Us
     ['the sysctl alone', { calls: DANGEROUS, landlock: true }]
   ] as const
   it.each(layers)('no user namespace comes to be: %s', async (_, without) => {
-    const run = async (words: string[]) => (await jailed(user, { argv: [ACT, 'call', ...words], without: { ...without, calls: [...without.calls] } })).stdout.trim()
+    const run = async (words: string[]) =>
+      (
+        await jailed(user, { argv: [ACT, 'call', ...words], without: { ...without, calls: [...without.calls] } })
+      ).stdout.trim()
     expect(await run(call('unshare', NEWUSER))).toBe('ENOSPC')
     expect(await run(call('unshare', NEWUSER | NEWNS))).toBe('ENOSPC')
     expect(await run(call('clone', NEWUSER | 17, 0, 0, 0, 0))).toBe('ENOSPC')
@@ -28,7 +43,11 @@ describe.each(users)('with the filter out of the way, launched by %s', (user: Us
   })
 
   it('Landlock alone forbids mounting, even to root of a namespace of its own', () => {
-    const restrict = chain(call('prctl', 38, 1, 0, 0, 0), call('landlock_create_ruleset', RULESET, 'len', 0), call('landlock_restrict_self', '$1', 0))
+    const restrict = chain(
+      call('prctl', 38, 1, 0, 0, 0),
+      call('landlock_create_ruleset', RULESET, 'len', 0),
+      call('landlock_restrict_self', '$1', 0)
+    )
     const under = (...next: string[][]) => bare([...PRIVATE, ACT, 'call', ...chain(restrict, ...next)])
     const mount = call('mount', 's:x', 's:/mnt', 's:tmpfs', 0, 0)
     expect(under(mount)).toBe('EPERM #3')
@@ -37,7 +56,10 @@ describe.each(users)('with the filter out of the way, launched by %s', (user: Us
   })
 
   it('the filter alone refuses before either is asked', async () => {
-    const result = await jailed(user, { argv: [ACT, 'call', ...call('unshare', NEWUSER)], without: { calls: [], landlock: true } })
+    const result = await jailed(user, {
+      argv: [ACT, 'call', ...call('unshare', NEWUSER)],
+      without: { calls: [], landlock: true }
+    })
     expect(result.stdout).toBe('EPERM\n') // the sysctl would say ENOSPC
     expect(result.exit.refusals).toBe(1)
   })

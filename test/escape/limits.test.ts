@@ -1,8 +1,8 @@
 import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { SandboxConfig } from '../../src/index.js'
-import { ACT, call, chain, jailed, type User, users } from './support.js'
 import { project, writable } from './project.js'
+import { ACT, call, chain, jailed, type User, users } from './support.js'
 
 const NOFILE = 7
 const resources = (limits: NonNullable<SandboxConfig['resources']>): SandboxConfig => ({
@@ -26,13 +26,18 @@ describe.each(users)('limits, launched by %s', (user: User) => {
 
   it('no limit can be raised', async () => {
     for (const resource of [NOFILE, 6, 1, 4]) {
-      expect(await line(['call', ...call('prlimit64', 0, resource, 'b:ffffffffffffff7fffffffffffffff7f', 0)])).toBe('EPERM')
+      expect(await line(['call', ...call('prlimit64', 0, resource, 'b:ffffffffffffff7fffffffffffffff7f', 0)])).toBe(
+        'EPERM'
+      )
     }
     expect(await line(['call', ...call('setrlimit', NOFILE, 'p:10,10')])).toBe('OK 0')
   })
 
   it.each(['/tmp', '/dev/shm'])('the private %s is full when it is full', async (place) => {
-    const fill = (size: number) => ['call', ...chain(call('openat', -100, `s:${place}/x`, 0o102, 0o600), call('fallocate', '$0', 0, 0, size))]
+    const fill = (size: number) => [
+      'call',
+      ...chain(call('openat', -100, `s:${place}/x`, 0o102, 0o600), call('fallocate', '$0', 0, 0, size))
+    ]
     const config = resources({ tmpSize: '4MB' })
     expect(await line(fill(8 << 20), config)).toBe('ENOSPC #1')
     expect(await line(fill(1 << 20), config)).toBe('OK 0')
@@ -40,13 +45,18 @@ describe.each(users)('limits, launched by %s', (user: User) => {
 
   it('a file ends at the limit', async () => {
     const config = { filesystem: { maxFileSize: '1MB' } }
-    const write = (at: number) => chain(call('openat', -100, 's:/tmp/x', 0o102, 0o600), call('pwrite64', '$0', 's:x', 1, at))
+    const write = (at: number) =>
+      chain(call('openat', -100, 's:/tmp/x', 0o102, 0o600), call('pwrite64', '$0', 's:x', 1, at))
     const killed = await act(['call', ...write(2 << 20)], config)
     expect(killed.exit.signal).toBe('SIGXFSZ')
     const event = killed.events.find((e) => e.event.action === 'limit.exceeded')
     expect(event?.context.parameters).toMatchObject({ limit: 'maxFileSize' })
     const ignore = call('rt_sigaction', 25, `b:01${'00'.repeat(31)}`, 0, 8)
-    const ignored = chain(ignore, call('openat', -100, 's:/tmp/x', 0o102, 0o600), call('pwrite64', '$1', 's:x', 1, 2 << 20))
+    const ignored = chain(
+      ignore,
+      call('openat', -100, 's:/tmp/x', 0o102, 0o600),
+      call('pwrite64', '$1', 's:x', 1, 2 << 20)
+    )
     expect(await line(['call', ...ignored], config)).toBe('EFBIG #2')
     expect(await line(['call', ...write(1000)], config)).toBe('OK 1')
   })
@@ -61,7 +71,10 @@ describe.each(users)('limits, launched by %s', (user: User) => {
   it('no core is dumped', async () => {
     const folder = project(user)
     const before = readdirSync(folder)
-    const result = await jailed(user, { argv: ['/bin/sh', '-c', `cd ${folder}; ulimit -c; kill -SEGV $$`], config: writable(folder) })
+    const result = await jailed(user, {
+      argv: ['/bin/sh', '-c', `cd ${folder}; ulimit -c; kill -SEGV $$`],
+      config: writable(folder)
+    })
     expect(result.exit.signal).toBe('SIGSEGV')
     expect(result.stdout).toBe('0\n')
     expect(readdirSync(folder)).toEqual(before)

@@ -228,14 +228,16 @@ describe.each(users)('services of the host, launched by %s', (user: User) => {
 
   it('an abstract socket cannot be reached', async () => {
     reached = 0
-    const words = connecting(UNIX, abstractHex)
+    // How much of the name counts depends on the Node that listens: the control finds out.
+    const ways = [abstractHex, abstractHex.padEnd(220, '0')].map((address) => connecting(UNIX, address))
+    const words = ways.find((way) => bare([ACT, 'call', ...way]) === 'OK 0')
+    if (!words) throw new Error('the control cannot reach the socket')
+    await expect.poll(() => reached).toBe(1)
     expect((await attempt(words)).line).toBe('ECONNREFUSED #1') // the namespace has none of that name
     const shared = await attempt(words, { network: { dangerouslyShareHostNetwork: true } })
     expect(shared.line).toBe('EACCES #1')
     expect(shared.event?.context.parameters).toMatchObject({ rule: 'abstract sockets of the host' })
-    expect(reached).toBe(0)
-    expect(bare([ACT, 'call', ...words])).toBe('OK 0')
-    await expect.poll(() => reached).toBe(1)
+    expect(reached).toBe(1)
   })
 
   it('sockets of its own work', async () => {

@@ -1,8 +1,8 @@
 import { chmodSync, existsSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ACT, bare, jailed, refusals, scratch, type User, users } from './support.js'
 import { project, untouched, writable } from './project.js'
+import { ACT, bare, jailed, refusals, scratch, type User, users } from './support.js'
 
 const MS = '300'
 
@@ -25,15 +25,18 @@ describe.each(users)('races, launched by %s', (user: User) => {
   const granted = () => ({ network: { innerLoopback: true }, filesystem: { readOnlyPaths: [path.slice(0, -2)] } })
 
   // What the decoy would be is let go on; at one time the address could become a host's socket after it was looked at.
-  it.each(['unspec', 'netlink', '127.0.0.1', '/tmp/none'])('an address swapped for %s while it is judged', async (decoy) => {
-    reached = 0
-    const result = await jailed(user, { argv: [ACT, 'swap-connect', MS, path, decoy], config: granted() })
-    expect(result.stdout).toBe('EACCES\n')
-    expect(refusals(result)[0]).toMatchObject({ syscall: 'connect' })
-    expect(reached).toBe(0)
-    expect(bare([ACT, 'swap-connect', MS, path, decoy])).toBe('OK connected')
-    await expect.poll(() => reached).toBe(1)
-  })
+  it.each(['unspec', 'netlink', '127.0.0.1', '/tmp/none'])(
+    'an address swapped for %s while it is judged',
+    async (decoy) => {
+      reached = 0
+      const result = await jailed(user, { argv: [ACT, 'swap-connect', MS, path, decoy], config: granted() })
+      expect(result.stdout).toBe('EACCES\n')
+      expect(refusals(result)[0]).toMatchObject({ syscall: 'connect' })
+      expect(reached).toBe(0)
+      expect(bare([ACT, 'swap-connect', MS, path, decoy])).toBe('OK connected')
+      await expect.poll(() => reached).toBe(1)
+    }
+  )
 
   it('a descriptor swapped for another while it is judged', async () => {
     reached = 0
@@ -57,7 +60,10 @@ describe.each(users)('races, launched by %s', (user: User) => {
 
   it('a folder swapped while it is judged', async () => {
     const folder = project(user)
-    const result = await jailed(user, { argv: ['/bin/sh', '-c', `rmdir ${folder}/plain; exec ${ACT} swap-folder ${MS} ${folder} .mcp.json`], config: { filesystem: { allowedPaths: [folder], readOnlyPaths: [ACT] } } })
+    const result = await jailed(user, {
+      argv: ['/bin/sh', '-c', `rmdir ${folder}/plain; exec ${ACT} swap-folder ${MS} ${folder} .mcp.json`],
+      config: { filesystem: { allowedPaths: [folder], readOnlyPaths: [ACT] } }
+    })
     expect(result.stdout).toMatch(/^E\w+\n$/)
     expect(existsSync(`${folder}/.mcp.json`)).toBe(false)
     const control = project(user)

@@ -22,7 +22,10 @@ const lettingThrough = (names) => (spec) => {
   const numbers = names.map((name) => SYSCALLS[name][spec.arch])
   const rules = spec.rules.filter((rule) => !numbers.includes(rule.number))
   const allowed = numbers.map((number) => ({ number, action: { kind: 'allow' }, args: [] }))
-  return loadAddon().compileFilter({ ...spec, rules: spec.fallback.kind === 'notify' ? [...rules, ...allowed] : spec.rules })
+  return loadAddon().compileFilter({
+    ...spec,
+    rules: spec.fallback.kind === 'notify' ? [...rules, ...allowed] : spec.rules
+  })
 }
 
 /** As spawnSandboxed, with layers left out, to see what the others do on their own. */
@@ -34,7 +37,10 @@ async function spawnWithout({ calls, landlock }, config, argv, { stdio, cwd = '/
   const none = { landlockFs: 0n, landlockNet: 0n, landlockScope: 0n, landlockRules: [] }
   const bytes = encodePlan(landlock ? { ...plan, ...none } : plan)
   const fds = stdio.map((one) => (one === 'pipe' ? -1 : one === 'ignore' ? -2 : one))
-  const jail = new Jail({ ...loadAddon().spawn({ monitor: monitorPath(), plan: bytes, stdio: fds, auditFd: -1 }), protections })
+  const jail = new Jail({
+    ...loadAddon().spawn({ monitor: monitorPath(), plan: bytes, stdio: fds, auditFd: -1 }),
+    protections
+  })
   await jail.ready()
   return jail
 }

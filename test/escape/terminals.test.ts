@@ -34,9 +34,16 @@ describe.each(users)('terminals, launched by %s', (user: User) => {
     const audit = `${scratch(user)}/audit`
     const act = [ACT, 'call', ...call('ioctl', 0, request, argument)]
     expect(onTerminal([CLI, '--quiet', '--audit', audit, '--', ...act], user)).toBe('EPERM')
-    const events = readFileSync(audit, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as AuditLog)
+    const events = readFileSync(audit, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as AuditLog)
     const event = events.find((each) => each.event.action === 'syscall.refused')
-    expect(event?.context.parameters).toMatchObject({ syscall: 'ioctl', rule: 'ioctl', arguments: { fd: 0, request: name } })
+    expect(event?.context.parameters).toMatchObject({
+      syscall: 'ioctl',
+      rule: 'ioctl',
+      arguments: { fd: 0, request: name }
+    })
     if (control) expect(onTerminal(act, user)).toMatch(control)
   })
 
