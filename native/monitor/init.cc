@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
+#include <memory>
 #include <new>
 
 #include "core/try.h"
@@ -103,10 +104,12 @@ Result RaiseLoopback(const Jail& jail) {
   return ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) == 0 ? Ok() : Fail(Step::kLoopbackUp, errno);
 }
 
-Result ReceiveGrants(const Jail& jail, Grant** grants) {
+using Grants = std::unique_ptr<Grant[]>;
+
+Result ReceiveGrants(const Jail& jail, Grants* grants) {
   if (!jail.Has(kPlanPrivileged)) return Ok();
   size_t total = jail.plan->mounts.count;
-  *grants = static_cast<Grant*>(calloc(total + 1, sizeof(Grant)));
+  grants->reset(new (std::nothrow) Grant[total + 1]);
   if (*grants == nullptr) return Fail(Step::kPassGrants, ENOMEM);
   for (;;) {
     InitMessage message;
@@ -114,15 +117,13 @@ Result ReceiveGrants(const Jail& jail, Grant** grants) {
     size_t count = kGrantsPerMessage;
     QI_TRY(Await(InitCommand::kGo, &message, fds, &count));
     if (message.command == InitCommand::kGo) return Ok();
-    if (message.command != InitCommand::kGrants || message.count > kGrantsPerMessage)
+    if (message.command != InitCommand::kGrants || message.count > kGrantsPerMessage) {
       return Fail(Step::kPassGrants, EPROTO);
+    }
     size_t next = 0;
     for (size_t i = 0; i < message.count && message.first + i < total; ++i) {
       Grant& grant = (*grants)[message.first + i];
-      // calloc'ed memory is not a live UniqueFd: construct before use, else descriptor 0 would be closed.
-      new (&grant) Grant();
-      grant.legacy = (message.present[i] & 2) != 0;
-      grant.absent = (message.present[i] & 1) == 0;
+      grant.absent = message.present[i] == 0;
       if (!grant.absent && next < count) grant.mount.reset(fds[next++]);
     }
   }
@@ -137,10 +138,10 @@ Result BuildJail(const Jail& jail, UniqueFd* proc) {
   const PlanString& hostname = jail.plan->hostname;
   if (sethostname(jail.Text(hostname), hostname.length) != 0) return Fail(Step::kSetHostname, errno);
   QI_TRY(RaiseLoopback(jail));
-  Grant* grants = nullptr;
+  Grants grants;
   QI_TRY(ReceiveGrants(jail, &grants));
   mode_t inherited = umask(0);  // the plan's modes are meant as they are written
-  Result built = BuildRoot(jail, grants, proc);
+  Result built = BuildRoot(jail, grants.get(), proc);
   (void)umask(inherited);  // always succeeds; the payload gets the caller's
   return built;
 }

@@ -73,7 +73,7 @@ class GrantSender {
         Grant grant;
         QI_TRY(OpenGrant(jail_, ops[i], userns, &grant));
         if (!grant.absent) {
-          message_.present[count_] = grant.legacy ? 3 : 1;
+          message_.present[count_] = 1;
           fds_[fd_count_++] = grant.mount.release();
         }
       }

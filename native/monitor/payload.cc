@@ -13,6 +13,7 @@
 #include "core/try.h"
 #include "core/uapi.h"
 #include "monitor/channel.h"
+#include "monitor/landlock.h"
 #include "monitor/paths.h"
 #include "monitor/privileges.h"
 
@@ -105,14 +106,25 @@ Result CloseAtExec(const Jail& jail, int proc) {
   return Ok();
 }
 
-char** PointerArray(const Jail& jail, const PlanList<PlanString>& list) {
-  auto** array = static_cast<char**>(calloc(list.count + 1, sizeof(char*)));
-  size_t i = 0;
-  for (const PlanString& s : List(jail.blob, list)) {
-    if (array != nullptr) array[i++] = const_cast<char*>(jail.Text(s));
+// The pointers that execve takes, into the plan's texts.
+class PointerArray {
+ public:
+  PointerArray(const Jail& jail, const PlanList<PlanString>& list)
+      : pointers_(static_cast<char**>(calloc(list.count + 1, sizeof(char*)))) {
+    size_t i = 0;
+    for (const PlanString& s : List(jail.blob, list)) {
+      if (pointers_ != nullptr) pointers_[i++] = const_cast<char*>(jail.Text(s));
+    }
   }
-  return array;
-}
+  ~PointerArray() { free(pointers_); }
+  PointerArray(const PointerArray&) = delete;
+  PointerArray& operator=(const PointerArray&) = delete;
+
+  char** get() const { return pointers_; }
+
+ private:
+  char** pointers_;
+};
 
 Result Send(const Jail& jail, Step step, int status, StatusType type, int fd = -1) {
   (void)jail;
@@ -135,9 +147,9 @@ Result RunPayload(const Jail& jail, int status, int proc) {
   QI_TRY(EnterDirectory(jail));
   QI_TRY(DropCapabilities(jail, Step::kDropCapabilities, Step::kVerifyCapabilities));
   QI_TRY(SetNoNewPrivs(jail, Step::kNoNewPrivs));
-  char** argv = PointerArray(jail, jail.plan->argv);
-  char** envp = PointerArray(jail, jail.plan->envp);
-  if (argv == nullptr || envp == nullptr) return Fail(Step::kExec, ENOMEM);
+  PointerArray argv(jail, jail.plan->argv);
+  PointerArray envp(jail, jail.plan->envp);
+  if (argv.get() == nullptr || envp.get() == nullptr) return Fail(Step::kExec, ENOMEM);
   QI_TRY(CloseAtExec(jail, proc));
   QI_TRY(RestrictWithLandlock(jail));
   int listener = -1;
@@ -149,7 +161,7 @@ Result RunPayload(const Jail& jail, int status, int proc) {
   if (RetryEintr([&] { return recv(status, &ready, 1, 0); }) != 1) return Fail(Step::kPassListener, EPIPE);
   QI_BEGIN(jail, Step::kExec);
   QI_TRY(Send(jail, Step::kExec, status, StatusType::kExecuting));
-  execve(jail.Text(jail.plan->exec_path), argv, envp);
+  execve(jail.Text(jail.plan->exec_path), argv.get(), envp.get());
   return Fail(Step::kExec, errno, jail.Text(jail.plan->exec_path));
 }
 

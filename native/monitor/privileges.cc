@@ -3,12 +3,10 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 
 #include "core/fd.h"
 #include "core/try.h"
 #include "core/uapi.h"
-#include "monitor/paths.h"
 
 namespace qi {
 namespace {
@@ -88,41 +86,6 @@ Result InstallFilter(const Jail& jail, Step step, const PlanBytes& filter, int* 
     fd = uapi::Seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
   if (fd < 0) return Fail(step, errno, errno == EBUSY ? "another seccomp listener is active" : "");
   *listener = fd;
-  return Ok();
-}
-
-Result RestrictWithLandlock(const Jail& jail) {
-  const Plan& plan = *jail.plan;
-  if ((plan.landlock_fs | plan.landlock_net | plan.landlock_scope) == 0) return Ok();
-  QI_BEGIN(jail, Step::kLandlockRuleset);
-  uapi::LandlockRulesetAttr attr = {plan.landlock_fs, plan.landlock_net, plan.landlock_scope};
-  // An older kernel takes a shorter struct only if what it does not know is left out.
-  size_t size = plan.landlock_scope != 0 ? 24 : plan.landlock_net != 0 ? 16 : 8;
-  UniqueFd ruleset(static_cast<int>(syscall(uapi::kLandlockCreateRuleset, &attr, size, 0)));
-  if (!ruleset) {
-    bool none = errno == ENOSYS || errno == EOPNOTSUPP;
-    return none && jail.Has(kPlanLandlockOptional) ? Ok() : Fail(Step::kLandlockRuleset, errno);
-  }
-  for (const LandlockRule& rule : List(jail.blob, plan.landlock_rules)) {
-    QI_BEGIN(jail, Step::kLandlockRule);
-    const char* path = jail.Text(rule.path);
-    UniqueFd at(OpenPlain(-1, path));
-    if (!at) {
-      if (errno == ENOENT) continue;  // an optional grant that is not there: no rule, so no right
-      return Fail(Step::kLandlockRule, errno, path);
-    }
-    struct stat st;
-    if (fstat(at.get(), &st) != 0) return Fail(Step::kLandlockRule, errno, path);
-    uint64_t access = rule.access & plan.landlock_fs;
-    if (!S_ISDIR(st.st_mode)) access &= ~uapi::kLandlockFsDirectoryOnly;
-    if (access == 0) continue;
-    uapi::LandlockPathBeneathAttr beneath = {access, at.get()};
-    if (syscall(uapi::kLandlockAddRule, ruleset.get(), uapi::kLandlockRulePathBeneath, &beneath, 0) != 0) {
-      return Fail(Step::kLandlockRule, errno, path);
-    }
-  }
-  QI_BEGIN(jail, Step::kLandlockRestrict);
-  if (syscall(uapi::kLandlockRestrictSelf, ruleset.get(), 0) != 0) return Fail(Step::kLandlockRestrict, errno);
   return Ok();
 }
 

@@ -15,7 +15,4 @@ Result SetNoNewPrivs(const Jail& jail, Step step);
 // Installs `filter`. With `listener`, `*listener` gets the notify descriptor.
 Result InstallFilter(const Jail& jail, Step step, const PlanBytes& filter, int* listener);
 
-// Stacks the plan's Landlock rules, on the jail's own root.
-Result RestrictWithLandlock(const Jail& jail);
-
 }  // namespace qi
