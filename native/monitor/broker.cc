@@ -102,6 +102,7 @@ bool Broker::Serve() {
     refusal.action = answer.action;
     refusal.error = answer.error;
     refusal.facts = answer.facts;
+    if (answer.address.readable) refusal.address = &answer.address;
     // Before the answer: afterwards the caller could be gone, and its number another's.
     if (Alive(request.id)) log_->Add(refusal);
   }
@@ -152,7 +153,8 @@ void Broker::DecideConnect(const seccomp_notif& request, Answer* answer) {
   bool bind = static_cast<uint32_t>(request.data.nr) == SYS_bind;
   constexpr uint64_t kFastOpen = 0x20000000;
   if (sendto && (args[3] & kFastOpen) != 0) return;
-  Address address = ReadAddress(static_cast<pid_t>(request.pid), args[sendto ? 4 : 1], args[sendto ? 5 : 2]);
+  answer->address = ReadAddress(static_cast<pid_t>(request.pid), args[sendto ? 4 : 1], args[sendto ? 5 : 2]);
+  const Address& address = answer->address;
   if (!Alive(request.id)) {
     answer->error = EINTR;
     return;

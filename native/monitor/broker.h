@@ -33,6 +33,7 @@ class Broker {
     bool refused = true;    // an error of ours, to be recorded; else the kernel's own answer to an act done here
     const char* action = "syscall.refused";
     const char* rule = nullptr;  // over the plan's
+    Address address;             // as it was decided about
     char facts[512] = "";
   };
 

@@ -37,7 +37,8 @@ void DescribePath(pid_t tid, uint64_t pointer, JsonWriter* json) {
   json->String(text, strlen(text));
 }
 
-void DescribeArgument(const ArgumentSpec& spec, const seccomp_notif& request, int index, JsonWriter* json) {
+void DescribeArgument(const ArgumentSpec& spec, const seccomp_notif& request, int index, JsonWriter* json,
+                      const Address* known) {
   uint64_t value = request.data.args[index];
   pid_t tid = static_cast<pid_t>(request.pid);
   char text[32];
@@ -60,7 +61,7 @@ void DescribeArgument(const ArgumentSpec& spec, const seccomp_notif& request, in
       return DescribeFlags(value & 0xffffffffu, spec.flags, json);
     case ArgType::kAddress: {
       json->Open('{');
-      DescribeAddress(ReadAddress(tid, value, request.data.args[index + 1]), json);
+      DescribeAddress(known != nullptr ? *known : ReadAddress(tid, value, request.data.args[index + 1]), json);
       return json->Close('}');
     }
   }
@@ -116,7 +117,7 @@ void DescribeAddress(const Address& address, JsonWriter* json) {
   }
 }
 
-void DescribeArguments(const char* name, const seccomp_notif& request, JsonWriter* json) {
+void DescribeArguments(const char* name, const seccomp_notif& request, JsonWriter* json, const Address* known) {
   const CallSpec* call = FindCall(name);
   if (call == nullptr) {
     const char* names[] = {"arg0", "arg1", "arg2", "arg3", "arg4", "arg5"};
@@ -128,7 +129,7 @@ void DescribeArguments(const char* name, const seccomp_notif& request, JsonWrite
   }
   for (int i = 0; i < 6 && call->arguments[i].name != nullptr; ++i) {
     json->Key(call->arguments[i].name);
-    DescribeArgument(call->arguments[i], request, i, json);
+    DescribeArgument(call->arguments[i], request, i, json, known);
   }
 }
 

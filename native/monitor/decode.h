@@ -24,6 +24,7 @@ Address ReadAddress(pid_t tid, uint64_t pointer, uint64_t length);
 void DescribeAddress(const Address& address, JsonWriter* json);
 
 // Members of "arguments" of the call `name`: flags by name, paths and addresses as text, the rest as numbers.
-void DescribeArguments(const char* name, const seccomp_notif& request, JsonWriter* json);
+// `known`: the address that was decided about, since the payload may have changed the one in its memory; may be null.
+void DescribeArguments(const char* name, const seccomp_notif& request, JsonWriter* json, const Address* known = nullptr);
 
 }  // namespace qi

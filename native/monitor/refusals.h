@@ -3,6 +3,7 @@
 #pragma once
 #include <linux/seccomp.h>
 
+#include "monitor/decode.h"
 #include "monitor/events.h"
 
 namespace qi {
@@ -12,7 +13,8 @@ struct Refusal {
   const char* syscall = "";  // name, "unknown" when the plan has none
   const char* rule = "";     // which rule refused it
   const char* action = "syscall.refused";
-  int error = 0;  // what the payload got; 0: it was killed
+  const Address* address = nullptr;  // the copy that was decided about, if there is one
+  int error = 0;                     // what the payload got; 0: it was killed
   // Extra members that the decision already knows (a checked address or path), as JSON members; may be empty.
   const char* facts = "";
 };
