@@ -3,6 +3,8 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include <strings.h>
+
 #include <climits>
 #include <cstdio>
 #include <cstring>
@@ -140,7 +142,8 @@ const char* CreateGuard::GuardOf(const Place& place) const {
   if (fstat(place.parent.get(), &st) != 0) return "a directory that cannot be looked at";
   for (size_t i = 0; i < guarded_count_; ++i) {
     const Guarded& g = guarded_[i];
-    if (g.device == st.st_dev && g.inode == st.st_ino && strcmp(g.name, place.name) == 0) return g.rule;
+    // Without case: on vfat, SMB or a casefolded ext4 `.GIT` is `.git`.
+    if (g.device == st.st_dev && g.inode == st.st_ino && strcasecmp(g.name, place.name) == 0) return g.rule;
   }
   return nullptr;
 }
