@@ -302,6 +302,19 @@ escapes(
 const everyWay = (folder: string) =>
   `cd ${folder}; while :; do mv .git x; mkdir .git; echo 1 > .mcp.json; mkdir .vscode; ln -s / .claude; ln .env .npmrc; mv file .envrc; done 2>/dev/null`
 
+escapes(
+  'case',
+  [
+    {
+      ...(rows[0] as Row),
+      name: 'a name that differs by case only',
+      act: ['call', ...call('mkdirat', -100, 's:{d}/.VSCode', 0o700)],
+      event: { syscall: 'mkdirat', rule: 'mandatory: .vscode' }
+    }
+  ],
+  project
+)
+
 describe.each(users)('litter, launched by %s', (user: User) => {
   it('is not left when everything is killed in the middle', async () => {
     const folder = project(user)

@@ -38,6 +38,18 @@ describe.each(users)('races, launched by %s', (user: User) => {
     }
   )
 
+  it('an event tells of the address that was judged, not of the one that came after', async () => {
+    const result = await jailed(user, { argv: [ACT, 'swap-connect', MS, path, '203.0.113.7'], config: granted() })
+    const seen = refusals(result).filter((refusal) => refusal.syscall === 'connect')
+    expect(seen.length).toBeGreaterThan(1)
+    for (const { rule, arguments: words } of seen) {
+      const { address } = words as { address: { family: string } }
+      // The copy itself may be half of one and half of the other: no family, or a path of bytes.
+      if (rule === 'no network') expect(address.family).toBe('AF_INET')
+      if (rule === 'named sockets of programs outside the jail') expect(address).toMatchObject({ family: 'AF_UNIX', path })
+    }
+  })
+
   it('a descriptor swapped for another while it is judged', async () => {
     reached = 0
     const result = await jailed(user, { argv: [ACT, 'swap-fd', MS, path], config: granted() })

@@ -122,7 +122,7 @@ inline void SwapPath(const Words& words) {
   });
   while (!time.Over()) {
     int fd = open(shared, O_CREAT | O_WRONLY, 0600);
-    if (fd < 0) error = errno;
+    if (fd < 0) error = errno == EACCES || error == 0 ? errno : error;  // half of each name leads nowhere
     (void)close(fd);
     struct stat st;
     if (stat(bad.c_str(), &st) == 0) return Done("made %s", bad.c_str());
