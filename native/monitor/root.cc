@@ -3,6 +3,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <climits>
+#include <cstdio>
 #include <cstring>
 
 #include "core/try.h"
@@ -49,6 +51,8 @@ class RootBuilder {
       case MountKind::kDevPts:
         return MountInstance(op, Step::kMountDevPts, "devpts", "ptmxmode=0666,mode=0620");
       case MountKind::kSelfBind:
+        if ((op.attr_set & uapi::kMountAttrRdonly) != 0) QI_TRY(RefuseStreamsBelow(jail_.Text(op.target)));
+        return Cover(op);
       case MountKind::kMask:
         return Cover(op);
     }
@@ -143,6 +147,22 @@ class RootBuilder {
       grant.mount = std::move(source);
     }
     return AttachGrant(op, &grant, Step::kDenyPath);
+  }
+
+  // What a standard stream has open is on the host's mount of it, where it could be opened anew for writing by
+  // /proc/self/fd: no write-deny of ours lies there.
+  static Result RefuseStreamsBelow(const char* denied) {
+    size_t length = strlen(denied);
+    for (int fd = 0; fd < 3; ++fd) {
+      char link[32], path[PATH_MAX];
+      snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+      ssize_t n = readlink(link, path, sizeof(path) - 1);
+      if (n < static_cast<ssize_t>(length)) continue;
+      path[n] = 0;
+      bool below = strncmp(path, denied, length) == 0 && (path[length] == 0 || path[length] == '/');
+      if (below) return Fail(Step::kDenyPath, EBUSY, "a standard stream is a protected file");
+    }
+    return Ok();
   }
 
   Result MountInstance(const MountOp& op, Step step, const char* type, const char* options) {
