@@ -1,9 +1,8 @@
 #include "monitor/create_guard.h"
 
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-
-#include <strings.h>
 
 #include <climits>
 #include <cstdio>
