@@ -249,6 +249,16 @@ describe.each(users)('descriptors, launched by %s', (user: User) => {
     )
   })
 
+  it.each(['.env', '.git/hooks/pre-commit'])('protected %s as a standard stream is refused at launch', async (name) => {
+    const folder = project(user)
+    const argv = [ACT, ...open('/proc/self/fd/0', 2)]
+    const files: [string, string][] = [[`${folder}/${name}`, 'r']]
+    const result = await tryJailed(user, { argv, files, config: writable(folder) })
+    expect(result.error?.message).toMatch(/a standard stream is a protected file/)
+    const control = await jailed(user, { argv: [ACT, 'descriptors'], files, config: lifted(folder) })
+    expect(control.stdout).toBe('OK 0 1 2\n')
+  })
+
   it('a folder as stdin is refused at launch', async () => {
     const folder = project(user)
     const result = await tryJailed(user, {
