@@ -25,6 +25,7 @@ void DescribeAddress(const Address& address, JsonWriter* json);
 
 // Members of "arguments" of the call `name`: flags by name, paths and addresses as text, the rest as numbers.
 // `known`: the address that was decided about, since the payload may have changed the one in its memory; may be null.
-void DescribeArguments(const char* name, const seccomp_notif& request, JsonWriter* json, const Address* known = nullptr);
+void DescribeArguments(const char* name, const seccomp_notif& request, JsonWriter* json,
+                       const Address* known = nullptr);
 
 }  // namespace qi

@@ -46,7 +46,8 @@ describe.each(users)('races, launched by %s', (user: User) => {
       const { address } = words as { address: { family: string } }
       // The copy itself may be half of one and half of the other: no family, or a path of bytes.
       if (rule === 'no network') expect(address.family).toBe('AF_INET')
-      if (rule === 'named sockets of programs outside the jail') expect(address).toMatchObject({ family: 'AF_UNIX', path })
+      if (rule === 'named sockets of programs outside the jail')
+        expect(address).toMatchObject({ family: 'AF_UNIX', path })
     }
   })
 

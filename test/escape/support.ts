@@ -87,19 +87,17 @@ export async function tryJailed(user: User, request: Request): Promise<Result> {
   if (!runner) {
     runner = new Runner(user)
     runners.set(user, runner)
-    afterAllOnce()
   }
   return runner.run(request)
 }
 
-let registered = false
-function afterAllOnce(): void {
-  if (registered) return
-  registered = true
-  process.once('exit', () => {
-    for (const runner of runners.values()) runner.stop()
-  })
-}
+const scratches: string[] = []
+
+// Registered while the test file is collected: within a running test it would be too late.
+afterAll(() => {
+  for (const runner of runners.values()) runner.stop()
+  for (const folder of scratches) rmSync(folder, { recursive: true, force: true })
+})
 
 /** The same; a launch that fails is a failure of the test. */
 export async function jailed(user: User, request: Request): Promise<Result> {
@@ -139,7 +137,7 @@ export function scratch(user: User, parent = '/var/tmp'): string {
   const folder = mkdtempSync(`${parent}/qi-escape-`)
   chmodSync(folder, 0o755)
   give(folder, user)
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  scratches.push(folder)
   return folder
 }
 
