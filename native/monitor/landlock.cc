@@ -43,6 +43,8 @@ Result AddStreamRules(const Jail& jail, int ruleset) {
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fstat(fd, &st) != 0) return Fail(Step::kLandlockRule, errno, "standard stream");
     if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) continue;  // pipes and sockets are nobody's files
+    // Opened anew, a log that may only be appended to could be cut or written over, and Landlock cannot say "append".
+    if (S_ISREG(st.st_mode) && (flags & O_APPEND) != 0) continue;
     int mode = flags & O_ACCMODE;
     uint64_t access = (mode != O_WRONLY ? kReadFile : 0) | (mode != O_RDONLY ? kWriteFile | kTruncate : 0);
     if (S_ISCHR(st.st_mode)) access |= kIoctlDev;
