@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { lifted, project, writable } from './project.js'
-import { ACT, bare, call, chain, give, isRoot, jailed, tryJailed, type User, users } from './support.js'
+import { ACT, bare, call, chain, give, isRoot, jailed, type Request, tryJailed, type User, users } from './support.js'
 import { BARE, type Control, escapes, type Row } from './table.js'
 
 const read = (path: string) => [
@@ -272,17 +272,23 @@ describe.each(users)('descriptors, launched by %s', (user: User) => {
     expect(control.stdout).toBe('OK 0 1 2\n')
   })
 
-  it('stdout that is a file of the host cannot be reopened, read or truncated', async () => {
-    const folder = project(user)
-    writeFileSync(`${folder}/log`, 'kept\n')
-    give(`${folder}/log`, user)
-    const result = await jailed(user, {
-      argv: [ACT, ...open('/proc/self/fd/1', 0o1002)],
-      files: [null as never, [`${folder}/log`, 'a']]
-    })
-    expect(result.exit.code).toBe(0)
-    expect(readFileSync(`${folder}/log`, 'utf8')).toMatch(/^kept\n(EACCES|EROFS)\n$/)
-  })
+  it.each([0o1002, 0o1001, 1, 0])(
+    'stdout that appends to a log of the host cannot be reopened with flags %i',
+    async (flags) => {
+      const folder = project(user)
+      writeFileSync(`${folder}/log`, 'kept\n')
+      give(`${folder}/log`, user)
+      const files: Request['files'] = [null, [`${folder}/log`, 'a']]
+      const result = await jailed(user, { argv: [ACT, ...open('/proc/self/fd/1', flags)], files })
+      expect(result.exit.code).toBe(0)
+      expect(readFileSync(`${folder}/log`, 'utf8')).toMatch(/^kept\n(EACCES|EROFS)\n$/)
+      const reopened = bare(['/bin/sh', '-c', `${ACT} ${open('/proc/self/fd/1', 0o1001).join(' ')} >> ${folder}/log`], {
+        as: user
+      })
+      expect(reopened).toBe('')
+      expect(readFileSync(`${folder}/log`, 'utf8')).toBe('OK 3\n') // the control: it was cut
+    }
+  )
 })
 
 describe.each(users)('devices, launched by %s', (user: User) => {
