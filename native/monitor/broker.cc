@@ -101,7 +101,7 @@ bool Broker::Serve() {
                                           : "unknown syscall number";
     refusal.action = answer.action;
     refusal.error = answer.error;
-    refusal.facts = answer.facts;
+    refusal.path = answer.path;
     if (answer.address.readable) refusal.address = &answer.address;
     // Before the answer: afterwards the caller could be gone, and its number another's.
     if (Alive(request.id)) log_->Add(refusal);
@@ -137,6 +137,9 @@ void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answe
       answer->error = verdict.error;
       answer->value = verdict.injected_value;
       answer->rule = verdict.rule;
+      if (verdict.guarded != nullptr) {
+        snprintf(answer->path, sizeof(answer->path), "%s/%s", verdict.guarded->parent, verdict.guarded->name);
+      }
       answer->refused = verdict.kind == CreateVerdict::kRefused;
       answer->action = "filesystem.refused";
       return;

@@ -34,7 +34,7 @@ class Broker {
     const char* action = "syscall.refused";
     const char* rule = nullptr;  // over the plan's
     Address address;             // as it was decided about
-    char facts[512] = "";
+    char path[1024] = "";        // of a guarded name, cut
   };
 
   bool Alive(uint64_t id) const;

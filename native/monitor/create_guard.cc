@@ -57,6 +57,12 @@ CreateVerdict Refuse(int error, const char* rule) {
   return verdict;
 }
 
+CreateVerdict RefuseGuarded(const Guarded* guarded) {
+  CreateVerdict verdict = Refuse(EACCES, guarded->rule);
+  verdict.guarded = guarded;
+  return verdict;
+}
+
 // The directory that a relative path starts from, as a path in the jail.
 bool BasePath(pid_t tid, int dirfd, char* out, size_t room) {
   char link[64];
@@ -83,7 +89,7 @@ Result CreateGuard::Init(int root) {
     struct stat st;
     if (!parent || fstat(parent.get(), &st) != 0) return Fail(Step::kOpenJailRoot, errno, path);
     if (guarded_count_ == kMaxGuarded) return Fail(Step::kOpenJailRoot, E2BIG, "guarded names");
-    guarded_[guarded_count_++] = {st.st_dev, st.st_ino, jail_.Text(guarded.name), jail_.Text(guarded.rule)};
+    guarded_[guarded_count_++] = {st.st_dev, st.st_ino, path, jail_.Text(guarded.name), jail_.Text(guarded.rule)};
   }
   for (const PlanString& grant : List(jail_.blob, plan.guarded_grants)) {
     const char* path = jail_.Text(grant);
@@ -136,13 +142,14 @@ bool CreateGuard::Find(pid_t tid, int dirfd, const char* text, Place* place) con
   return true;
 }
 
-const char* CreateGuard::GuardOf(const Place& place) const {
+const Guarded* CreateGuard::GuardOf(const Place& place) const {
   struct stat st;
-  if (fstat(place.parent.get(), &st) != 0) return "a directory that cannot be looked at";
+  static constexpr Guarded kUnseen = {0, 0, "", "", "a directory that cannot be looked at"};
+  if (fstat(place.parent.get(), &st) != 0) return &kUnseen;
   for (size_t i = 0; i < guarded_count_; ++i) {
     const Guarded& g = guarded_[i];
     // Without case: on vfat, SMB or a casefolded ext4 `.GIT` is `.git`.
-    if (g.device == st.st_dev && g.inode == st.st_ino && strcasecmp(g.name, place.name) == 0) return g.rule;
+    if (g.device == st.st_dev && g.inode == st.st_ino && strcasecmp(g.name, place.name) == 0) return &g;
   }
   return nullptr;
 }
@@ -160,7 +167,9 @@ bool CreateGuard::IsMountPoint(const Place& place) const {
 
 const char* CreateGuard::RuleOfSocket(pid_t tid, const char* path) const {
   Place place;
-  return Find(tid, AT_FDCWD, path, &place) && place.guarded_grant ? GuardOf(place) : nullptr;
+  if (!Find(tid, AT_FDCWD, path, &place) || !place.guarded_grant) return nullptr;
+  const Guarded* guarded = GuardOf(place);
+  return guarded != nullptr ? guarded->rule : nullptr;
 }
 
 CreateVerdict CreateGuard::Decide(const seccomp_notif& request, const char* name, int listener) {
@@ -184,7 +193,7 @@ CreateVerdict CreateGuard::Open(const seccomp_notif& request, const CreateCall& 
   if ((flags & (kTmpfile | O_PATH | O_DIRECTORY)) != 0) return {};
   pid_t tid = static_cast<pid_t>(request.pid);
   if (!Locate(tid, DirFd(request, call.dirfd), request.data.args[call.path], &place) || !place.guarded_grant) return {};
-  if (const char* rule = GuardOf(place)) return Refuse(EACCES, rule);
+  if (const Guarded* guarded = GuardOf(place)) return RefuseGuarded(guarded);
   unsigned mode = static_cast<unsigned>(request.data.args[call.mode]) & 01777 & ~ReadStatus(tid).umask;
   if (!StillWaiting(listener, request.id)) return Done(EINTR);
   constexpr int kKept = O_ACCMODE | O_APPEND | O_NONBLOCK | O_DSYNC | O_SYNC | O_DIRECT | O_LARGEFILE | O_NOATIME;
@@ -213,7 +222,7 @@ CreateVerdict CreateGuard::Make(const seccomp_notif& request, const CreateCall& 
   pid_t tid = static_cast<pid_t>(request.pid);
   Place place;
   if (!Locate(tid, DirFd(request, call.dirfd), request.data.args[call.path], &place) || !place.guarded_grant) return {};
-  if (const char* rule = GuardOf(place)) return Refuse(EACCES, rule);
+  if (const Guarded* guarded = GuardOf(place)) return RefuseGuarded(guarded);
   int parent = place.parent.get();
   if (call.act == CreateCall::kSymlink) {
     char text[PATH_MAX];
@@ -240,8 +249,8 @@ CreateVerdict CreateGuard::Move(const seccomp_notif& request, const CreateCall& 
   // An exchange makes both names anew.
   bool exchange = call.act == CreateCall::kRename && (flags & 2) != 0;
   if (!to.guarded_grant && !(exchange && from.guarded_grant)) return {};
-  if (const char* rule = GuardOf(to)) return Refuse(EACCES, rule);
-  if (const char* rule = exchange ? GuardOf(from) : nullptr) return Refuse(EACCES, rule);
+  if (const Guarded* guarded = GuardOf(to)) return RefuseGuarded(guarded);
+  if (const Guarded* guarded = exchange ? GuardOf(from) : nullptr) return RefuseGuarded(guarded);
   if (!from.guarded_grant || !to.guarded_grant) return Done(EXDEV);  // two mounts: the kernel's own answer
   if (!StillWaiting(listener, request.id)) return Done(EINTR);
   int from_dir = from.parent.get(), to_dir = to.parent.get();

@@ -12,11 +12,20 @@
 
 namespace qi {
 
+struct Guarded {
+  dev_t device;
+  ino_t inode;
+  const char* parent;
+  const char* name;
+  const char* rule;
+};
+
 struct CreateVerdict {
   enum Kind { kProceed, kRefused, kDone, kInjected } kind = kProceed;
-  int error = 0;               // kRefused: by us; kDone: what the call gave (0 = success)
-  const char* rule = nullptr;  // kRefused
-  int injected_value = 0;      // kInjected: the descriptor number in the payload
+  int error = 0;                     // kRefused: by us; kDone: what the call gave (0 = success)
+  const char* rule = nullptr;        // kRefused
+  const Guarded* guarded = nullptr;  // the name it was refused for, if for one
+  int injected_value = 0;            // kInjected: the descriptor number in the payload
 };
 
 class CreateGuard {
@@ -38,18 +47,12 @@ class CreateGuard {
     char name[256] = {};
     bool guarded_grant = false;
   };
-  struct Guarded {
-    dev_t device;
-    ino_t inode;
-    const char* name;
-    const char* rule;
-  };
 
   // False when the kernel should say what is wrong with it.
   bool Locate(pid_t tid, int dirfd, uint64_t pointer, Place* place) const;
   bool Find(pid_t tid, int dirfd, const char* text, Place* place) const;
   bool InGuardedGrant(int fd) const;
-  const char* GuardOf(const Place& place) const;
+  const Guarded* GuardOf(const Place& place) const;
   bool IsMountPoint(const Place& place) const;
   CreateVerdict Open(const seccomp_notif& request, const struct CreateCall& call, int listener);
   CreateVerdict Make(const seccomp_notif& request, const struct CreateCall& call, int listener);

@@ -97,7 +97,27 @@ void ReportStart(const Running& running) {
   events.FinishMessage();
 }
 
+void TellHost(const Result& r) {
+  JsonWriter& message = events.StartMessage("failed");
+  message.Pair("step", static_cast<int64_t>(r.step));
+  message.Pair("errno", r.error);
+  message.Pair("detail", r.detail);
+  events.FinishMessage();
+}
+
+bool IsSocket(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 int ReportFailure(const Result& r) {
+  bool told = jail.plan != nullptr && jail.Has(kPlanControl);
+  if (jail.plan == nullptr && IsSocket(kControlFd)) {
+    // A plan that cannot be read says nothing about the descriptors; a launcher of another version still wants to know.
+    events.Init(jail, kControlFd, -1);
+    TellHost(r);
+    told = true;
+  }
   if (jail.plan != nullptr) {
     JsonWriter& json = events.Start("tool", "jail.launch", "error", "error");
     json.Members(jail.Text(jail.plan->launch_params));
@@ -107,13 +127,9 @@ int ReportFailure(const Result& r) {
     json.Pair("errno", ErrnoName(r.error));
     json.Pair("detail", r.detail);
     events.Finish();
-    JsonWriter& message = events.StartMessage("failed");
-    message.Pair("step", static_cast<int64_t>(r.step));
-    message.Pair("errno", r.error);
-    message.Pair("detail", r.detail);
-    events.FinishMessage();
+    TellHost(r);
   }
-  if (jail.plan == nullptr || !jail.Has(kPlanControl)) {
+  if (!told) {
     char text[320];
     int n = snprintf(text, sizeof(text), "qi-monitor: step %u failed: %s %s\n", static_cast<unsigned>(r.step),
                      ErrnoName(r.error), r.detail);

@@ -55,7 +55,7 @@ void RefusalLog::Add(const Refusal& refusal) {
   scratch_.Pair("number", request.data.nr);
   scratch_.Key("arguments");
   scratch_.Raw(size > 0 ? arguments : "\"(too long)\"");
-  scratch_.Members(refusal.facts);
+  if (refusal.path[0] != 0) scratch_.Pair("path", refusal.path);
   scratch_.Pair("pid", facts.pid);
   scratch_.Pair("tid", facts.tid);
   scratch_.Pair("jailPid", facts.jail_pid);

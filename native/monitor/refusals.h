@@ -15,8 +15,8 @@ struct Refusal {
   const char* action = "syscall.refused";
   const Address* address = nullptr;  // the copy that was decided about, if there is one
   int error = 0;                     // what the payload got; 0: it was killed
-  // Extra members that the decision already knows (a checked address or path), as JSON members; may be empty.
-  const char* facts = "";
+  const char* path =
+      "";  // what the decision was about, where that is a path in the jail; the arguments are a later look
 };
 
 class RefusalLog {
