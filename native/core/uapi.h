@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
@@ -121,7 +122,14 @@ inline int Fsmount(int fd, unsigned flags, unsigned attr) {
 }
 inline int Openat2(int dfd, const char* path, uint64_t flags, uint64_t resolve, uint64_t mode = 0) {
   OpenHow how = {flags, mode, resolve};
-  return static_cast<int>(syscall(kOpenat2, dfd, path, &how, sizeof(how)));
+  // EAGAIN: somebody on the machine renamed or mounted while a ".." was followed, so the kernel could not tell where it
+  // led. Bounded, for a payload could rename forever. openat2(2)
+  long fd = -1;
+  for (int attempts = 0; attempts < 64; ++attempts) {
+    fd = syscall(kOpenat2, dfd, path, &how, sizeof(how));
+    if (fd >= 0 || errno != EAGAIN) break;
+  }
+  return static_cast<int>(fd);
 }
 inline int CloseRange(unsigned first, unsigned last, unsigned flags) {
   return static_cast<int>(syscall(kCloseRange, first, last, flags));
