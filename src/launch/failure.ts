@@ -13,7 +13,7 @@ const HINTS: { steps: string[]; errno: string[]; hint: string }[] = [
   {
     steps: ['CloneJail'],
     errno: ['EPERM', 'EACCES'],
-    hint: 'user namespaces are forbidden here: in a container allow them in its seccomp profile; on Debian set kernel.unprivileged_userns_clone=1'
+    hint: 'user namespaces are forbidden here: inside a qi-jail they always are; in a container allow them in its seccomp profile; on Debian set kernel.unprivileged_userns_clone=1'
   },
   {
     steps: ['CloneJail'],

@@ -49,7 +49,7 @@ export async function spawnSandboxed(
 ): Promise<Jail> {
   options.signal?.throwIfAborted()
   const { env = process.env, cwd = process.cwd() } = options
-  const request = { config, argv, env, cwd, home: env.HOME ?? homedir() }
+  const request = { config, argv, env, cwd, home: env.HOME || homedir() }
   return launchPlan(prepare(request, probeHost(), planOptions(options)), options)
 }
 

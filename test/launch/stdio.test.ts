@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { chmodSync, closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
@@ -131,4 +131,23 @@ test('stdin closed by the payload does not end the host', async () => {
   jail.stdin?.write(Buffer.alloc(10 * MB))
   await jail.exited
   expect(JSON.stringify(await failed)).toContain('EPIPE')
+})
+
+test('a script may open its streams anew, and no further than they are open', async () => {
+  const home = scratch('root')
+  writeFileSync(join(home, 'in'), 'given\n')
+  writeFileSync(join(home, 'log'), 'secret\n')
+  chmodSync(join(home, 'log'), 0o666) // so that it is not the file's mode that keeps the payload from reading it
+  const input = openSync(join(home, 'in'), 'r')
+  const log = openSync(join(home, 'log'), constants.O_WRONLY)
+  const script = 'cat /dev/stdin >&2; echo told >> /dev/stdout; cat /dev/stdout >&2; cat < /proc/self/fd/1 >&2; exit 0'
+  try {
+    const jail = await spawnSandboxed({}, ['/bin/sh', '-c', script], { stdio: [input, log, 'pipe'] })
+    expect(await text(jail.stderr)).toMatch(/^given\n.*Permission denied\n.*Permission denied\n$/)
+    expect(await jail.exited).toMatchObject({ code: 0 })
+  } finally {
+    closeSync(input)
+    closeSync(log)
+  }
+  expect(readFileSync(join(home, 'log'), 'utf8')).toBe('secret\ntold\n')
 })
