@@ -42,20 +42,22 @@ const SyscallRule* FindRule(const Jail& jail, int number) {
   return nullptr;
 }
 
-// Only addresses of the jail's own loopback; ::ffff:127.0.0.1 is one too.
-bool IsLoopback(const Address& address, uint16_t* port) {
+// An address of the jail itself: its loopback, as ::ffff:127.0.0.1 too, or "any" (listening on it is listening on the
+// loopback, there being nothing else; connecting to it is connecting to the loopback).
+bool IsOwn(const Address& address, uint16_t* port) {
   if (address.family() == AF_INET && address.length >= sizeof(sockaddr_in)) {
     sockaddr_in in;
     memcpy(&in, &address.storage, sizeof(in));
     *port = ntohs(in.sin_port);
-    return (ntohl(in.sin_addr.s_addr) >> 24) == 127;
+    uint32_t host = ntohl(in.sin_addr.s_addr);
+    return host >> 24 == 127 || host == INADDR_ANY;
   }
   if (address.family() == AF_INET6 && address.length >= offsetof(sockaddr_in6, sin6_scope_id)) {
     sockaddr_in6 in6 = {};
     memcpy(&in6, &address.storage, offsetof(sockaddr_in6, sin6_scope_id));
     *port = ntohs(in6.sin6_port);
     bool mapped = IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr) && in6.sin6_addr.s6_addr[12] == 127;
-    return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr) || mapped;
+    return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr) || mapped;
   }
   return false;
 }
@@ -194,14 +196,14 @@ void Broker::DecideInet(const Address& address, Answer* answer) {
     return;
   }
   uint16_t port = 0;
-  bool loopback = IsLoopback(address, &port);
-  if (loopback && port == kDnsPort) {
+  bool own = IsOwn(address, &port);
+  if (own && port == kDnsPort) {
     answer->rule = "no network: names cannot be resolved";
-  } else if (loopback && jail_.Has(kPlanInnerLoopback)) {
+  } else if (own && jail_.Has(kPlanInnerLoopback)) {
     answer->proceed = true;
     return;
   } else {
-    answer->rule = loopback ? "no network, not even the jail's own loopback" : "no network";
+    answer->rule = own ? "no network, not even the jail's own loopback" : "no network";
   }
   answer->error = EACCES;
 }
