@@ -21,9 +21,10 @@ describe.each(users)('signals to a qi-jail of %s', (user) => {
     const audit = join(place.home, `audit-${Math.random()}.jsonl`)
     const running = start(place, ['--quiet', '--audit', audit, '--', 'sh', '-c', script])
     await running.says('ready')
-    const launched = readAudit(readFileSync(audit)).find(({ event }) => event.action === 'jail.launch')
+    const launched = () => readAudit(readFileSync(audit)).find(({ event }) => event.action === 'jail.launch')
+    await until(() => launched() !== undefined, 'the launch is recorded') // the payload can be the faster one
     const cli = running.child.pid as number
-    return { ...running, cli, payload: launched?.context.parameters?.pid as number }
+    return { ...running, cli, payload: launched()?.context.parameters?.pid as number }
   }
 
   test.each(['TERM', 'INT', 'HUP', 'QUIT', 'USR1', 'USR2', 'WINCH'])('%s arrives', async (signal) => {

@@ -140,7 +140,9 @@ test('a script may open its streams anew, and no further than they are open', as
   chmodSync(join(home, 'log'), 0o666) // so that it is not the file's mode that keeps the payload from reading it
   const input = openSync(join(home, 'in'), 'r')
   const log = openSync(join(home, 'log'), constants.O_WRONLY)
-  const script = 'cat /dev/stdin >&2; echo told >> /dev/stdout; cat /dev/stdout >&2; cat < /proc/self/fd/1 >&2; exit 0'
+  // 5 stays the log where 1 becomes the error stream.
+  const script =
+    'exec 5>&1; cat /dev/stdin >&2; echo told >> /dev/stdout; cat /dev/fd/5 >&2; cat < /dev/fd/5 >&2; exit 0'
   try {
     const jail = await spawnSandboxed({}, ['/bin/sh', '-c', script], { stdio: [input, log, 'pipe'] })
     expect(await text(jail.stderr)).toMatch(/^given\n.*Permission denied\n.*Permission denied\n$/)
