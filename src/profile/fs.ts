@@ -1,4 +1,14 @@
-import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  statSync
+} from 'node:fs'
 import { QiError } from '../errors.js'
 
 export type FileKind = 'file' | 'dir' | 'link' | 'other'
@@ -28,8 +38,12 @@ export const nodeFs: ReadFs = {
   readlink: (path) => readlinkSync(path),
   read(path, max) {
     try {
-      const fd = openSync(path, 'r')
+      // An earlier payload may have left a FIFO, whose open waits for ever, or a link to a device, whose open may act.
+      // O_NONBLOCK for what takes the file's place after the look.
+      if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return undefined
+      const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
       try {
+        if (!fstatSync(fd).isFile()) return undefined
         const buffer = Buffer.allocUnsafeSlow(max) // only what was read is handed out
         return buffer.subarray(0, readSync(fd, buffer, 0, max, 0))
       } finally {
