@@ -1,6 +1,6 @@
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { QiError } from '../errors.js'
+import { QiError, type QiErrorDetails } from '../errors.js'
 import { probeHost } from '../host/probe.js'
 import type { SandboxConfig } from '../policy/index.js'
 import type { Profile } from '../profile/types.js'
@@ -70,7 +70,7 @@ const planOptions = ({ correlationId, traceSteps, rawArgv, rawEnv }: SpawnOption
 /** Starts qi-monitor with a finished plan. */
 async function launchPlan(prepared: PreparedPlan, options: SpawnOptions & MonitorOverride): Promise<Jail> {
   const stdio = stdioNumbers(options.stdio ?? 'pipe')
-  const audit = openAudit(prepared.profile.audit.file)
+  const audit = openAudit(prepared.profile)
   let jail: Jail
   try {
     const spawned = startMonitor({
@@ -123,21 +123,47 @@ function stdioNumbers(choice: StdioChoice | [StdioChoice, StdioChoice, StdioChoi
 
 const STDERR = 2
 
+// O_NONBLOCK: a FIFO that nobody reads is an error here, and one whose reader sleeps loses lines, which are counted, later.
+const AUDIT_FLAGS =
+  constants.O_WRONLY |
+  constants.O_APPEND |
+  constants.O_CREAT |
+  constants.O_NOFOLLOW |
+  constants.O_NONBLOCK |
+  constants.O_NOCTTY
+
 /** -1 for none; `-` is standard error. Opened here, by the caller's rights, and only ever appended to. */
-function openAudit(file: string | undefined): number {
+function openAudit({ audit: { file }, grants }: Profile): number {
   if (file === undefined) return -1
   if (file === '-') return STDERR
+  let fd: number
   try {
-    return openSync(file, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+    fd = openSync(file, AUDIT_FLAGS, 0o600)
   } catch (cause) {
     const errno = (cause as NodeJS.ErrnoException).code
-    throw new QiError('QI_AUDIT_FILE', `cannot append to the audit file ${file}: ${errno}`, {
-      field: 'audit.file',
-      value: file,
-      path: file,
+    throw auditError(file, String(errno), 'name a file in a folder that you may write', {
       ...(errno ? { errno } : {}),
-      hint: 'name a file in a folder that you may write',
       cause
     })
   }
+  // Only the name we know is kept from the payload.
+  if (fstatSync(fd).nlink > 1 && grants.some((grant) => grant.access === 'rw')) {
+    closeSync(fd)
+    throw auditError(
+      file,
+      'it has further names (hard links), by which a payload may write it',
+      'name another file',
+      {}
+    )
+  }
+  return fd
 }
+
+const auditError = (file: string, reason: string, hint: string, details: QiErrorDetails): QiError =>
+  new QiError('QI_AUDIT_FILE', `cannot append to the audit file ${file}: ${reason}`, {
+    field: 'audit.file',
+    value: file,
+    path: file,
+    hint,
+    ...details
+  })

@@ -153,14 +153,21 @@ function ownDenies(grant: Grant, host: Host, own: OwnPaths): Deny[] {
   const inPackage = isWithin(grant.path, own.packageDir)
   const ours = inPackage ? OWN_PACKAGE.map((name) => join(own.packageDir, name)) : [own.packageDir]
   const listed = [...ours, ...OWN_HOME.map((name) => join(home, name)), ...own.profileFiles]
-  if (own.auditFile !== undefined) listed.push(own.auditFile)
+  const audit = own.auditFile
+  if (audit !== undefined) listed.push(audit)
   return listed.flatMap((path) => {
     const found = walk(fs, path)
     const link = found.links.find((l) => isWithin(l.path, grant.path))
     if (link) throw ownPath(grant, link.path, 'is a link the payload may write, on the way to')
     // Found under node_modules the package is a folder of its own: writable grants inside it are the caller's mistake.
     if (found.kind !== 'missing' && isWithin(grant.path, found.real)) throw ownPath(grant, path, 'holds or is')
-    return isWithin(found.real, grant.path) ? denyAt(fs, found.real, `mandatory: qi-jail's own ${basename(path)}`) : []
+    if (!isWithin(found.real, grant.path)) return []
+    const origin = `mandatory: qi-jail's own ${basename(path)}`
+    if (path !== audit) return denyAt(fs, found.real, origin)
+    // A read-only mount does not keep anybody from writing into a FIFO.
+    if (found.kind === 'other') throw ownPath(grant, path, 'is no regular file, and')
+    // The launch makes it before the jail: it is there to be covered, not a name to be guarded.
+    return [{ path: found.real, kind: 'write', now: 'file', origin }]
   })
 }
 

@@ -113,7 +113,7 @@ describe("qi-jail's own files", () => {
   })
 
   it('include the audit file', () => {
-    expect(denies(RW, {}, { audit: { file: '/w/audit.jsonl' } })).toContain('write missing /w/audit.jsonl')
+    expect(denies(RW, {}, { audit: { file: '/w/audit.jsonl' } })).toContain('write file /w/audit.jsonl')
     expect(denies(RW, { '/w/audit.jsonl': '' }, { audit: { file: '/w/audit.jsonl' } })).toContain(
       'write file /w/audit.jsonl'
     )
