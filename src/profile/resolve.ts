@@ -51,6 +51,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   host.env = Object.fromEntries(env)
 
   const explicit = resolveGrants(policy.paths, host)
+  refuseSteeredCwd(policy, host, explicit.grants)
   const closure = new Closure(host, explicit.grants)
   systemBase(closure)
   const { file } = findCommand(fs, argv[0] as string, host.cwd, host.env.PATH)
@@ -120,6 +121,17 @@ function makeHost(request: ResolveRequest, fs: ReadFs, policy: Policy): Host {
 
 const cwdError = (value: string, message: string, hint: string): QiError =>
   new QiError('QI_CWD', `cwd = ${JSON.stringify(value)}: ${message}`, { field: 'cwd', value, path: value, hint })
+
+/** `$CWD` may be a grant: a link that an earlier payload put in the place of the folder would choose it. */
+function refuseSteeredCwd({ cwd }: Policy, host: Host, grants: Grant[]): void {
+  if (cwd === undefined) return
+  const found = walk(host.fs, expand(host, cwd).path)
+  const link = found.links.find((l) => grantOf(grants, l.path)?.access === 'rw')
+  if (!link) return
+  const details = { field: 'cwd', value: cwd, path: link.path, hint: `write the path it leads to: ${found.real}` }
+  const message = `cwd = ${JSON.stringify(cwd)}: goes through the link ${link.path}, which the payload may write`
+  throw new QiError('QI_GRANT_LINK', message, details)
+}
 
 const RESERVED = ['/proc', '/sys', '/dev', '/usr', '/etc', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32']
 
