@@ -35,7 +35,15 @@ export const nodeFs: ReadFs = {
       return undefined
     }
   },
-  readlink: (path) => readlinkSync(path),
+  readlink(path) {
+    try {
+      return readlinkSync(path)
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException
+      const details = { path, hint: 'try again', cause, ...(code ? { errno: code } : {}) }
+      throw new QiError('QI_PATH', `${path} changed while it was looked at`, details)
+    }
+  },
   read(path, max) {
     try {
       // An earlier payload may have left a FIFO, whose open waits for ever, or a link to a device, whose open may act.

@@ -210,7 +210,7 @@ describe('closure of an installation', () => {
     const tree: Tree = {
       '/run/fnm/1': '-> /home/u/.fnm/v22',
       '/home/u/.fnm/v22/bin/node': elf(),
-      '/home/u/.fnm/v22/lib/node_modules/x': null
+      '/home/u/.fnm/v22/lib/node_modules/npm': null
     }
     const profile = resolveOn({ argv: ['node', '-e', '1'], tree, ...withPath('/run/fnm/1/bin:/usr/bin') })
     expect(profile.command.file).toBe('/run/fnm/1/bin/node')

@@ -38,9 +38,15 @@ export class Closure {
     return grantOf(this.explicit, path) !== undefined || grantOf(this.grants, path) !== undefined
   }
 
-  /** May a payload of this policy write it? Then an earlier one may have. */
+  /** May a payload of this policy write it? Then an earlier one may have. `path` is canonical. */
   isWritable(path: string): boolean {
     return grantOf(this.explicit, path)?.access === 'rw'
+  }
+
+  /** May an earlier payload have written what `path` leads to, or a link on the way? */
+  isSteered(path: string): boolean {
+    const { real, links } = walk(this.fs, path)
+    return [...links.map((l) => l.path), real].some((at) => this.isWritable(at))
   }
 
   /** Makes the links on the way exist in the jail. */

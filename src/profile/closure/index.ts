@@ -32,7 +32,7 @@ export function closeCommand(closure: Closure, arch: HostFacts['arch'], target: 
     throw new QiError('QI_COMMAND_NOT_FOUND', `interpreter ${file} does not exist`, { path: file, errno: 'ENOENT' })
   const steered = target.steered ?? false
   const program = inspect(closure.fs, found.real, arch)
-  virtualEnvironment(closure, file, found)
+  virtualEnvironment(closure, file, found, steered)
   installation(closure, file, found, program.kind !== 'script', steered)
   if (program.kind === 'script') {
     const shebang = shebangTarget(closure, program.interpreter, program.argument, file)

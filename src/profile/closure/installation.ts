@@ -1,7 +1,7 @@
 import { ancestors, basename, dirname, isWithin, join, type Walk } from '../fs.js'
 import { isPersonal } from '../host.js'
 import { type Closure, isSystem } from './closure.js'
-import { interpreterFor } from './interpreters.js'
+import { interpreterName } from './interpreters.js'
 
 // Version managers whose commands need more than the prefix of the binary. `through`: where a command of theirs lies,
 // `grant`: what it reads; both below home.
@@ -26,7 +26,7 @@ export function installation(closure: Closure, file: string, found: Walk, isElf:
   managers(closure, places, steered)
   const prefix = prefixOf(found.real)
   if (isElf && prefix && !isSystem(found.real) && !isPersonal(closure.host, prefix)) {
-    if (interpreterFor(found.real) && looksInstalled(closure, prefix)) {
+    if (looksInstalled(closure, prefix, interpreterName(found.real))) {
       // An earlier payload can choose among the installations of this host, not turn another folder into one.
       closure.grant(prefix, 'interpreter')
     } else {
@@ -39,9 +39,9 @@ export function installation(closure: Closure, file: string, found: Walk, isElf:
   if (!closure.covers(found.real)) closure.grant(file, 'command', { steered })
 }
 
-/** A prefix known from elsewhere (pyvenv.cfg). Only when it is what it claims to be. */
+/** A prefix of Python known from elsewhere (pyvenv.cfg). Only when it is what it claims to be. */
 export function grantPrefix(closure: Closure, prefix: string, origin: string): void {
-  if (!isSystem(prefix) && looksInstalled(closure, prefix)) closure.grant(prefix, origin, { optional: true })
+  if (!isSystem(prefix) && looksInstalled(closure, prefix, 'python')) closure.grant(prefix, origin, { optional: true })
 }
 
 function managers(closure: Closure, places: string[], steered: boolean): void {
@@ -58,9 +58,24 @@ function prefixOf(real: string): string | undefined {
   return /^(bin|sbin|libexec)$/.test(basename(dir)) && dirname(dir) !== '/' ? dirname(dir) : undefined
 }
 
-/** Libraries of an interpreter next to its bin/: no project folder looks like that. */
-function looksInstalled(closure: Closure, prefix: string): boolean {
-  const isLibrary = (name: string) =>
-    /^(python3\.|pypy|node_modules$|ruby$|perl5$|jvm\.cfg$|modules$|server$)/.test(name)
-  return ['lib', 'lib64'].some((lib) => closure.fs.list(join(prefix, lib)).some((e) => isLibrary(e.name)))
+// The interpreter's own library next to its bin/, by a file or folder that only comes with it. An earlier payload can name
+// any folder of the host (a link, pyvenv.cfg): a project that happens to have a lib/server, or a project that is itself a
+// virtual environment, is no installation.
+const LIBRARIES: Record<string, { folder: RegExp; holds: RegExp }> = {
+  python: { folder: /^(python|pypy)3?[0-9.]*t?$/, holds: /^os\.py$/ },
+  node: { folder: /^node_modules$/, holds: /^(npm|corepack)$/ },
+  ruby: { folder: /^ruby$/, holds: /^[0-9]+\.[0-9]/ },
+  perl: { folder: /^perl5$/, holds: /^[0-9]/ },
+  java: { folder: /^server$/, holds: /^libjvm\.so$/ }
+}
+
+function looksInstalled(closure: Closure, prefix: string, interpreter: string): boolean {
+  const library = Object.hasOwn(LIBRARIES, interpreter) ? LIBRARIES[interpreter] : undefined
+  if (!library) return false
+  const names = (dir: string) => closure.fs.list(dir).map((entry) => entry.name)
+  return ['lib', 'lib64'].some((lib) =>
+    names(join(prefix, lib))
+      .filter((name) => library.folder.test(name))
+      .some((name) => names(join(prefix, lib, name)).some((inside) => library.holds.test(inside)))
+  )
 }

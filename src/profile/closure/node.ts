@@ -43,8 +43,8 @@ export function packageRoot(closure: Closure, from: string): string | undefined 
  * package.json there, an earlier payload would have the next launch grant the parent.
  */
 export function searchUp(closure: Closure, from: string): string[] {
-  const inside = grantOf(closure.explicit, from)
-  const top = inside?.access === 'rw' ? inside.path : '/'
+  const writable = closure.explicit.filter((grant) => grant.access === 'rw')
+  const top = grantOf(writable, from)?.path ?? '/'
   const dirs = ancestors(from)
   const end = dirs.findIndex((dir) => isPersonal(closure.host, dir) || !isWithin(dir, top))
   return end < 0 ? dirs : dirs.slice(0, end)
@@ -62,6 +62,8 @@ function nodeModules(closure: Closure, root: string): void {
 
 /** Packages that are linked out of node_modules (workspaces, `npm link`). One level deep: trees are never walked. */
 function workspaceLinks(closure: Closure, folder: string): void {
+  // What a payload may have linked there is either in its grant already or refused: no reason to look at a million links.
+  if (closure.isWritable(folder)) return
   for (const entry of closure.fs.list(folder)) {
     const path = join(folder, entry.name)
     if (entry.kind === 'dir' && entry.name.startsWith('@')) workspaceLinks(closure, path)

@@ -7,12 +7,15 @@ import { searchUp } from './node.js'
 const PROJECT_FILES = ['pyproject.toml', 'setup.py', 'setup.cfg', 'requirements.txt', 'Pipfile']
 
 /** A virtual environment that the command lies in: PEP 405, pyvenv.cfg one folder above the program. */
-export function virtualEnvironment(closure: Closure, file: string, found: Walk): void {
-  for (const place of [file, ...found.links.map((l) => l.path), found.real]) {
+export function virtualEnvironment(closure: Closure, file: string, found: Walk, steered: boolean): void {
+  const places = [file, ...found.links.map((l) => l.path), found.real]
+  for (const [i, place] of places.entries()) {
     const root = dirname(dirname(place))
     const text = readText(closure.fs, join(root, 'pyvenv.cfg'), 4096)
     if (text === undefined) continue
-    closure.grant(root, 'virtual environment')
+    // A payload that writes a "#!" line or a link chooses the interpreter, not whose environment it may read.
+    const led = steered || places.slice(0, i).some((before) => closure.isWritable(before))
+    closure.grant(root, 'virtual environment', { steered: led })
     const home = /^\s*home\s*=\s*(\/\S.*?)\s*$/m.exec(text)?.[1]
     if (home) {
       const bin = walk(closure.fs, home)
@@ -33,7 +36,7 @@ function editableInstalls(closure: Closure, root: string): void {
       const path = join(site, file.name)
       for (const line of (readText(closure.fs, path) ?? '').split('\n')) {
         if (!line.startsWith('/')) continue
-        closure.grant(line.trim(), 'editable install', { optional: true, steered: closure.isWritable(path) })
+        closure.grant(line.trim(), 'editable install', { optional: true, steered: closure.isSteered(path) })
       }
     }
   }
