@@ -60,13 +60,17 @@ class Encoder {
 
   private list(item: string, values: unknown[], at: number): void {
     if (values.length > PLAN_MAX_ITEMS) {
-      throw new QiError('QI_PLAN_TOO_LARGE', `a plan list has ${values.length} items, more than ${PLAN_MAX_ITEMS}`)
+      throw new QiError('QI_PLAN_TOO_LARGE', `a plan list has ${values.length} items, more than ${PLAN_MAX_ITEMS}`, {
+        hint: 'give fewer arguments, variables or paths'
+      })
     }
     const size = item in SIZES ? SIZES[item as keyof typeof SIZES] : (LAYOUT[item]?.size ?? 0)
     const offset = this.reserve(size * values.length)
     this.reference({ offset, length: values.length }, at)
     values.forEach((value, i) => {
-      if (item in SIZES) this.field(item as FieldType, value, offset + i * size)
+      // Each argument has bytes of its own: a reader refuses a plan whose references come to many times its size.
+      if (item === 'str') this.reference(this.write(value as Text), offset + i * size)
+      else if (item in SIZES) this.field(item as FieldType, value, offset + i * size)
       else this.struct(item, value as Record<string, unknown>, offset + i * size)
     })
   }
@@ -75,13 +79,17 @@ class Encoder {
     const key = typeof value === 'string' ? value : undefined
     const seen = key === undefined ? undefined : this.known.get(key)
     if (seen) return seen
+    const made = this.write(value)
+    if (key !== undefined) this.known.set(key, made)
+    return made
+  }
+
+  private write(value: Text): { offset: number; length: number } {
     const bytes = typeof value === 'string' ? Buffer.from(value) : value
     if (bytes.includes(0)) throw new QiError('QI_PLAN_TEXT', 'a text of the plan holds a NUL byte')
     const offset = this.reserve(bytes.length + 1)
     this.buffer.set(bytes, offset)
-    const made = { offset, length: bytes.length }
-    if (key !== undefined) this.known.set(key, made)
-    return made
+    return { offset, length: bytes.length }
   }
 
   private bytes(value: Uint8Array): { offset: number; length: number } {

@@ -50,6 +50,13 @@ test('what is encoded is what is read', () => {
   expect(readText(bytes, offsetOf('execPath')).toString()).toBe('/usr/bin/node')
 })
 
+test('equal arguments are as good as different ones', () => {
+  const argv = ['echo', ...Array(19).fill('x'.repeat(100_000))]
+  const bytes = encodePlan({ ...planOf(), argv })
+  expect(check(bytes)).toBeNull()
+  expect(readTexts(bytes, 'argv').map(String)).toEqual(argv)
+})
+
 test('arguments and environment need not be UTF-8', () => {
   const odd = [Buffer.from([0xff, 0xfe, 0x80]), Buffer.from(Array.from({ length: 255 }, (_, i) => i + 1))]
   const bytes = encodePlan({
