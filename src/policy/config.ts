@@ -12,9 +12,15 @@ function refuse(context: z.RefinementCtx, code: `QI_${string}`, message: string,
 const limit = (result: UnitResult, context: z.RefinementCtx): number =>
   result.value ?? refuse(context, 'QI_LIMIT', result.reason as string)
 
-const number = z.union([z.number(), z.nan(), z.literal(Infinity), z.literal(-Infinity)])
-const size = z.union([number, z.string()]).transform((v, c) => limit(parseSize(v), c))
-const duration = z.union([number, z.string()]).transform((v, c) => limit(parseDuration(v), c))
+// Not z.number(), which refuses NaN and Infinity with words of its own.
+const number = z.custom<number>((v) => typeof v === 'number', 'is not a number')
+const written = (example: string) =>
+  z.custom<number | string>(
+    (v) => typeof v === 'number' || typeof v === 'string',
+    `is no number and no text like ${example}`
+  )
+const size = written('"512MB"').transform((v, c) => limit(parseSize(v), c))
+const duration = written('"30s"').transform((v, c) => limit(parseDuration(v), c))
 const count = number.transform((v, c) => limit(parseCount(v), c))
 const fraction = number.transform((v, c) =>
   v > 0 && Number.isFinite(v) ? v : refuse(c, 'QI_LIMIT', 'must be a finite number of cores greater than 0')
@@ -28,10 +34,10 @@ const id = number.transform((v, c) =>
 )
 
 const path = z.string().transform((v, c) => {
-  if (v === '') return refuse(c, 'QI_PATH', 'is an empty path')
+  if (v === '') return refuse(c, 'QI_PATH', 'is an empty path', 'name a path, or leave it out')
   // A NUL ends the string for the kernel, a newline forges lines in logs, `..` says something else after a rename.
-  if (v.includes('\0')) return refuse(c, 'QI_PATH', 'contains a NUL byte')
-  if (/[\r\n]/.test(v)) return refuse(c, 'QI_PATH', 'contains a newline')
+  if (v.includes('\0')) return refuse(c, 'QI_PATH', 'contains a NUL byte', 'remove it')
+  if (/[\r\n]/.test(v)) return refuse(c, 'QI_PATH', 'contains a newline', 'rename the file or folder')
   if (v.split('/').includes('..')) return refuse(c, 'QI_PATH', 'contains a ".." segment', 'write the path it means')
   return v
 })

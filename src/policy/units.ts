@@ -55,7 +55,8 @@ function parse(written: number | string, units: Record<string, number>, bare: st
 function positive(value: number, expected: string): UnitResult {
   if (!Number.isFinite(value)) return { reason: `is not a finite number; write ${expected}` }
   if (value <= 0) return { reason: `must be greater than 0; leave the key out for the profile's value` }
-  if (value > Number.MAX_SAFE_INTEGER) return { reason: `is larger than 2^53-1` }
+  if (value > Number.MAX_SAFE_INTEGER)
+    return { reason: `is larger than 2^53-1; leave the key out for the profile's value` }
   if (!Number.isInteger(value)) return { reason: `must come to a whole number; write ${expected}` }
   return { value }
 }

@@ -62,6 +62,19 @@ describe('SandboxConfig', () => {
     })
   })
 
+  it.each([
+    [{ resources: { maxMemory: true } }, 'is no number and no text like "512MB"'],
+    [{ resources: { maxExecutionTime: null } }, 'is no number and no text like "30s"'],
+    [{ resources: { maxProcesses: '8' } }, 'is not a number'],
+    [{ resources: { maxMemory: 2 ** 53 } }, 'leave the key out']
+  ])('says what a limit is: %j', (input, message) => expect(fault(input).message).toContain(message))
+
+  it.each(['', 'a\0b', 'a\nb', 'a/../b'])('has a remedy for the path %j', (path) => {
+    const error = fault({ filesystem: { readOnlyPaths: [path] } })
+    expect(error).toMatchObject({ code: 'QI_PATH', field: 'filesystem.readOnlyPaths[0]', value: path })
+    expect(error.hint).toBeTruthy()
+  })
+
   it('takes its own output again', () => {
     const once = parseConfig({ resources: { tmpSize: '1GiB' }, env: ['A'] })
     expect(parseConfig(once)).toEqual(once)
