@@ -41,6 +41,11 @@ void JsonWriter::Quote(const char* text, const char* text_end) {
     } else if (n == 1 && (*p < 0x20 || *p == '"' || *p == '\\' || *p == 0x7f)) {
       int length = snprintf(escape, sizeof(escape), "\\u%04x", *p++);
       for (int i = 0; i < length; ++i) Put(escape[i]);
+    } else if (n == 2 && p[0] == 0xc2 && p[1] < 0xa0) {
+      // U+0080 to U+009F are commands to some terminals, which an audit file may be shown on.
+      int length = snprintf(escape, sizeof(escape), "\\u%04x", p[1]);
+      for (int i = 0; i < length; ++i) Put(escape[i]);
+      p += n;
     } else {
       while (n-- > 0) Put(static_cast<char>(*p++));
     }

@@ -51,6 +51,12 @@ TEST(SequencesThatAreCutAreNotCompletedByWhatFollows) {
   CHECK_STREQ(Quoted("\xf0\x9f\x98x"), '"' + kReplacement + kReplacement + kReplacement + "x\"");
 }
 
+TEST(ControlsOfATerminalAreEscaped) {
+  CHECK_STREQ(Quoted("\x1b\x7f"), "\"\\u001b\\u007f\"");
+  CHECK_STREQ(Quoted("\xc2\x80\xc2\x9f"), "\"\\u0080\\u009f\"");
+  CHECK_STREQ(Quoted("\xc2\xa0"), "\"\xc2\xa0\"");
+}
+
 TEST(StructureAndNumbers) {
   static qi::JsonWriter json;
   json.Open('{');

@@ -4,6 +4,7 @@ import { buildPlan, MountFlag, MountKind, type MountOp, type Plan } from '../pla
 import { Attr } from '../plan/mounts.js'
 import type { Profile, Protection } from '../profile/types.js'
 import { inFlags, type RunOptions } from './options.js'
+import { printable, printableLines } from './printable.js'
 import { resolveRun } from './run.js'
 
 interface Step {
@@ -26,7 +27,7 @@ export function dryRun(options: RunOptions, command: string[]): string {
     protections: built.protections,
     plan: planSteps(built.plan)
   }
-  return options.json ? `${JSON.stringify(told, null, 2)}\n` : table(told)
+  return options.json ? `${printableLines(JSON.stringify(told, null, 2))}\n` : table(told)
 }
 
 type Told = ReturnType<typeof tell> & { protections: Protection[]; plan: Step[] }
@@ -96,15 +97,18 @@ function mountDetail(op: MountOp): string {
 function table(told: Told): string {
   const { profile, command, identity: id, network, limits } = told
   const section = (title: string, rows: string[][]) => (rows.length ? `\n${title}\n${columns(rows)}` : '')
+  const head = [
+    `profile   ${profile.name}: ${profile.purpose}`,
+    `command   ${command.argv.map(quote).join(' ')}`,
+    `exec      ${command.file}`,
+    `cwd       ${command.cwd}${command.cwdNote ? ` (${command.cwdNote})` : ''}`,
+    `user      ${id.uidInside}:${id.gidInside} inside, ${id.uidOutside}:${id.gidOutside} on the host`,
+    `network   ${network.mode}${network.innerLoopback ? ', own loopback' : ''}`,
+    `env       ${told.env.join(' ')}`,
+    `audit     ${told.audit ?? 'events to the caller only'}`
+  ]
   return [
-    `profile   ${profile.name}: ${profile.purpose}\n`,
-    `command   ${command.argv.map(quote).join(' ')}\n`,
-    `exec      ${command.file}\n`,
-    `cwd       ${command.cwd}${command.cwdNote ? ` (${command.cwdNote})` : ''}\n`,
-    `user      ${id.uidInside}:${id.gidInside} inside, ${id.uidOutside}:${id.gidOutside} on the host\n`,
-    `network   ${network.mode}${network.innerLoopback ? ', own loopback' : ''}\n`,
-    `env       ${told.env.join(' ')}\n`,
-    `audit     ${told.audit ?? 'events to the caller only'}\n`,
+    ...head.map((line) => `${printable(line)}\n`),
     section(
       'grants',
       told.grants.map((g) => [g.access, g.path, g.origin])
@@ -139,10 +143,11 @@ function table(told: Told): string {
 const quote = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : JSON.stringify(text))
 
 function columns(rows: string[][]): string {
-  const widths = (rows[0] ?? []).map((_, i) => Math.min(60, Math.max(...rows.map((row) => row[i]?.length ?? 0))))
+  const cells = rows.map((row) => row.map(printable))
+  const widths = (rows[0] ?? []).map((_, i) => Math.min(60, Math.max(...cells.map((row) => row[i]?.length ?? 0))))
   const line = (row: string[]) =>
     row.map((cell, i) => (i < row.length - 1 ? cell.padEnd(widths[i] ?? 0) : cell)).join('  ')
-  return rows
+  return cells
     .map((row) => `  ${line(row)}`.trimEnd())
     .join('\n')
     .concat('\n')

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs'
 import { QiError } from '../errors.js'
+import { printable, printableLines } from './printable.js'
 
 /** How our own words reach the person: on stderr, never on stdout, which is the payload's. */
 export interface Reporter {
@@ -28,18 +29,21 @@ export function createReporter({ json = false, quiet = false }: ReportOptions): 
     notices(sentences, record) {
       if (quiet) return
       const lines = json ? [JSON.stringify(record)] : sentences.map((sentence) => `qi-jail: ${sentence}`)
-      for (const line of lines) writeLine(line)
+      for (const line of lines) writeLine(printable(line))
     },
     error(error) {
-      writeLine(json ? JSON.stringify({ error: describe(error) }) : explain(error))
+      writeLine(json ? printable(JSON.stringify({ error: describe(error) })) : explain(error))
     }
   }
 }
 
 /** `qi-jail: CODE: message`, and for what is no QiError (a fault of ours) where it happened. */
 function explain(error: unknown): string {
-  if (error instanceof QiError) return `qi-jail: ${error.code}: ${error.message}`
-  return `qi-jail: internal error: ${error instanceof Error ? error.stack : String(error)}`
+  if (!(error instanceof QiError))
+    return printableLines(`qi-jail: internal error: ${error instanceof Error ? error.stack : String(error)}`)
+  const text = `qi-jail: ${error.code}: ${error.message}`
+  // A list of what was tried has lines; any other line break comes from a path.
+  return error.code === 'QI_ADDON_MISSING' ? printableLines(text) : printable(text)
 }
 
 function describe(error: unknown): Record<string, unknown> {
