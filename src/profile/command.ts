@@ -9,6 +9,15 @@ const MAX_TOTAL = 2 * 1024 * 1024 - 8192
 
 /** What execve(2) would refuse, refused here with a name. */
 export function checkArguments(argv: string[], env: [string, string][]): void {
+  const odd = Array.isArray(argv) ? argv.findIndex((text) => typeof text !== 'string') : -1
+  if (!Array.isArray(argv) || odd >= 0) {
+    const field = odd >= 0 ? `argv[${odd}]` : 'argv'
+    throw new QiError('QI_ARGV', `${field} is not ${odd >= 0 ? 'a text' : 'a list of texts'}`, {
+      field,
+      value: odd >= 0 ? argv[odd] : argv,
+      hint: "give the command and each argument as one text: ['node', 'server.js']"
+    })
+  }
   if (argv.length === 0 || argv[0] === '') {
     throw new QiError('QI_COMMAND_MISSING', 'no command given', { field: 'argv', hint: 'write it after "--"' })
   }

@@ -50,6 +50,14 @@ export function createHost(input: Omit<Host, 'credentials' | 'home' | 'cwd'> & {
       hint: 'set HOME to your home folder'
     })
   }
+  if (!input.callerCwd.startsWith('/') || /[\0\n]/.test(input.callerCwd)) {
+    const value = input.callerCwd
+    throw new QiError('QI_CWD', `the caller's working directory ${JSON.stringify(value)} is not an absolute path`, {
+      field: 'options.cwd',
+      value,
+      hint: 'give an absolute path, or leave it out for process.cwd()'
+    })
+  }
   const home = walk(fs, writtenHome).real
   const credentials = CREDENTIALS.map((name) => {
     const written = join(writtenHome, name)

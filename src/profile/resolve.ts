@@ -40,14 +40,14 @@ const HOSTNAME = 'qi-jail'
 export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const fs = snapshot(request.fs ?? nodeFs)
   const { loaded, policy } = loadPolicy(request, fs)
-  const argv = [...request.argv]
   const limits = resolveLimits(policy)
   const who = identity(facts, policy.processIsolation, request.random)
   const host = makeHost(request, fs, policy)
   const temp = placeTemp(policy, host)
   const tempDirectory = temp.real
   const env = environment(request.env, policy.env, host.home, tempDirectory)
-  checkArguments(argv, env)
+  checkArguments(request.argv, env)
+  const argv = [...request.argv]
   host.env = Object.fromEntries(env)
 
   const explicit = resolveGrants(policy.paths, host)

@@ -33,6 +33,15 @@ describe('the command', () => {
     ['10 MB of arguments', ['bash', ...Array(1000).fill('a'.repeat(10_000))], {}, 'QI_ARGV_TOO_LARGE']
   ])('refuses %s', (_what, argv, tree, code) => expect(codeOf(() => run(argv, tree))).toBe(code))
 
+  it.each<[unknown, string]>([
+    [undefined, 'argv'],
+    ['bash', 'argv'],
+    [['bash', 5], 'argv[1]'],
+    [['bash', null], 'argv[1]']
+  ])('refuses argv %j, naming it', (argv, field) => {
+    expect(() => run(argv as string[])).toThrow(expect.objectContaining({ code: 'QI_ARGV', field }))
+  })
+
   it('takes the longest argument the kernel takes, counted in bytes', () => {
     expect(codeOf(() => run(['bash', 'a'.repeat(131071)]))).toBe('none')
     expect(codeOf(() => run(['bash', 'é'.repeat(65536)]))).toBe('QI_ARGV_TOO_LARGE')

@@ -29,7 +29,11 @@ export function closeCommand(closure: Closure, arch: HostFacts['arch'], target: 
   const { file, args } = target
   const found = walk(closure.fs, file)
   if (found.kind !== 'file')
-    throw new QiError('QI_COMMAND_NOT_FOUND', `interpreter ${file} does not exist`, { path: file, errno: 'ENOENT' })
+    throw new QiError('QI_COMMAND_NOT_FOUND', `interpreter ${file} does not exist`, {
+      path: file,
+      errno: 'ENOENT',
+      hint: 'install it, or correct the "#!" line'
+    })
   const steered = target.steered ?? false
   const program = inspect(closure.fs, found.real, arch)
   virtualEnvironment(closure, file, found, steered)
