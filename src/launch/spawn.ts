@@ -109,16 +109,31 @@ function startMonitor(request: Parameters<NativeAddon['spawn']>[0]): ReturnType<
 
 function stdioNumbers(choice: StdioChoice | [StdioChoice, StdioChoice, StdioChoice]): [number, number, number] {
   const each = Array.isArray(choice) ? choice : [choice, choice, choice]
-  return each.map((one, i) => {
+  return [0, 1, 2].map((i) => {
+    const one = each[i]
     if (one === 'pipe') return -1
     if (one === 'ignore') return -2
     const fd = one === 'inherit' ? i : one
-    if (typeof fd === 'number' && Number.isInteger(fd) && fd >= 0) return fd
-    throw new QiError('QI_CONFIG', `stdio[${i}] is neither pipe, inherit, ignore nor a descriptor`, {
-      field: `stdio[${i}]`,
-      value: one
-    })
+    if (typeof fd === 'number' && isOpen(fd)) return fd
+    throw new QiError(
+      'QI_CONFIG',
+      `stdio[${i}] = ${String(one)}: is neither pipe, inherit, ignore nor an open descriptor`,
+      {
+        field: `stdio[${i}]`,
+        value: one,
+        hint: 'give one choice for all three streams, or a list of three'
+      }
+    )
   }) as [number, number, number]
+}
+
+function isOpen(fd: number): boolean {
+  try {
+    fstatSync(fd)
+    return true
+  } catch {
+    return false
+  }
 }
 
 const STDERR = 2

@@ -17,8 +17,18 @@ const cases: [what: string, expected: object, make: (home: string, user: User) =
   ],
   [
     'a descriptor is not open',
-    { code: 'QI_SPAWN', message: expect.stringContaining('EBADF') },
+    { code: 'QI_CONFIG', message: expect.stringContaining('stdio[1] = 9999') },
     () => ({ config: {}, argv: ['/bin/true'], options: { stdio: ['pipe', 9999, 'pipe'] } })
+  ],
+  [
+    'a standard stream has no choice',
+    { code: 'QI_CONFIG', message: expect.stringContaining('stdio[1]') },
+    () => ({ config: {}, argv: ['/bin/true'], options: { stdio: ['pipe'] as never } })
+  ],
+  [
+    'the working directory of the caller is relative',
+    { code: 'QI_CWD', message: expect.stringContaining('"foo"') },
+    () => ({ config: {}, argv: ['/bin/true'], options: { cwd: 'foo' } })
   ],
   [
     'one argument is longer than the kernel takes',
