@@ -51,11 +51,15 @@ function logJail(jail: Jail, log: Log): void {
 }
 
 /** Why a run ended that did not end by itself, and how much it was refused. */
-function sentences({ terminationReason: reason, refusals }: JailExit, { timeout, audit }: RunOptions): string[] {
+function sentences(
+  { terminationReason: reason, refusals, lostEvents: lost }: JailExit,
+  { timeout, audit }: RunOptions
+): string[] {
   const calls = refusals === 1 ? '1 call was refused' : `${refusals} calls were refused`
   return [
     ...(reason === 'time' ? [`stopped: the time limit${timeout ? ` of ${timeout}` : ''} is over`] : []),
     ...(reason === 'monitor-lost' ? ['stopped: qi-monitor was killed, and the jail with it'] : []),
+    ...(lost > 0 ? [`${lost === 1 ? '1 event' : `${lost} events`} could not be written`] : []),
     ...(refusals > 0 ? [audit ? calls : `${calls}; --audit - tells which`] : [])
   ]
 }

@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkoutFor, homeOf, users } from '../support/user.js'
-import { type Place, run } from './cli.js'
+import { type Place, run, shell } from './cli.js'
 
 const user = users[0] as 'root' | 'plain'
 let place: Place
@@ -86,6 +86,17 @@ describe('questions are answered on stdout', () => {
     expect(stdout.toString()).toContain('Examples:\n  qi-jail -- node server.js')
     expect(stdout.toString()).toContain('Exit status:')
     expect((await run(place, ['run', '--help'])).stdout.equals(stdout)).toBe(true)
+  })
+
+  test('that cannot be written: an error in a line; to a reader that had enough: none', async () => {
+    for (const flag of ['--help', '--dry-run']) {
+      const { status, stderr } = await shell(place, `"$QI" ${flag} -- true > /dev/full`)
+      expect({ status, stderr }).toEqual({
+        status: 125,
+        stderr: expect.stringMatching(/^qi-jail: QI_OUTPUT: .*ENOSPC.*\n$/)
+      })
+      expect((await shell(place, `"$QI" ${flag} -- true | head -c 1`)).stderr).toBe('')
+    }
   })
 
   test('--version', async () => {
