@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { skipUnless } from '../support/skip.js'
 import { checkoutFor, homeOf, own, users } from '../support/user.js'
 import { type Place, readAudit, run, shell } from './cli.js'
 
@@ -37,6 +38,12 @@ describe.each(users)('qi-jail run by %s', (user) => {
     const result = await run(place, args)
     expect(result).toMatchObject({ status, signal: null })
     expect(result.stdout.toString()).toBe('')
+  })
+
+  test('events that could not be written are told', async () => {
+    skipUnless(user === 'root', 'needs root')
+    const { status, stderr } = await run(place, ['--audit', '/proc/version', '--', '/bin/true']) // opens, takes nothing
+    expect({ status, stderr }).toEqual({ status: 0, stderr: 'qi-jail: 2 events could not be written\n' })
   })
 
   test('stdout and stdin are the command’s, byte for byte', async () => {
