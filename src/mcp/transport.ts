@@ -3,9 +3,9 @@ import { PassThrough, type Readable, type Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { QiError } from '../errors.js'
 import type { Jail } from '../launch/jail.js'
+import { LineSplitter } from '../launch/lines.js'
 import { type StdioChoice, spawnSandboxed } from '../launch/spawn.js'
 import type { SandboxConfig } from '../policy/index.js'
-import { LineSplitter } from './lines.js'
 
 /** A JSON-RPC 2.0 message; what it holds is the protocol's affair. */
 export type RpcMessage = { jsonrpc: '2.0' } & Record<string, unknown>
@@ -41,9 +41,11 @@ export class SandboxedStdioTransport {
   private readonly stderrStream: PassThrough | null
   private readonly lines: LineSplitter
   private running: Jail | undefined
-  private started = false
+  private starting: Promise<void> | undefined
   private broken = false
   private closed: Promise<void> = Promise.resolve()
+  /** Aborted by a close before the server runs. */
+  private readonly given = new AbortController()
 
   constructor(private readonly server: SandboxedServerParameters) {
     this.stderrStream = this.pipesStderr ? new PassThrough() : null
@@ -66,14 +68,22 @@ export class SandboxedStdioTransport {
 
   /** @throws QiError when the server could not be started in its jail. */
   async start(): Promise<void> {
-    if (this.started)
+    if (this.starting)
       throw new QiError('QI_TRANSPORT', 'this transport was started already', { hint: 'make a new one' })
-    this.started = true
+    this.starting = this.launch()
+    await this.starting
+  }
+
+  private async launch(): Promise<void> {
     const { command, args = [] } = this.server
     const stdio: [StdioChoice, StdioChoice, StdioChoice] = ['pipe', 'pipe', this.stderrChoice]
     let jail: Jail
     try {
-      jail = await spawnSandboxed(this.config(), [command, ...args], { stdio })
+      jail = await spawnSandboxed(this.config(), [command, ...args], { stdio, signal: this.given.signal })
+      if (this.given.signal.aborted) {
+        await jail.exited
+        throw this.given.signal.reason
+      }
     } catch (error) {
       this.onerror?.(error as Error)
       throw error
@@ -86,13 +96,21 @@ export class SandboxedStdioTransport {
   async send(message: RpcMessage | object): Promise<void> {
     const stdin = this.running?.stdin as Writable | undefined
     if (!stdin?.writable) throw new QiError('QI_TRANSPORT', 'not connected: the server is not running')
-    if (!stdin.write(`${JSON.stringify(message)}\n`)) await Promise.race([once(stdin, 'drain'), once(stdin, 'close')])
+    if (stdin.write(`${JSON.stringify(message)}\n`)) return
+    // A server that reads slowly must not leave a listener behind for every message.
+    const over = new AbortController()
+    const { signal } = over
+    const waits = [once(stdin, 'drain', { signal }), once(stdin, 'close', { signal })]
+    await Promise.race(waits).finally(() => over.abort())
   }
 
   /** Ends the server as the protocol asks for: end of stdin, then SIGTERM, then the whole jail. */
   async close(): Promise<void> {
     const jail = this.running
-    if (!jail) return
+    if (!jail) {
+      if (this.starting) this.given.abort(new QiError('QI_TRANSPORT', 'closed while the server was starting'))
+      return await this.starting?.catch(() => {}) // told by start
+    }
     const steps = [() => jail.stdin?.end(), () => jail.kill('SIGTERM'), () => jail.kill('SIGKILL')]
     for (const step of steps) {
       step()
@@ -157,7 +175,7 @@ export class SandboxedStdioTransport {
     try {
       const message = JSON.parse(line) as Partial<RpcMessage> | null
       if (message?.jsonrpc !== '2.0')
-        throw new QiError('QI_TRANSPORT', `not a JSON-RPC 2.0 message: ${line.slice(0, 120)}`)
+        throw new QiError('QI_TRANSPORT', `not a JSON-RPC 2.0 message: ${JSON.stringify(line.slice(0, 120))}`)
       this.onmessage?.(message)
     } catch (error) {
       this.onerror?.(error as Error)

@@ -1,6 +1,6 @@
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { expect, onTestFinished, test } from 'vitest'
-import { LineSplitter } from '../../src/mcp/lines.js'
+import { LineSplitter } from '../../src/launch/lines.js'
 import { type RpcMessage, type SandboxedServerParameters, SandboxedStdioTransport } from '../../src/mcp/transport.js'
 
 /** A server that is a shell script, and all that came of it. */
