@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
 import type { AuditLog } from '../event/schema.js'
+import { LineSplitter } from './lines.js'
 
 /** What qi-monitor says over its control socket, one JSON object a line (native/monitor/main.cc). */
 export type MonitorMessage =
@@ -8,15 +9,19 @@ export type MonitorMessage =
   | { type: 'event'; event: AuditLog }
   | { type: 'exit'; code?: number; signal?: number; reason: string; refusals: number; lost: number }
 
+// qi-monitor queues 4 MiB for a host that does not read; no line of it can be longer.
+const MAX_LINE = 8 << 20
+const TYPES = new Set(['started', 'failed', 'event', 'exit'])
+
 /** Our end of the control socket. Closing it ends the jail. */
 export class ControlSocket {
   private readonly socket: Socket
-  private rest: Buffer[] = []
+  private readonly lines = new LineSplitter(MAX_LINE)
 
   constructor(fd: number, onMessage: (message: MonitorMessage) => void, onClose: () => void) {
     this.socket = new Socket({ fd, readable: true, writable: true })
     this.socket.on('data', (chunk: Buffer) => {
-      for (const line of this.lines(chunk)) onMessage(JSON.parse(line) as MonitorMessage)
+      for (const message of this.messages(chunk)) onMessage(message)
     })
     this.socket.on('error', () => {}) // `close` follows, and means the same: qi-monitor is gone
     this.socket.on('close', onClose)
@@ -34,14 +39,33 @@ export class ControlSocket {
     this.socket.unref()
   }
 
-  private *lines(chunk: Buffer): Generator<string> {
-    let start = 0
-    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
-      this.rest.push(chunk.subarray(start, end))
-      yield Buffer.concat(this.rest).toString()
-      this.rest = []
-      start = end + 1
+  /**
+   * qi-monitor reads what hostile programs write. Should one of them have taken it over, what it says may end its jail, as
+   * the closing does, but not throw in the host's event loop.
+   */
+  private *messages(chunk: Buffer): Generator<MonitorMessage> {
+    const lines = this.lines.push(chunk)
+    for (;;) {
+      let message: MonitorMessage
+      try {
+        const { done, value } = lines.next()
+        if (done) return
+        message = JSON.parse(value) as MonitorMessage
+        if (!isMessage(message)) throw new TypeError('not a message of qi-monitor')
+      } catch {
+        this.close()
+        return
+      }
+      yield message
     }
-    if (start < chunk.length) this.rest.push(chunk.subarray(start))
   }
+}
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
+
+function isMessage(message: MonitorMessage): boolean {
+  if (!isObject(message) || !TYPES.has(message.type)) return false
+  if (message.type === 'failed') return typeof message.detail === 'string'
+  if (message.type !== 'event') return true
+  return isObject(message.event) && isObject(message.event.event) && isObject(message.event.context)
 }
