@@ -1,5 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import { type BigIntStats, lstatSync } from 'node:fs'
+import { type BigIntStats, lstatSync, realpathSync } from 'node:fs'
 import { QiError } from '../errors.js'
 import { auditHead } from '../event/head.js'
 import type { FilterSpec } from '../filter/types.js'
@@ -185,12 +185,12 @@ class ObservedFs implements ReadFs {
   }
 
   read(path: string, max: number) {
-    this.note(path)
+    this.noteContent(path)
     return this.fs.read(path, max)
   }
 
   list(path: string) {
-    this.note(path)
+    this.noteContent(path)
     return this.fs.list(path)
   }
 
@@ -198,6 +198,17 @@ class ObservedFs implements ReadFs {
   settled(): Map<string, string> {
     const now = BigInt(Date.now()) * 1_000_000n
     return now - this.newest > UNSETTLED_NS ? this.seen : new Map()
+  }
+
+  /** A link stays as it is when what it leads to changes. */
+  private noteContent(path: string): void {
+    this.note(path)
+    if (!look(path)?.isSymbolicLink()) return
+    try {
+      this.note(realpathSync.native(path))
+    } catch {
+      this.newest = BigInt(Date.now()) * 1_000_000n // it leads nowhere, for now: not to be kept
+    }
   }
 
   private note(path: string): void {
