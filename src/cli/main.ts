@@ -1,11 +1,36 @@
 import { QiError } from '../errors.js'
-import { parseArguments, rephrase } from './options.js'
+import { parseArguments, type RunOptions, rephrase } from './options.js'
 import { createReporter, statusOf } from './report.js'
 
 /** The command line tool. Ends the process with the status it is to have. */
 export async function main(args: string[]): Promise<void> {
   const { options, command, answer, fault } = parseArguments(args)
-  // Only our own answers go there: a reader that had enough ends us quietly, a full disk does not.
+  if (answer !== undefined) {
+    say(answer, options)
+    return
+  }
+  const reporter = createReporter(options)
+  try {
+    if (fault) throw fault
+    if (options.dryRun) {
+      const { dryRun } = await import('./dry-run.js')
+      say(dryRun(options, command), options)
+    } else {
+      const { run } = await import('./run.js')
+      process.exit(await run(options, command, reporter))
+    }
+  } catch (error) {
+    reporter.error(rephrase(error, options))
+    process.exit(statusOf(error))
+  }
+}
+
+/**
+ * Our own answer. Only then is process.stdout touched: Node makes a pipe behind it non-blocking, and in a run that pipe is
+ * the payload's, which would lose what it writes (EAGAIN).
+ */
+function say(text: string, options: RunOptions): void {
+  // A reader that had enough ends us quietly, a full disk does not.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') return
     createReporter(options).error(
@@ -17,22 +42,5 @@ export async function main(args: string[]): Promise<void> {
     )
     process.exit(statusOf(error))
   })
-  if (answer !== undefined) {
-    process.stdout.write(answer)
-    return
-  }
-  const reporter = createReporter(options)
-  try {
-    if (fault) throw fault
-    if (options.dryRun) {
-      const { dryRun } = await import('./dry-run.js')
-      process.stdout.write(dryRun(options, command))
-    } else {
-      const { run } = await import('./run.js')
-      process.exit(await run(options, command, reporter))
-    }
-  } catch (error) {
-    reporter.error(rephrase(error, options))
-    process.exit(statusOf(error))
-  }
+  process.stdout.write(text)
 }
