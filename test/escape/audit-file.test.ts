@@ -57,7 +57,8 @@ describe('the audit file', () => {
       expect(result.stdout).toBe(file === audit ? '' : 'did\n'.repeat(acts.length))
       const lines = readFileSync(audit, 'utf8').trim().split('\n')
       const actions = lines.map((line) => JSON.parse(line).event.action)
-      expect([actions[0], actions.at(-1)]).toEqual(['jail.launch', 'jail.exit'])
+      expect(actions).toContain('jail.launch')
+      expect(actions.at(-1)).toBe('jail.exit')
       rmSync(audit)
     }
   })
