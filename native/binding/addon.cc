@@ -94,8 +94,23 @@ Napi::Value CheckPlan(const Napi::CallbackInfo& info) {
   return r.ok() ? info.Env().Null() : Napi::String::New(info.Env(), r.detail);
 }
 
+// A value of another type would end the whole process in the first conversion: without C++ exceptions there is no other
+// way.
+bool IsSpawnRequest(const Napi::Value& value) {
+  if (!value.IsObject()) return false;
+  Napi::Object options = value.As<Napi::Object>();
+  Napi::Value stdio = options.Get("stdio");
+  if (!options.Get("monitor").IsString() || !options.Get("plan").IsTypedArray() || !stdio.IsArray()) return false;
+  for (uint32_t i = 0; i < 3; ++i) {
+    if (!stdio.As<Napi::Array>().Get(i).IsNumber()) return false;
+  }
+  if (options.Get("plan").As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) return false;
+  return options.Get("auditFd").IsNumber();
+}
+
 Napi::Value Spawn(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
+  if (!IsSpawnRequest(info[0])) return Throw(env, "QI_SPAWN", "arguments of spawn", EINVAL);
   Napi::Object options = info[0].As<Napi::Object>();
   std::string monitor = options.Get("monitor").As<Napi::String>();
   auto plan = options.Get("plan").As<Napi::Uint8Array>();

@@ -54,7 +54,8 @@ enum class Step : uint32_t {
   kReceiveListener = 46,  // monitor: receive the notify descriptor
   kConfineMonitor = 47,  // monitor: drop qi-monitor's capabilities and filter it
   kOpenJailRoot = 48,  // monitor: open the jail's root and proc for decisions
+  kRecordLaunch = 49,  // monitor: write the first event to the audit file
 };
-inline constexpr uint32_t kStepCount = 49;
+inline constexpr uint32_t kStepCount = 50;
 
 }  // namespace qi

@@ -132,7 +132,7 @@ Result TakeListener(const Jail& jail, UniqueFd listener, Broker* broker, const R
 }
 
 // Follows the jail's progress until the exec closed the status channel.
-Result Follow(const Jail& jail, int status, Broker* broker, Running* running) {
+Result Follow(const Jail& jail, int status, Broker* broker, Running* running, const BeforeExec& before) {
   bool executing = false;
   bool confined = false;
   bool released = false;
@@ -164,6 +164,7 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running) {
     }
     // The payload waits for this until everybody around it is confined, and its root is opened while it surely lives.
     if (!released && confined && broker->listener() >= 0) {
+      QI_TRY(before.record(*running));
       if (send(status, "", 1, MSG_NOSIGNAL) != 1) return Fail(Step::kReceiveListener, errno);
       released = true;
     }
@@ -188,7 +189,7 @@ Result FirstCause(int status, const Result& ours) {
   return Fail(message.step, message.error, message.detail);
 }
 
-Result Build(const Jail& jail, Broker* broker, Running* running, Result (*confine)()) {
+Result Build(const Jail& jail, Broker* broker, Running* running, const BeforeExec& before) {
   QI_BEGIN(jail, Step::kOpenChannels);
   UniqueFd status, status_theirs, channel_theirs;
   if (!MakeChannel(&status, &status_theirs) || !MakeChannel(&running->channel, &channel_theirs)) {
@@ -206,14 +207,14 @@ Result Build(const Jail& jail, Broker* broker, Running* running, Result (*confin
   Result supplied = Supply(jail, *running);
   if (!supplied.ok()) return FirstCause(status.get(), supplied);
   // Now, while pid 1 is busy: what is left to do needs no privilege.
-  QI_TRY(confine());
-  return Follow(jail, status.get(), broker, running);
+  QI_TRY(before.confine());
+  return Follow(jail, status.get(), broker, running, before);
 }
 
 }  // namespace
 
-Result Launch(const Jail& jail, Broker* broker, Running* running, Result (*confine)()) {
-  Result r = Build(jail, broker, running, confine);
+Result Launch(const Jail& jail, Broker* broker, Running* running, const BeforeExec& before) {
+  Result r = Build(jail, broker, running, before);
   if (!r.ok()) Destroy(running);
   return r;
 }

@@ -13,9 +13,15 @@ struct Running {
   pid_t payload = -1;
 };
 
-// Clones the jail and brings it to the payload's exec. `confine` runs before the payload may exec, so that no hostile
-// byte ever meets a qi-monitor with privileges. On failure nothing of the jail is left running.
-Result Launch(const Jail& jail, Broker* broker, Running* running, Result (*confine)());
+// What has to be done before the payload may exec, so that no hostile byte ever meets a qi-monitor with privileges, nor
+// a jail that leaves no record.
+struct BeforeExec {
+  Result (*confine)();
+  Result (*record)(const Running& running);
+};
+
+// Clones the jail and brings it to the payload's exec. On failure nothing of the jail is left running.
+Result Launch(const Jail& jail, Broker* broker, Running* running, const BeforeExec& before);
 
 // Kills everything in the jail and waits until the kernel has ended it all.
 void Destroy(Running* running);

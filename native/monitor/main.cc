@@ -83,13 +83,21 @@ void ReportTrace(JsonWriter* json) {
   json->Close('}');
 }
 
-void ReportStart(const Running& running) {
+// The launch event, before the payload may run: a jail whose events cannot be kept (a full disk) is not launched.
+Result RecordLaunch(const Running& running) {
+  QI_BEGIN(jail, Step::kRecordLaunch);
   JsonWriter& json = events.Start("tool", "jail.launch", "success", "info");
   json.Members(jail.Text(jail.plan->launch_params));
   json.Pair("profile", jail.Text(jail.plan->profile_name));
   json.Pair("commandLine", jail.Text(jail.plan->command_line));
   json.Pair("pid", running.payload);
+  errno = 0;
   events.Finish();
+  if (events.lost() == 0) return Ok();
+  return Fail(Step::kRecordLaunch, errno != 0 ? errno : ENOSPC, "the audit file takes no more");
+}
+
+void ReportStart(const Running& running) {
   JsonWriter& message = events.StartMessage("started");
   message.Pair("pid", running.payload);
   message.Pair("init", running.init);
@@ -212,7 +220,7 @@ int Main() {
   static Broker broker(jail, &refusals);
   Running running;
   Result r = Prepare(&signals);
-  if (r.ok()) r = Launch(jail, &broker, &running, ConfineMonitor);
+  if (r.ok()) r = Launch(jail, &broker, &running, {ConfineMonitor, RecordLaunch});
   if (!r.ok()) {
     int code = ReportFailure(r);
     FlushToHost();

@@ -41,6 +41,11 @@ const HINTS: { steps: string[]; errno: string[]; hint: string }[] = [
     hint: 'this container hides parts of /proc: run it with an unmasked /proc (--security-opt systempaths=unconfined)'
   },
   {
+    steps: ['RecordLaunch'],
+    errno: ['ENOSPC', 'EDQUOT', 'EFBIG', 'EPIPE', 'EIO'],
+    hint: 'the audit file takes no more: make room, or name another; nothing runs that cannot be recorded'
+  },
+  {
     steps: ['CloseFds'],
     errno: ['EISDIR', 'EBADF'],
     hint: 'a standard stream is a directory, which would be a way out of the jail: redirect it from a file, a pipe or /dev/null'

@@ -55,4 +55,5 @@ export const STEPS: Record<number, LaunchStep> = {
   46: { name: 'ReceiveListener', who: 'monitor', what: 'receive the notify descriptor' },
   47: { name: 'ConfineMonitor', who: 'monitor', what: 'drop qi-monitor\'s capabilities and filter it' },
   48: { name: 'OpenJailRoot', who: 'monitor', what: 'open the jail\'s root and proc for decisions' },
+  49: { name: 'RecordLaunch', who: 'monitor', what: 'write the first event to the audit file' },
 }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -40,10 +41,19 @@ describe.each(users)('qi-jail run by %s', (user) => {
     expect(result.stdout.toString()).toBe('')
   })
 
-  test('events that could not be written are told', async () => {
+  test('events that could not be written are told', () => {
     skipUnless(user === 'root', 'needs root')
-    const { status, stderr } = await run(place, ['--audit', '/proc/version', '--', '/bin/true']) // opens, takes nothing
-    expect({ status, stderr }).toEqual({ status: 0, stderr: 'qi-jail: 2 events could not be written\n' })
+    // One page for the audit file, in a mount namespace of its own: enough for the launch, not for what is refused then.
+    const folder = join(place.home, 'small')
+    const acts = 'for i in 1 2 3 4 5 6 7 8 9; do : > /tmp/$i; chmod 4755 /tmp/$i 2>/dev/null; done'
+    const script = `mkdir ${folder} && mount -t tmpfs -o size=4k none ${folder} && exec "$0" --audit ${folder}/audit -- sh -c '${acts}; :'`
+    const { status, stderr } = spawnSync('unshare', ['-m', 'sh', '-c', script, join(place.root, 'bin/qi-jail')], {
+      encoding: 'utf8'
+    })
+    expect({ status, stderr }).toMatchObject({
+      status: 0,
+      stderr: expect.stringMatching(/\d+ events could not be written/)
+    })
   })
 
   test('stdout and stdin are the command’s, byte for byte', async () => {
