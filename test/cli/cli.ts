@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { afterAll, beforeAll } from 'vitest'
 import { AuditLogSchema } from '../../src/event/schema.js'
-import { as, environmentOf, type User } from '../support/user.js'
+import { as, checkoutFor, environmentOf, homeOf, type User } from '../support/user.js'
 
 export interface Place {
   user: User
@@ -10,6 +11,21 @@ export interface Place {
   root: string
   /** The user's home, also the working directory. */
   home: string
+}
+
+/** Where `user` runs qi-jail in the tests of the calling block; its members are there from the first test on. */
+export function placeOf(user: User): Place {
+  const place: Place = { user, root: '', home: '' }
+  const remove: (() => void)[] = []
+  beforeAll(() => {
+    const [checkout, home] = [checkoutFor(user), homeOf(user)]
+    remove.push(checkout.remove, home.remove)
+    Object.assign(place, { root: checkout.path, home: home.path })
+  })
+  afterAll(() => {
+    for (const each of remove) each()
+  })
+  return place
 }
 
 export interface Result {

@@ -1,20 +1,11 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { checkoutFor, homeOf, users } from '../support/user.js'
-import { type Place, run, shell } from './cli.js'
+import { describe, expect, test } from 'vitest'
+import { users } from '../support/user.js'
+import { placeOf, run, shell } from './cli.js'
 
 const user = users[0] as 'root' | 'plain'
-let place: Place
-const remove: (() => void)[] = []
-beforeAll(() => {
-  const [checkout, home] = [checkoutFor(user), homeOf(user)]
-  remove.push(checkout.remove, home.remove)
-  place = { user, root: checkout.path, home: home.path }
-})
-afterAll(() => {
-  for (const each of remove) each()
-})
+const place = placeOf(user)
 
 /** Flags, the error's code, the field it names. */
 const FAULTS: [flags: string[], code: string, field: string | undefined][] = [

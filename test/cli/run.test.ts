@@ -2,22 +2,13 @@ import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { skipUnless } from '../support/skip.js'
-import { checkoutFor, homeOf, own, users } from '../support/user.js'
-import { type Place, readAudit, run, shell } from './cli.js'
+import { own, users } from '../support/user.js'
+import { placeOf, readAudit, run, shell } from './cli.js'
 
 describe.each(users)('qi-jail run by %s', (user) => {
-  let place: Place
-  const remove: (() => void)[] = []
-  beforeAll(() => {
-    const [checkout, home] = [checkoutFor(user), homeOf(user)]
-    remove.push(checkout.remove, home.remove)
-    place = { user, root: checkout.path, home: home.path }
-  })
-  afterAll(() => {
-    for (const each of remove) each()
-  })
+  const place = placeOf(user)
   const inHome = (name: string) => join(place.home, name)
   const file = (name: string, content: string) => {
     writeFileSync(inHome(name), content)

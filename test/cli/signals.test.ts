@@ -1,20 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { checkoutFor, homeOf, users } from '../support/user.js'
-import { type Place, readAudit, start, stateOf, until } from './cli.js'
+import { describe, expect, test } from 'vitest'
+import { users } from '../support/user.js'
+import { placeOf, readAudit, start, stateOf, until } from './cli.js'
 
 describe.each(users)('signals to a qi-jail of %s', (user) => {
-  let place: Place
-  const remove: (() => void)[] = []
-  beforeAll(() => {
-    const [checkout, home] = [checkoutFor(user), homeOf(user)]
-    remove.push(checkout.remove, home.remove)
-    place = { user, root: checkout.path, home: home.path }
-  })
-  afterAll(() => {
-    for (const each of remove) each()
-  })
+  const place = placeOf(user)
 
   /** A payload that says `ready` once its trap is set; its pid on the host comes from the audit file. */
   async function launch(script: string) {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { afterAll } from 'vitest'
 import type { FilterAction, FilterSpec } from '../../src/filter/types.js'
 import { check, decode, type Instruction } from './evaluator.js'
 
@@ -10,11 +11,17 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const SOURCES = ['native/core/filter_compile.cc', 'native/test/compile_filter_cli.cc']
 let tool: string | undefined
 
+// Not at the exit of the process: a worker is ended without one.
+const made: string[] = []
+afterAll(() => {
+  for (const folder of made) rmSync(folder, { recursive: true, force: true })
+})
+
 /** The compiler without the addon, so that the filters are tested before and apart from it. Built once per test file. */
 function builtTool(): string {
   if (tool) return tool
   const folder = mkdtempSync(join(tmpdir(), 'qi-compile-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  made.push(folder)
   tool = join(folder, 'compile')
   const flags = ['-std=c++17', '-O1', '-Wall', '-Wextra', '-Werror', '-fno-exceptions', '-Inative']
   execFileSync('g++', [...flags, ...SOURCES, '-l:libseccomp.a', '-o', tool], { cwd: root })
