@@ -127,7 +127,7 @@ function cppSteps() {
 }
 
 function tsSteps() {
-  let out = `${banner('schema/steps.json')}\nexport interface LaunchStep {\n  name: string\n  who: 'monitor' | 'init' | 'payload'\n  what: string\n}\n\n`
+  let out = `${banner('schema/steps.json')}\nexport interface LaunchStep {\n  name: string\n  who: 'monitor' | 'init' | 'payload' | 'gateway'\n  what: string\n}\n\n`
   out += 'export const STEPS: Record<number, LaunchStep> = {\n'
   for (const [number, name, who, doc] of steps)
     out += `  ${number}: { name: '${name}', who: '${who}', what: '${doc.replaceAll("'", "\\'")}' },\n`

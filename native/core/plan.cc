@@ -26,6 +26,21 @@ bool IsPlainPath(const PlanBlob& blob, const PlanString& s) {
   return true;
 }
 
+constexpr size_t kMaxRelays = 128;
+
+// The rule lines are checked by qi-monitor as it takes them in (network/rules.h).
+const char* FindNetworkFault(const PlanBlob& blob, const Plan& plan) {
+  bool allow_list = (plan.flags & kPlanAllowListNetwork) != 0;
+  if (allow_list && (plan.flags & kPlanShareHostNetwork) != 0) return "a shared network has no allow-list";
+  const PlanBytes& filter = plan.gateway_filter;
+  if (filter.length % 8 != 0 || filter.length / 8 > 4096 || (filter.length == 0) == allow_list) return "filter length";
+  if (plan.relays.count > (allow_list ? kMaxRelays : 0)) return "relays";
+  for (const Relay& relay : List(blob, plan.relays)) {
+    if (relay.port < 1 || relay.port > 65535) return "relay port";
+  }
+  return nullptr;
+}
+
 const char* FindFault(const PlanBlob& blob, const Plan& plan) {
   if (plan.argv.count == 0) return "argv is empty";
   if (!IsAbsolute(blob, plan.exec_path)) return "execPath is not absolute";
@@ -50,7 +65,7 @@ const char* FindFault(const PlanBlob& blob, const Plan& plan) {
     // struct sock_filter is 8 bytes; BPF_MAXINSNS is 4096 (linux/bpf_common.h).
     if (filter.length == 0 || filter.length % 8 != 0 || filter.length / 8 > 4096) return "filter length";
   }
-  return nullptr;
+  return FindNetworkFault(blob, plan);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 namespace qi {
 
 inline constexpr uint32_t kPlanMagic = 1279871313u;
-inline constexpr uint32_t kPlanVersion = 1u;
+inline constexpr uint32_t kPlanVersion = 2u;
 inline constexpr uint32_t kPlanMaxBytes = 16777216u;
 inline constexpr uint32_t kPlanMaxItems = 65536u;
 
@@ -21,6 +21,7 @@ inline constexpr uint32_t kPlanInnerLoopback = 1u << 5;  // connects to the jail
 inline constexpr uint32_t kPlanDevPts = 1u << 6;  // the jail has its own devpts instance
 inline constexpr uint32_t kPlanLandlockOptional = 1u << 7;  // a kernel without Landlock does not end the launch (reported as off)
 inline constexpr uint32_t kPlanGuardCreates = 1u << 8;  // names that do not exist yet are write-denied: calls that create names are decided by qi-monitor
+inline constexpr uint32_t kPlanAllowListNetwork = 1u << 9;  // hosts outside are reached through qi-monitor: TCP sockets are made by it, names answered and datagrams relayed by the gateway
 
 inline constexpr uint32_t kMountRecursive = 1u << 0;  // with its submounts
 inline constexpr uint32_t kMountIdMap = 1u << 1;  // id-mapped: caller's files appear as the payload's (Privileged only)
@@ -53,8 +54,19 @@ enum class Verdict : uint32_t {
   kContinue = 5,
   kIoctl = 6,
   kCreate = 7,
+  kSocket = 8,
+  kListen = 9,
+  kSocketIoctl = 10,
 };
-inline constexpr bool IsValid(Verdict v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 7u; }
+inline constexpr bool IsValid(Verdict v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 10u; }
+
+enum class RelayKind : uint32_t {
+  kDnsUdp = 1,
+  kDnsTcp = 2,
+  kUdp = 3,
+  kInspect = 4,
+};
+inline constexpr bool IsValid(RelayKind v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 4u; }
 
 struct MountOp {
   MountKind kind;  // what to do
@@ -126,6 +138,14 @@ static_assert(offsetof(GuardedName, parent) == 0);
 static_assert(offsetof(GuardedName, name) == 8);
 static_assert(offsetof(GuardedName, rule) == 16);
 
+struct Relay {
+  RelayKind kind;  // what the gateway does with what arrives there
+  uint32_t port;  // port in the jail's network namespace; DNS on 127.0.0.1, the others on every address
+};
+static_assert(sizeof(Relay) == 8);
+static_assert(offsetof(Relay, kind) == 0);
+static_assert(offsetof(Relay, port) == 4);
+
 struct Plan {
   uint32_t magic;
   uint32_t version;
@@ -155,15 +175,19 @@ struct Plan {
   PlanList<SyscallRule> syscalls;  // ascending by number; a notified number that is not here is unknown and gets ENOSYS
   PlanList<GuardedName> guarded_names;
   PlanList<PlanString> guarded_grants;  // mount points in the jail in which only qi-monitor creates names
+  PlanList<Relay> relays;  // sockets that pid 1 opens for the gateway
+  PlanString network_rules;  // lines, see native/network/rules.h
+  PlanString resolver;  // lines: nameserver ADDRESS, search DOMAIN, hosts ADDRESS NAME
   PlanBytes payload_filter;  // struct sock_filter[] of the payload
   PlanBytes init_filter;  // struct sock_filter[] of pid 1
   PlanBytes monitor_filter;  // struct sock_filter[] of qi-monitor
+  PlanBytes gateway_filter;  // struct sock_filter[] of the gateway; empty without one
   PlanString audit_head;  // JSON members (version, source, security) put verbatim into every event
   PlanString launch_params;  // JSON object: parameters of the launch event
   PlanString profile_name;  // for events
   PlanString command_line;  // for events
 };
-static_assert(sizeof(Plan) == 232);
+static_assert(sizeof(Plan) == 264);
 static_assert(offsetof(Plan, magic) == 0);
 static_assert(offsetof(Plan, version) == 4);
 static_assert(offsetof(Plan, size) == 8);
@@ -192,13 +216,17 @@ static_assert(offsetof(Plan, rlimits) == 144);
 static_assert(offsetof(Plan, syscalls) == 152);
 static_assert(offsetof(Plan, guarded_names) == 160);
 static_assert(offsetof(Plan, guarded_grants) == 168);
-static_assert(offsetof(Plan, payload_filter) == 176);
-static_assert(offsetof(Plan, init_filter) == 184);
-static_assert(offsetof(Plan, monitor_filter) == 192);
-static_assert(offsetof(Plan, audit_head) == 200);
-static_assert(offsetof(Plan, launch_params) == 208);
-static_assert(offsetof(Plan, profile_name) == 216);
-static_assert(offsetof(Plan, command_line) == 224);
+static_assert(offsetof(Plan, relays) == 176);
+static_assert(offsetof(Plan, network_rules) == 184);
+static_assert(offsetof(Plan, resolver) == 192);
+static_assert(offsetof(Plan, payload_filter) == 200);
+static_assert(offsetof(Plan, init_filter) == 208);
+static_assert(offsetof(Plan, monitor_filter) == 216);
+static_assert(offsetof(Plan, gateway_filter) == 224);
+static_assert(offsetof(Plan, audit_head) == 232);
+static_assert(offsetof(Plan, launch_params) == 240);
+static_assert(offsetof(Plan, profile_name) == 248);
+static_assert(offsetof(Plan, command_line) == 256);
 
 inline bool CheckRefs(const PlanBlob& blob, const MountOp& v) {
   (void)blob;
@@ -239,6 +267,12 @@ inline bool CheckRefs(const PlanBlob& blob, const GuardedName& v) {
   return true;
 }
 
+inline bool CheckRefs(const PlanBlob& blob, const Relay& v) {
+  (void)blob;
+  if (!IsValid(v.kind)) return false;
+  return true;
+}
+
 inline bool CheckRefs(const PlanBlob& blob, const Plan& v) {
   (void)blob;
   if (!CheckRef(blob, v.exec_path)) return false;
@@ -276,9 +310,16 @@ inline bool CheckRefs(const PlanBlob& blob, const Plan& v) {
   for (const auto& item : List(blob, v.guarded_grants)) {
     if (!CheckRefs(blob, item)) return false;
   }
+  if (!CheckListRef(blob, v.relays, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.relays)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckRef(blob, v.network_rules)) return false;
+  if (!CheckRef(blob, v.resolver)) return false;
   if (!CheckRef(blob, v.payload_filter)) return false;
   if (!CheckRef(blob, v.init_filter)) return false;
   if (!CheckRef(blob, v.monitor_filter)) return false;
+  if (!CheckRef(blob, v.gateway_filter)) return false;
   if (!CheckRef(blob, v.audit_head)) return false;
   if (!CheckRef(blob, v.launch_params)) return false;
   if (!CheckRef(blob, v.profile_name)) return false;

@@ -55,7 +55,12 @@ enum class Step : uint32_t {
   kConfineMonitor = 47,  // monitor: drop qi-monitor's capabilities and filter it
   kOpenJailRoot = 48,  // monitor: open the jail's root and proc for decisions
   kRecordLaunch = 49,  // monitor: write the first event to the audit file
+  kAddLocalRoutes = 50,  // init: route every address to the jail's own loopback
+  kOpenRelays = 51,  // init: open the jail's sockets for names, datagrams and inspection
+  kReceiveRelays = 52,  // monitor: receive those sockets
+  kStartGateway = 53,  // monitor: fork the gateway
+  kConfineGateway = 54,  // gateway: drop the gateway's rights and filter it
 };
-inline constexpr uint32_t kStepCount = 50;
+inline constexpr uint32_t kStepCount = 55;
 
 }  // namespace qi

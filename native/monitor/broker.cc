@@ -121,6 +121,9 @@ void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answe
   answer->error = static_cast<int>(rule->error);
   switch (rule->verdict) {
     case Verdict::kRefuse:
+    case Verdict::kSocket:
+    case Verdict::kListen:
+    case Verdict::kSocketIoctl:
       return;
     case Verdict::kContinue:
       answer->proceed = true;

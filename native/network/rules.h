@@ -53,8 +53,8 @@ class Rules {
   // good.
   size_t Parse(const char* text, size_t size, bool add);
 
-  // May this name be resolved: some rule allows it and none denies it whatever the port. `below` is set to the rule's
-  // domain when only a wildcard or `public` allows it.
+  // May this name be resolved: some rule allows it and none denies it whatever the port. `below` is set to the
+  // wildcard's domain when only a wildcard allows it.
   Judgement JudgeName(const Name& name, const Name** below = nullptr) const;
 
   // May this address and port be talked to. Loopback and unspecified addresses are never allowed here.
@@ -64,19 +64,34 @@ class Rules {
   // May a name's answer hold this address: public, or listed by a network rule of its own.
   bool MayResolveTo(const IpAddress& address) const;
 
-  bool IsLoopbackPort(uint16_t port) const;
-  bool IsPublished(uint16_t port) const;
+  bool IsLoopbackPort(uint16_t port) const { return loopback_.Has(port); }
+  bool IsPublished(uint16_t port) const { return published_.Has(port); }
   uint32_t max_connections() const { return max_connections_; }
   int on_denied() const { return on_denied_; }
   uint32_t ask_ms() const { return ask_ms_; }
 
  private:
+  static constexpr size_t kMaxPorts = 256;
+  struct PortList {
+    uint16_t port[kMaxPorts] = {};
+    size_t count = 0;
+    bool Has(uint16_t wanted) const;
+  };
+
+  bool ParseLine(char* line);
+  bool AddRule(const Rule& rule);
+  static bool AddPort(const char* text, PortList* list);
+  bool CopyFrom(const Rules& other);
+  void Take(Rules* other);
+  bool Denies(const IpAddress& address, const Name* name, uint16_t port, Transport transport,
+              Judgement* judgement) const;
+  const Rule* Allowing(const IpAddress& address, const Name* name, uint16_t port, Transport transport) const;
+
   Rule* rules_ = nullptr;
   size_t count_ = 0;
-  uint16_t loopback_[64] = {}, published_[64] = {};
-  size_t loopback_count_ = 0, published_count_ = 0;
+  PortList loopback_, published_;
   uint32_t max_connections_ = 0;
-  int on_denied_ = 13;
+  int on_denied_ = 13;  // EACCES
   uint32_t ask_ms_ = 0;
 };
 

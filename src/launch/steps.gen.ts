@@ -2,7 +2,7 @@
 
 export interface LaunchStep {
   name: string
-  who: 'monitor' | 'init' | 'payload'
+  who: 'monitor' | 'init' | 'payload' | 'gateway'
   what: string
 }
 
@@ -56,4 +56,9 @@ export const STEPS: Record<number, LaunchStep> = {
   47: { name: 'ConfineMonitor', who: 'monitor', what: 'drop qi-monitor\'s capabilities and filter it' },
   48: { name: 'OpenJailRoot', who: 'monitor', what: 'open the jail\'s root and proc for decisions' },
   49: { name: 'RecordLaunch', who: 'monitor', what: 'write the first event to the audit file' },
+  50: { name: 'AddLocalRoutes', who: 'init', what: 'route every address to the jail\'s own loopback' },
+  51: { name: 'OpenRelays', who: 'init', what: 'open the jail\'s sockets for names, datagrams and inspection' },
+  52: { name: 'ReceiveRelays', who: 'monitor', what: 'receive those sockets' },
+  53: { name: 'StartGateway', who: 'monitor', what: 'fork the gateway' },
+  54: { name: 'ConfineGateway', who: 'gateway', what: 'drop the gateway\'s rights and filter it' },
 }

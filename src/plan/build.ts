@@ -61,6 +61,9 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     rlimits: rlimits(profile),
     guardedNames: mounts.guardedNames,
     guardedGrants: mounts.guardedGrants,
+    relays: [],
+    networkRules: '',
+    resolver: '',
     ...filters,
     auditHead: options.auditHead,
     launchParams: launchParams(profile, states),
@@ -70,7 +73,7 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   return { plan, protections: states }
 }
 
-type Filters = Pick<Plan, 'syscalls' | 'payloadFilter' | 'initFilter' | 'monitorFilter'>
+type Filters = Pick<Plan, 'syscalls' | 'payloadFilter' | 'initFilter' | 'monitorFilter' | 'gatewayFilter'>
 const compiled = new WeakMap<BuildOptions['compile'], Map<string, Filters>>()
 
 /** libseccomp takes milliseconds for what depends on two choices only. */
@@ -85,7 +88,8 @@ function filtersOf(arch: Arch, guardCreates: boolean, compile: BuildOptions['com
     syscalls,
     payloadFilter: compile(spec),
     initFilter: compile(initFilter(arch)),
-    monitorFilter: compile(monitorFilter(arch, { guardCreates }))
+    monitorFilter: compile(monitorFilter(arch, { guardCreates })),
+    gatewayFilter: new Uint8Array()
   }
   known.set(key, made)
   return made
