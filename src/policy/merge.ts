@@ -7,6 +7,12 @@ export interface Layer {
   config: Omit<ParsedConfig, 'profile'>
 }
 
+/** The network part of a layer. */
+export interface NetworkLayer {
+  origin: string
+  network: NonNullable<ParsedConfig['network']>
+}
+
 export interface PathRule {
   path: string
   access: 'ro' | 'rw' | 'deny'

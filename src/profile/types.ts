@@ -1,3 +1,6 @@
+import type { NetworkRules, Resolver } from '../network/types.js'
+import type { NetworkLayer } from '../policy/merge.js'
+
 /** The layers of the jail, each reported per host. */
 export const PROTECTIONS = [
   'userNamespace',
@@ -120,9 +123,14 @@ export interface Profile {
   files: JailFile[]
   denies: Deny[]
   network: {
-    mode: 'none' | 'dangerouslyShareHostNetwork'
+    mode: 'none' | 'allowList' | 'dangerouslyShareHostNetwork'
     /** Connects to the jail's own loopback. */
     innerLoopback: boolean
+    /** The next three with `allowList` only. */
+    rules?: NetworkRules
+    resolver?: Resolver
+    /** What the profile files said, over which a live update lies as the caller's configuration did. */
+    layers?: NetworkLayer[]
   }
   devices: { pty: boolean }
   limits: ProfileLimits
