@@ -55,6 +55,21 @@ need_for_ci() {
   need 'has strace' 'strace, for the tests that look at syscalls' strace strace strace
   need 'has python3' 'python3, for the test with a Python server' python3 python3 python3
   need 'has setpriv' 'setpriv, for the tests that run as a plain user' util-linux util-linux setpriv
+  need_for_network_tests
+}
+
+# The clients that the network tests run unchanged, and what builds the test world's namespaces.
+need_for_network_tests() {
+  need 'has ip' 'ip, which makes the networks of the tests' iproute2 iproute iproute2
+  need 'has curl' 'curl, a client in the network tests' curl curl curl
+  need 'has wget' 'wget, a client in the network tests' wget wget wget
+  need 'has git' 'git, a client in the network tests' git git git
+  need 'has openssl' 'openssl, a client and the certificates of the network tests' openssl openssl openssl
+  need '[[ $(nc -h 2>&1) == *OpenBSD* ]]' 'nc, a client in the network tests' netcat-openbsd netcat netcat-openbsd
+  need 'has go' 'Go, for a static client in the network tests' golang-go golang go
+  need 'has javac' 'a Java compiler, for a client in the network tests' default-jdk-headless java-devel openjdk17-jdk
+  need 'has musl-gcc || [[ $(ldd --version 2>&1) == *musl* ]]' 'musl, for a client in the network tests' \
+    musl-tools musl-gcc musl-dev
 }
 
 # Formatting and warnings differ between LLVM releases: one release wherever the distribution has it, else its default.

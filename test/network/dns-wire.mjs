@@ -1,0 +1,87 @@
+// As much of RFC 1035 and 6891 as a test server needs: reading a query, writing an answer, well-formed or not.
+import { isIPv6 } from 'node:net'
+
+export const TYPES = { A: 1, NS: 2, CNAME: 5, SOA: 6, PTR: 12, MX: 15, TXT: 16, AAAA: 28, SRV: 33, SVCB: 64, HTTPS: 65 }
+const OPT = 41
+
+export function encodeName(name) {
+  const labels = name === '' ? [] : name.split('.')
+  return Buffer.concat([
+    ...labels.map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label, 'latin1')])),
+    Buffer.from([0])
+  ])
+}
+
+function decodeName(bytes, at) {
+  const labels = []
+  while (bytes[at] !== 0) {
+    const size = bytes[at]
+    labels.push(bytes.toString('latin1', at + 1, at + 1 + size))
+    at += 1 + size
+  }
+  return { name: labels.join('.'), next: at + 1 }
+}
+
+/** `size`: how large an answer over UDP may be. */
+export function decodeQuery(bytes) {
+  const { name, next } = decodeName(bytes, 12)
+  const type = bytes.readUInt16BE(next)
+  const question = bytes.subarray(12, next + 4)
+  const edns = bytes.readUInt16BE(10) > 0 && bytes[next + 4] === 0 && bytes.readUInt16BE(next + 5) === OPT
+  const size = edns ? Math.max(512, bytes.readUInt16BE(next + 7)) : 512
+  return { id: bytes.readUInt16BE(0), name: name.toLowerCase(), asked: name, type, question, edns, size }
+}
+
+export function address(text) {
+  if (!isIPv6(text)) return Buffer.from(text.split('.').map(Number))
+  const dotted = text.match(/^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/)
+  const plain = dotted
+    ? `${dotted[1]}${((dotted[2] << 8) | dotted[3]).toString(16)}:${((dotted[4] << 8) | dotted[5]).toString(16)}`
+    : text
+  const [head, tail] = plain.split('::').map((half) => (half === '' ? [] : half.split(':')))
+  const groups = tail ? [...head, ...Array(8 - head.length - tail.length).fill('0'), ...tail] : head
+  return Buffer.from(groups.map((group) => group.padStart(4, '0')).join(''), 'hex')
+}
+
+/** `data`: text of the type's own kind, or bytes. */
+export function encodeRecord({ name, type, ttl, data }) {
+  const rdata = Buffer.isBuffer(data)
+    ? data
+    : type === TYPES.CNAME || type === TYPES.PTR
+      ? encodeName(data)
+      : type === TYPES.TXT
+        ? Buffer.concat([Buffer.from([data.length]), Buffer.from(data)])
+        : address(data)
+  const fixed = Buffer.alloc(10)
+  fixed.writeUInt16BE(type, 0)
+  fixed.writeUInt16BE(1, 2)
+  fixed.writeUInt32BE(ttl, 4)
+  fixed.writeUInt16BE(rdata.length, 8)
+  return Buffer.concat([Buffer.isBuffer(name) ? name : encodeName(name), fixed, rdata])
+}
+
+const opt = () => Buffer.from([0, 0, OPT, 0x10, 0, 0, 0, 0, 0, 0, 0])
+
+/** `answers`: encoded records. */
+export function encodeAnswer(query, { answers = [], authority = [], code = 0, id = query.id, truncated = false }) {
+  const header = Buffer.alloc(12)
+  header.writeUInt16BE(id, 0)
+  header.writeUInt16BE(0x8580 | (truncated ? 0x0200 : 0) | code, 2) // QR, AA, RD, RA
+  header.writeUInt16BE(1, 4)
+  header.writeUInt16BE(answers.length, 6)
+  header.writeUInt16BE(authority.length, 8)
+  header.writeUInt16BE(query.edns ? 1 : 0, 10)
+  return Buffer.concat([header, query.question, ...answers, ...authority, ...(query.edns ? [opt()] : [])])
+}
+
+export function encodeQuery({ id, name, type, edns = 0 }) {
+  const header = Buffer.alloc(12)
+  header.writeUInt16BE(id, 0)
+  header.writeUInt16BE(0x0100, 2)
+  header.writeUInt16BE(1, 4)
+  header.writeUInt16BE(edns ? 1 : 0, 10)
+  const tail = Buffer.from([type >> 8, type & 255, 0, 1])
+  return Buffer.concat([header, encodeName(name), tail, ...(edns ? [optOf(edns)] : [])])
+}
+
+const optOf = (size) => Buffer.from([0, 0, OPT, size >> 8, size & 255, 0, 0, 0, 0, 0, 0])

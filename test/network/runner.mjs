@@ -1,0 +1,58 @@
+// Launches jails in the test world, as whom it was started: one JSON line a request (world.ts) and a result.
+import { spawnSync } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { spawnSandboxed } from '../../dist/index.js'
+
+/** Does each step as soon as the jail has printed its word. */
+async function follow(steps, jail, seen, updates) {
+  for (const { when, network, add, stdin, pauseMs, host } of steps) {
+    while (!seen.stdout.includes(when)) {
+      if (seen.ended) return
+      await sleep(10)
+    }
+    if (pauseMs) await sleep(pauseMs)
+    if (network) {
+      await jail.updateNetwork(network, { add }).then(
+        () => updates.push('ok'),
+        (error) => updates.push(error.code ?? error.message)
+      )
+    }
+    if (host) updates.push(spawnSync(host[0], host.slice(1), { encoding: 'utf8', timeout: 20_000 }).stdout.trim())
+    if (stdin) jail.stdin.write(stdin)
+  }
+}
+
+async function run({ config, argv, env, cwd, steps = [], answers, timeout = 60_000 }) {
+  const seen = { stdout: '', stderr: '', ended: false }
+  const [updates, asked, events] = [[], [], []]
+  const onConnect = (question) => {
+    asked.push(question)
+    return answers[question.host] ?? 'deny'
+  }
+  try {
+    const options = { cwd: cwd ?? '/', env: { ...process.env, ...env }, ...(answers ? { onConnect } : {}) }
+    const jail = await spawnSandboxed(config, argv, { ...options, stdio: ['pipe', 'pipe', 'pipe'] })
+    const timer = setTimeout(() => jail.kill('SIGKILL'), timeout)
+    const gathered = (async () => {
+      for await (const event of jail.events()) events.push(event)
+    })()
+    const read = (name) =>
+      new Promise((resolve) => jail[name].on('data', (chunk) => (seen[name] += chunk)).once('close', resolve))
+    const both = Promise.all([read('stdout'), read('stderr')])
+    if (steps.length === 0) jail.stdin.end()
+    const followed = follow(steps, jail, seen, updates)
+    const exit = await jail.exited
+    clearTimeout(timer)
+    seen.ended = true
+    await Promise.all([both, followed, gathered])
+    return { stdout: seen.stdout, stderr: seen.stderr, exit, events, updates, asked }
+  } catch (error) {
+    return { error: { code: error.code, message: error.message, hint: error.hint } }
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, ...request } = JSON.parse(line)
+  void run(request).then((result) => process.stdout.write(`${JSON.stringify({ id, ...result })}\n`))
+}
