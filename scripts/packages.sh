@@ -65,12 +65,13 @@ need_for_network_tests() {
   need 'has wget' 'wget, a client in the network tests' wget wget wget
   need 'has git' 'git, a client in the network tests' git git git
   need 'has openssl' 'openssl, a client and the certificates of the network tests' openssl openssl openssl
-  need '[[ $(nc -h 2>&1) == *OpenBSD* ]]' 'nc, a client in the network tests' netcat-openbsd netcat netcat-openbsd
+  need openbsd_nc 'nc, a client in the network tests' netcat-openbsd netcat netcat-openbsd
   need 'has go' 'Go, for a static client in the network tests' golang-go golang go
   need 'has javac' 'a Java compiler, for a client in the network tests' default-jdk-headless java-devel openjdk17-jdk
-  need 'has musl-gcc || [[ $(ldd --version 2>&1) == *musl* ]]' 'musl, for a client in the network tests' \
-    musl-tools musl-gcc musl-dev
+  need 'has musl-gcc' 'musl, for a client in the network tests' musl-tools musl-gcc musl-dev
 }
+
+openbsd_nc() { [[ $(nc -h 2>&1) == *OpenBSD* ]]; }
 
 # Formatting and warnings differ between LLVM releases: one release wherever the distribution has it, else its default.
 apt_llvm() {
