@@ -40,7 +40,7 @@ struct DnsQuery {
   uint16_t question_size = 0;  // 0: nothing to echo
   uint8_t question[255 + 4];   // name in the client's own upper and lower case, type, class: some clients compare it
   Name name;                   // only of a good one
-  char shown[256] = "";        // the name for an event, whatever it holds: printable, `\` before a dot, \DDD, maybe cut
+  char shown[260] = "";        // the name for an event, whatever it holds: printable, `\` before a dot, \DDD, maybe cut
 };
 
 QueryResult ParseQuery(const void* bytes, size_t size, DnsQuery* query);
