@@ -49,7 +49,15 @@ const SESSION_PLACEHOLDER = '00000000-0000-4000-8000-000000000000'
  */
 export function prepare(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): PreparedPlan {
   if (options.rawArgv || options.rawEnv) return plainly(make(request, facts, options))
-  const key = JSON.stringify([request.config, request.argv, request.env, request.cwd, request.home, options])
+  const key = JSON.stringify([
+    request.config,
+    request.argv,
+    request.env,
+    request.cwd,
+    request.home,
+    request.askMs,
+    options
+  ])
   const known = entries.get(key)
   const entry = known && unchanged(known.seen) ? known : make(request, facts, options)
   entries.delete(key)

@@ -1,4 +1,7 @@
 import { z } from 'zod'
+import { isAnyHost, wrongForRule, wrongForUdp } from '../network/entry.js'
+import { parseHostPattern } from '../network/host.js'
+import { DENIED_ERRNO, type DeniedErrno } from '../network/types.js'
 import { PROTECTIONS } from '../profile/types.js'
 import { issueToError } from './issues.js'
 import { parseCount, parseDuration, parseSize, type UnitResult } from './units.js'
@@ -75,11 +78,59 @@ const filesystem = z.strictObject({
   allowProtected: z.array(z.string().min(1)).optional()
 })
 
+const port = number.transform((v, c) =>
+  Number.isInteger(v) && v >= 1 && v <= 65535
+    ? v
+    : refuse(c, 'QI_NETWORK', 'is no port', 'a port is a whole number from 1 to 65535')
+)
+
+const ports = z.array(port).superRefine((list, c) => {
+  const twice = list.find((p, i) => list.indexOf(p) !== i)
+  if (twice !== undefined) refuse(c, 'QI_NETWORK', `names port ${twice} twice`, 'keep it once')
+})
+
+/** A host pattern (docs/network.md); kept as it was written. */
+const hostText = (action: 'allow' | 'deny', transport: 'tcp' | 'udp' = 'tcp') =>
+  z.string().superRefine((v, c) => {
+    const read = parseHostPattern(v, action)
+    const wrong = 'reason' in read ? read : transport === 'udp' ? wrongForUdp(read.value) : undefined
+    if (wrong) refuse(c, 'QI_NETWORK_HOST', wrong.reason, wrong.hint)
+  })
+
+const hostRule = z
+  .strictObject({
+    host: z.string(),
+    /** Instead of one behind the host. */
+    ports: ports.optional(),
+    /** `sni`: what a connection says first must name the host (TLS server name, HTTP Host). */
+    inspect: z.literal('sni').optional()
+  })
+  .superRefine((rule, c) => {
+    const wrong = wrongForRule(rule)
+    if (wrong) refuse(c, 'QI_NETWORK_HOST', wrong.reason, wrong.hint)
+  })
+
 const network = z.strictObject({
-  allowedHosts: z.array(z.string()).optional(),
-  allowedPorts: z.array(z.number().int().min(1).max(65535)).optional(),
+  /** `example.com`, `*.example.com`, `*`, addresses, networks; each with or without `:port`. */
+  allowedHosts: z.array(z.union([hostText('allow'), hostRule])).optional(),
+  /** For every allowed host that names no port. Left out: any port. */
+  allowedPorts: ports.optional(),
+  /** Stronger than whatever allows it. */
+  deniedHosts: z.array(hostText('deny')).optional(),
+  /** `false`: every public host, as `*` in allowedHosts. */
   denyInternet: z.boolean().optional(),
+  /** At once. */
   maxConnections: count.optional(),
+  /** Ports of services on the host's loopback. */
+  allowLoopback: ports.optional(),
+  /** Ports of servers inside that clients on the host reach. */
+  publish: ports.optional(),
+  /** `host:port` by UDP. */
+  udp: z.array(hostText('allow', 'udp')).optional(),
+  /** What a refused connect gets. */
+  onDenied: z.enum(Object.keys(DENIED_ERRNO) as [DeniedErrno, ...DeniedErrno[]]).optional(),
+  /** The rules may be widened while it runs, although none allows anything now. */
+  updatable: z.boolean().optional(),
   /** No network namespace: every listener and service of the host is in reach. */
   dangerouslyShareHostNetwork: z.boolean().optional(),
   innerLoopback: z.boolean().optional()
@@ -98,6 +149,18 @@ const resources = z.strictObject({
   /** Bytes of the private tmp. */
   tmpSize: size.optional()
 })
+
+const NEEDS_ALLOW_LIST = [
+  'allowedHosts',
+  'allowedPorts',
+  'deniedHosts',
+  'maxConnections',
+  'allowLoopback',
+  'publish',
+  'udp',
+  'onDenied',
+  'updatable'
+] as const
 
 /** What a person writes; every key is optional and lies over the profile's. */
 const body = {
@@ -137,9 +200,6 @@ export type SandboxConfig = z.input<typeof SandboxConfigSchema>
 export type ParsedConfig = z.output<typeof SandboxConfigSchema>
 export type ParsedProfileFile = z.output<typeof ProfileFileSchema>
 
-const NOT_YET =
-  'the host allow-list is not built yet; leave it empty for no network, or write dangerouslyShareHostNetwork: true'
-
 /** Every field is enforced or refused: a key that is read and then ignored would be a promise nobody keeps. */
 function refuseUnenforced(config: z.output<z.ZodObject<typeof body>>, context: z.RefinementCtx): void {
   const issue = (field: string, qi: string, message: string, hint: string) =>
@@ -154,18 +214,28 @@ function refuseUnenforced(config: z.output<z.ZodObject<typeof body>>, context: z
     )
   if (isolation?.noNewPrivileges === false)
     issue('processIsolation.noNewPrivileges', 'QI_CONFIG', 'no_new_privs is always set', 'leave the key out')
-  if (!net) return
-  if (net.allowedHosts?.length) issue('network.allowedHosts', 'QI_NETWORK_UNSUPPORTED', 'cannot be enforced', NOT_YET)
-  if (net.allowedPorts?.length) issue('network.allowedPorts', 'QI_NETWORK_UNSUPPORTED', 'cannot be enforced', NOT_YET)
-  if (net.maxConnections !== undefined)
-    issue('network.maxConnections', 'QI_NETWORK_UNSUPPORTED', 'cannot be enforced', NOT_YET)
-  if (net.denyInternet === false && !net.dangerouslyShareHostNetwork)
-    issue('network.denyInternet', 'QI_NETWORK_UNSUPPORTED', 'cannot be false on its own', NOT_YET)
-  if (net.denyInternet === true && net.dangerouslyShareHostNetwork)
-    issue('network.denyInternet', 'QI_CONFIG', 'contradicts dangerouslyShareHostNetwork: true', 'keep one of the two')
+  if (net) refuseContradictions(net, issue)
 }
 
-/** @throws QiError QI_CONFIG, QI_PATH, QI_LIMIT, QI_ENV, QI_IDENTITY, QI_NETWORK_UNSUPPORTED */
+type Report = (field: string, qi: string, message: string, hint: string) => void
+
+/** Within one layer; of several the last has its way (src/network/merge.ts). */
+function refuseContradictions(net: z.output<typeof network>, issue: Report): void {
+  const everyHost = net.allowedHosts?.some((entry) => isAnyHost(entry))
+  if (net.denyInternet === true && everyHost)
+    issue('network.denyInternet', 'QI_NETWORK', 'contradicts "*" in allowedHosts', 'keep one of the two')
+  if (!net.dangerouslyShareHostNetwork) return
+  if (net.denyInternet === true)
+    issue('network.denyInternet', 'QI_CONFIG', 'contradicts dangerouslyShareHostNetwork: true', 'keep one of the two')
+  for (const key of NEEDS_ALLOW_LIST) {
+    const value = net[key]
+    if (value === undefined || value === false || (Array.isArray(value) && value.length === 0)) continue
+    const message = 'cannot be enforced together with dangerouslyShareHostNetwork: true'
+    issue(`network.${key}`, 'QI_NETWORK', message, 'keep one of the two')
+  }
+}
+
+/** @throws QiError QI_CONFIG, QI_PATH, QI_LIMIT, QI_ENV, QI_IDENTITY, QI_NETWORK, QI_NETWORK_HOST */
 export function parseConfig(input: unknown, where = 'config'): ParsedConfig {
   const result = SandboxConfigSchema.safeParse(input)
   if (!result.success) throw issueToError(result.error, input, SandboxConfigSchema, where)

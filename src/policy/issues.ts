@@ -49,6 +49,11 @@ function keysAt(schema: z.ZodType, path: Path): string[] {
   let at: unknown = schema
   for (const part of [...path, undefined]) {
     while (typeof (at as { unwrap?: unknown }).unwrap === 'function') at = (at as { unwrap(): unknown }).unwrap()
+    // A list was unwrapped to what it holds.
+    if (typeof part === 'number') {
+      at = objectIn(at)
+      continue
+    }
     const shape = (at as { shape?: Record<string, unknown> }).shape
     if (!shape) return []
     if (part === undefined) return Object.keys(shape)
@@ -56,6 +61,10 @@ function keysAt(schema: z.ZodType, path: Path): string[] {
   }
   return []
 }
+
+/** The branch of a union that has keys. */
+const objectIn = (schema: unknown): unknown =>
+  (schema as { options?: { shape?: object }[] }).options?.find((branch) => branch.shape) ?? schema
 
 function valueAt(input: unknown, path: Path): unknown {
   return path.reduce<unknown>((at, p) => (at === null || at === undefined ? undefined : (at as never)[p]), input)

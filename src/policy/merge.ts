@@ -1,3 +1,4 @@
+import { mergeNetwork, type NetworkLayer, type NetworkPolicy } from '../network/merge.js'
 import type { ParsedConfig } from './config.js'
 
 /** One writer's part of the policy: a profile file of the extends chain, or the caller's config. */
@@ -5,12 +6,6 @@ export interface Layer {
   /** For origins, e.g. `profiles/strict.yaml`. */
   origin: string
   config: Omit<ParsedConfig, 'profile'>
-}
-
-/** The network part of a layer. */
-export interface NetworkLayer {
-  origin: string
-  network: NonNullable<ParsedConfig['network']>
 }
 
 export interface PathRule {
@@ -31,8 +26,7 @@ export interface Policy {
   cwd?: string
   processIsolation: NonNullable<ParsedConfig['processIsolation']>
   filesystem: { tempDirectory?: string; maxFileSize?: number; allowProtected: string[] }
-  shareHostNetwork: boolean
-  innerLoopback: boolean
+  network: NetworkPolicy
   resources: NonNullable<ParsedConfig['resources']>
   pty: boolean
   auditFile?: string
@@ -47,8 +41,7 @@ export function mergeLayers(layers: Layer[]): Policy {
     env: {},
     processIsolation: {},
     filesystem: { allowProtected: [] },
-    shareHostNetwork: false,
-    innerLoopback: false,
+    network: mergeNetwork(networkLayers(layers)),
     resources: {},
     pty: false,
     tolerate: []
@@ -57,8 +50,12 @@ export function mergeLayers(layers: Layer[]): Policy {
   return policy
 }
 
+/** What the layers say about the network, for mergeNetwork. */
+export const networkLayers = (layers: Layer[]): NetworkLayer[] =>
+  layers.flatMap(({ origin, config: { network } }) => (network ? [{ origin, network }] : []))
+
 function mergeOne(policy: Policy, config: Layer['config']): void {
-  const { filesystem = {}, network = {} } = config
+  const { filesystem = {} } = config
   Object.assign(policy.env, envRecord(config.env))
   Object.assign(policy.processIsolation, defined(config.processIsolation))
   Object.assign(policy.resources, defined(config.resources))
@@ -66,10 +63,6 @@ function mergeOne(policy: Policy, config: Layer['config']): void {
   if (filesystem.tempDirectory !== undefined) policy.filesystem.tempDirectory = filesystem.tempDirectory
   if (filesystem.maxFileSize !== undefined) policy.filesystem.maxFileSize = filesystem.maxFileSize
   policy.filesystem.allowProtected.push(...(filesystem.allowProtected ?? []))
-  // A later denyInternet takes a profile's shared network back; both in one layer were refused before.
-  if (network.denyInternet === true) policy.shareHostNetwork = false
-  if (network.dangerouslyShareHostNetwork !== undefined) policy.shareHostNetwork = network.dangerouslyShareHostNetwork
-  if (network.innerLoopback !== undefined) policy.innerLoopback = network.innerLoopback
   if (config.devices?.pty !== undefined) policy.pty = config.devices.pty
   if (config.audit?.file !== undefined) policy.auditFile = config.audit.file
   // Replaced, not added up: `tolerate: []` must be able to ask for everything.

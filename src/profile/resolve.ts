@@ -1,7 +1,9 @@
 import { QiError } from '../errors.js'
 import type { HostFacts } from '../host/facts.js'
+import { compileNetwork } from '../network/compile.js'
+import { hostResolver } from '../network/resolver.js'
 import { parseConfig, type SandboxConfig } from '../policy/config.js'
-import { mergeLayers, type Policy } from '../policy/merge.js'
+import { mergeLayers, networkLayers, type Policy } from '../policy/merge.js'
 import { type LoadedProfile, loadProfile, PACKAGE_DIR } from '../policy/profiles.js'
 import { Closure, closeCommand, systemBase, systemFiles } from './closure/index.js'
 import { checkArguments, findCommand } from './command.js'
@@ -29,6 +31,8 @@ export interface ResolveRequest {
   packageDir?: string
   /** 0 <= n < 65536; which host uid a root launch takes. */
   random?: () => number
+  /** The caller will be asked about hosts that no rule names, and has this many milliseconds to answer. */
+  askMs?: number
 }
 
 const HOSTNAME = 'qi-jail'
@@ -41,6 +45,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const fs = snapshot(request.fs ?? nodeFs)
   const { loaded, policy } = loadPolicy(request, fs)
   const limits = resolveLimits(policy)
+  const network = resolveNetwork(policy, loaded, fs, request.askMs)
   const who = identity(facts, policy.processIsolation, request.random)
   const host = makeHost(request, fs, policy)
   const temp = placeTemp(policy, host)
@@ -80,7 +85,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const tempLinks = temp.links.map((l) => ({ ...l, origin: 'filesystem.tempDirectory' }))
   const symlinks = jailSymlinks([...tempLinks, ...explicit.symlinks, ...closure.symlinks], grants)
   const taken = (path: string) => grantOf(grants, path) !== undefined || symlinks.some((l) => l.path === path)
-  const files = systemFiles(closure, who, HOSTNAME, policy.shareHostNetwork).filter((f) => !taken(f.path))
+  const files = systemFiles(closure, who, HOSTNAME, network).filter((f) => !taken(f.path))
   return {
     name: loaded.name,
     purpose: loaded.purpose,
@@ -93,9 +98,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     symlinks,
     files,
     denies: [...writes, ...reads],
-    network: policy.shareHostNetwork
-      ? { mode: 'dangerouslyShareHostNetwork', innerLoopback: false }
-      : { mode: 'none', innerLoopback: policy.innerLoopback },
+    network,
     devices: { pty: policy.pty },
     limits,
     tolerate: policy.tolerate,
@@ -107,6 +110,18 @@ function loadPolicy(request: ResolveRequest, fs: ReadFs): { loaded: LoadedProfil
   const { profile, ...config } = parseConfig(request.config)
   const loaded = request.profile ?? loadProfile(profile, { cwd: request.cwd, fs })
   return { loaded, policy: mergeLayers([...loaded.layers, { origin: 'config', config }]) }
+}
+
+function resolveNetwork(
+  { network }: Policy,
+  loaded: LoadedProfile,
+  fs: ReadFs,
+  askMs: number | undefined
+): Profile['network'] {
+  const { mode, rules } = compileNetwork(network, askMs)
+  const innerLoopback = mode !== 'dangerouslyShareHostNetwork' && network.innerLoopback
+  if (!rules) return { mode, innerLoopback }
+  return { mode, innerLoopback, rules, resolver: hostResolver(fs, rules), layers: networkLayers(loaded.layers) }
 }
 
 function makeHost(request: ResolveRequest, fs: ReadFs, policy: Policy): Host {

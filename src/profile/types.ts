@@ -1,5 +1,5 @@
+import type { NetworkLayer } from '../network/merge.js'
 import type { NetworkRules, Resolver } from '../network/types.js'
-import type { NetworkLayer } from '../policy/merge.js'
 
 /** The layers of the jail, each reported per host. */
 export const PROTECTIONS = [

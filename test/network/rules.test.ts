@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import { compileNetwork } from '../../src/network/compile.js'
+import { toNetwork } from '../../src/network/document.js'
 import { parseHostPattern } from '../../src/network/host.js'
+import { mergeNetwork } from '../../src/network/merge.js'
+import { relays, resolverText, rulesText } from '../../src/network/text.js'
+import { RelayKind } from '../../src/plan/layout.gen.js'
+import { parseConfig, type SandboxConfig } from '../../src/policy/config.js'
+import { codeOf, resolveOn } from '../profile/fake.js'
 
 const name = (host: string) => ({ kind: 'name', name: host })
 const below = (host: string) => ({ kind: 'below', name: host })
@@ -181,5 +188,239 @@ describe('a host as it may not be written', () => {
   ])('%j', (written, reason, hint = '') => {
     const read = parseHostPattern(written)
     expect(read).toEqual({ reason: expect.stringContaining(reason), hint: expect.stringContaining(hint) })
+  })
+})
+
+type Network = NonNullable<SandboxConfig['network']>
+
+const compile = (layers: Network[], askMs?: number) =>
+  compileNetwork(
+    mergeNetwork(
+      layers.map((network, i) => ({ origin: `layer ${i}`, network: parseConfig({ network }).network as object }))
+    ),
+    askMs
+  )
+
+/** Without the line that every set of rules has. */
+function lines(...layers: Network[]): string[] {
+  const { mode, rules } = compile(layers)
+  if (!rules) return [mode]
+  return rulesText(rules)
+    .split('\n')
+    .filter((line) => line !== 'on-denied 13')
+}
+
+describe('rules as qi-monitor reads them', () => {
+  it.each<[Network, string[]]>([
+    [{ allowedHosts: ['Example.com'] }, ['host allow exact example.com tcp 1-65535']],
+    [{ allowedHosts: ['*.example.com:443'] }, ['host allow below example.com tcp 443-443']],
+    [{ allowedHosts: ['*'] }, ['public allow tcp 1-65535']],
+    [{ denyInternet: false }, ['public allow tcp 1-65535']],
+    [{ denyInternet: false, allowedPorts: [443, 80] }, ['public allow tcp 80-80', 'public allow tcp 443-443']],
+    [{ allowedHosts: ['192.0.2.1:80'] }, ['net allow 192.0.2.1/32 tcp 80-80']],
+    [{ allowedHosts: ['[2001:DB8::]/32:443'] }, ['net allow 2001:db8::/32 tcp 443-443']],
+    [
+      { allowedHosts: ['a.example', 'b.example:22'], allowedPorts: [443, 80, 81] },
+      [
+        'host allow exact a.example tcp 80-81',
+        'host allow exact a.example tcp 443-443',
+        'host allow exact b.example tcp 22-22'
+      ]
+    ],
+    [
+      { allowedHosts: [{ host: 'a.example', ports: [1, 2, 4] }] },
+      ['host allow exact a.example tcp 1-2', 'host allow exact a.example tcp 4-4']
+    ],
+    [{ allowedHosts: [{ host: 'a.example', inspect: 'sni' }] }, ['host allow exact a.example tcp 443-443 inspect']],
+    [
+      { allowedHosts: [{ host: '*.a.example', ports: [8443], inspect: 'sni' }] },
+      ['host allow below a.example tcp 8443-8443 inspect']
+    ],
+    [{ allowedHosts: ['a.example', 'A.example.', 'a.example'] }, ['host allow exact a.example tcp 1-65535']],
+    [
+      { allowedHosts: ['*'], deniedHosts: ['*.zip', '10.0.0.0/8:443'], allowedPorts: [443] },
+      [
+        'host deny below zip tcp 1-65535',
+        'host deny below zip udp 1-65535',
+        'net deny 10.0.0.0/8 tcp 443-443',
+        'net deny 10.0.0.0/8 udp 443-443',
+        'public allow tcp 443-443'
+      ]
+    ],
+    [{ udp: ['time.example:123', '*:443'] }, ['host allow exact time.example udp 123-123', 'public allow udp 443-443']],
+    [{ allowedHosts: ['localhost:5432'], allowLoopback: [5432, 6379] }, ['loopback 5432', 'loopback 6379']],
+    [{ allowedHosts: [{ host: 'localhost', ports: [1, 2] }] }, ['loopback 1', 'loopback 2']],
+    [{ allowLoopback: [80, 81], deniedHosts: ['localhost:80'] }, ['loopback 81']],
+    [{ publish: [3000], maxConnections: 5 }, ['publish 3000', 'max-connections 5']],
+    [
+      { allowedHosts: ['a.example'], onDenied: 'ENETUNREACH' },
+      ['host allow exact a.example tcp 1-65535', 'on-denied 101']
+    ],
+    [{ updatable: true }, []]
+  ])('%j', (network, expected) => expect(lines(network)).toEqual(expected))
+
+  it.each<Network>([
+    {},
+    { allowedHosts: [], allowedPorts: [], udp: [], publish: [], allowLoopback: [], denyInternet: true },
+    { maxConnections: 5 },
+    { deniedHosts: ['a.example'] },
+    { allowedPorts: [443] },
+    { onDenied: 'ECONNREFUSED' },
+    { updatable: false }
+  ])('%j is no network', (network) => expect(compile([network])).toEqual({ mode: 'none' }))
+
+  it('asking is a rule of its own', () => {
+    const { mode, rules } = compile([{}], 1500)
+    expect(mode).toBe('allowList')
+    expect(rules && rulesText(rules)).toBe('on-denied 13\nask 1500')
+  })
+
+  it('sockets of the gateway follow from them', () => {
+    const hosts = [{ host: 'a.example', ports: [443, 444], inspect: 'sni' as const }, 'b.example:80']
+    const { rules } = compile([{ allowedHosts: hosts, udp: ['c.example:123', 'd.example:123'] }])
+    expect(rules && relays(rules)).toEqual([
+      { kind: RelayKind.DnsUdp, port: 53 },
+      { kind: RelayKind.DnsTcp, port: 53 },
+      { kind: RelayKind.Udp, port: 123 },
+      { kind: RelayKind.Inspect, port: 443 },
+      { kind: RelayKind.Inspect, port: 444 }
+    ])
+  })
+
+  it.each<[Network, string]>([
+    [{ publish: [80], allowLoopback: [80] }, 'network.publish[0]'],
+    [{ publish: [80], allowedHosts: ['localhost:80'] }, 'network.publish[0]'],
+    [{ publish: [53] }, 'network.publish[0]'],
+    [{ allowLoopback: [53] }, 'network.allowLoopback[0]'],
+    [{ allowedHosts: ['127.0.0.1:53'] }, 'network.allowedHosts[0]'],
+    [{ publish: [443], allowedHosts: [{ host: 'a.example', inspect: 'sni' }] }, 'network.publish[0]'],
+    [{ allowedHosts: [{ host: 'a.example', ports: [53], inspect: 'sni' }] }, 'network.allowedHosts[0]'],
+    [{ allowedHosts: ['a.example'], allowedPorts: [] }, 'network.allowedPorts'],
+    [{ publish: Array.from({ length: 257 }, (_, i) => i + 100) }, 'network.publish'],
+    [{ udp: Array.from({ length: 70 }, (_, i) => `a.example:${i + 100}`) }, 'network'],
+    [{ allowedHosts: Array.from({ length: 4097 }, (_, i) => `a${i}.example`) }, 'network.allowedHosts']
+  ])('%j contradicts itself at %s', (network, field) => {
+    try {
+      compile([network])
+      expect.unreachable()
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'QI_NETWORK', field, hint: expect.any(String) })
+    }
+  })
+})
+
+describe('layers', () => {
+  const a: Network = { allowedHosts: ['a.example'] }
+  const b: Network = { allowedHosts: ['b.example'] }
+  const share: Network = { dangerouslyShareHostNetwork: true }
+  const A = 'host allow exact a.example tcp 1-65535'
+  const B = 'host allow exact b.example tcp 1-65535'
+
+  it('lists add up, with their origins; scalars: the last word', () => {
+    expect(lines(a, b)).toEqual([A, B])
+    expect(compile([a, b]).rules?.hosts.map((h) => h.origin)).toEqual([
+      'layer 0: network.allowedHosts[0]',
+      'layer 1: network.allowedHosts[0]'
+    ])
+    expect(lines({ publish: [1], maxConnections: 1 }, { publish: [1, 2], maxConnections: 2 })).toEqual([
+      'publish 1',
+      'publish 2',
+      'max-connections 2'
+    ])
+    expect(lines(a, { ...b, allowedPorts: [80] })).toEqual([A, B].map((line) => line.replace('1-65535', '80-80')))
+  })
+
+  it('a later denyInternet takes back what is open to everybody, not what is named', () => {
+    expect(lines(a, { denyInternet: true })).toEqual([A])
+    expect(lines(a, { denyInternet: false }, { denyInternet: true })).toEqual([A])
+    expect(lines({ allowedHosts: ['*:443', 'b.example'] }, { denyInternet: true })).toEqual([B])
+    expect(lines({ denyInternet: true }, { denyInternet: false })).toEqual(['public allow tcp 1-65535'])
+  })
+
+  it('who lists hosts over a shared network means these; what cannot be enforced there is refused', () => {
+    expect(lines(share)).toEqual(['dangerouslyShareHostNetwork'])
+    expect(lines(share, a)).toEqual([A])
+    expect(lines(share, { denyInternet: true })).toEqual(['none'])
+    expect(lines(a, share)).toEqual(['dangerouslyShareHostNetwork'])
+    for (const limit of [{ deniedHosts: ['a.example'] }, { maxConnections: 1 }, { allowedPorts: [1] }] as Network[]) {
+      expect(codeOf(() => compile([share, limit]))).toBe('QI_NETWORK')
+      expect(codeOf(() => compile([limit, share]))).toBe('QI_NETWORK')
+    }
+    expect(codeOf(() => compile([share], 1000))).toBe('QI_NETWORK')
+  })
+})
+
+describe('the profile', () => {
+  const fileOf = (profile: ReturnType<typeof resolveOn>, path: string) =>
+    profile.files.find((file) => file.path === path)?.content
+  const tree = {
+    '/run/resolv.conf': [
+      '# mine',
+      'nameserver 192.0.2.53 # first',
+      'nameserver fe80::1%eth0',
+      'nameserver 2001:DB8::53',
+      'nameserver 0x7f.1',
+      'nameserver 192.0.2.54',
+      'nameserver 192.0.2.55',
+      'domain old.example',
+      'search Corp.example. bad..name lab.example',
+      'options ndots:5 rotate',
+      ''
+    ].join('\n'),
+    '/etc/hosts': [
+      '127.0.0.1 localhost localhost.localdomain',
+      '::1 ip6-localhost',
+      '0.0.0.0 ads.example',
+      '10.0.0.9 other.example # x',
+      '10.0.0.7\tdb.corp.example DB',
+      'nonsense a.example',
+      '127.0.1.1 box'
+    ].join('\n')
+  }
+  const config: SandboxConfig = { network: { allowedHosts: ['db', '*.corp.example:443'] } }
+
+  it('looks up names as the host does, through the gateway', () => {
+    const profile = resolveOn({ config, tree })
+    expect(profile.network.mode).toBe('allowList')
+    expect(profile.network.resolver && resolverText(profile.network.resolver).split('\n')).toEqual([
+      'nameserver 192.0.2.53',
+      'nameserver 2001:db8::53',
+      'nameserver 192.0.2.54',
+      'search corp.example',
+      'search lab.example',
+      'hosts 10.0.0.7 db.corp.example',
+      'hosts 10.0.0.7 db',
+      'hosts 10.0.0.9 other.example',
+      'hosts 127.0.1.1 box'
+    ])
+    const resolv = 'nameserver 127.0.0.1\nsearch corp.example lab.example\noptions timeout:5 attempts:2\n'
+    expect(fileOf(profile, '/etc/resolv.conf')).toBe(resolv)
+    expect(fileOf(profile, '/etc/hosts')).toBe(fileOf(resolveOn({ tree }), '/etc/hosts'))
+  })
+
+  it('waits for a person who is asked', () => {
+    const profile = resolveOn({ askMs: 20_000, tree: { '/run/resolv.conf': '' } })
+    expect(profile.network).toMatchObject({ rules: { askMs: 20_000 }, resolver: { nameservers: ['127.0.0.1'] } })
+    expect(fileOf(profile, '/etc/resolv.conf')).toBe('nameserver 127.0.0.1\noptions timeout:15 attempts:2\n')
+  })
+
+  it('knows at most 256 names of the table, those that are allowed first', () => {
+    const many = Array.from({ length: 400 }, (_, i) => `10.0.0.1 h${i}.example`).join('\n')
+    const { resolver } = resolveOn({ config, tree: { '/etc/hosts': `${many}\n10.0.0.2 db` } }).network
+    expect(resolver?.hosts).toHaveLength(256)
+    expect(resolver?.hosts[0]).toEqual({ address: '10.0.0.2', name: 'db' })
+  })
+
+  it('without rules is what it was', () => {
+    expect(resolveOn({ config: { network: { maxConnections: 5 } } })).toEqual(resolveOn())
+    expect(resolveOn().network).toEqual({ mode: 'none', innerLoopback: false })
+  })
+
+  it('the rules of a policy document are the same rules', () => {
+    const document = { allowed_hosts: ['a.example:443'], denied_hosts: ['b.example'], max_connections: 3 }
+    const network = toNetwork(document)
+    expect(network).toEqual({ allowedHosts: ['a.example:443'], deniedHosts: ['b.example'], maxConnections: 3 })
+    expect(lines(network)).toContain('host allow exact a.example tcp 443-443')
+    expect(toNetwork({})).toEqual({})
   })
 })

@@ -115,10 +115,52 @@ describe('SandboxConfig', () => {
     [{ processIsolation: { gid: 0xffffffff } }, 'QI_IDENTITY', 'processIsolation.gid'],
     [{ processIsolation: { enabled: false } }, 'QI_CONFIG', 'processIsolation.enabled'],
     [{ processIsolation: { noNewPrivileges: false } }, 'QI_CONFIG', 'processIsolation.noNewPrivileges'],
-    [{ network: { allowedHosts: ['example.org'] } }, 'QI_NETWORK_UNSUPPORTED', 'network.allowedHosts'],
-    [{ network: { allowedPorts: [443] } }, 'QI_NETWORK_UNSUPPORTED', 'network.allowedPorts'],
-    [{ network: { maxConnections: 5 } }, 'QI_NETWORK_UNSUPPORTED', 'network.maxConnections'],
-    [{ network: { denyInternet: false } }, 'QI_NETWORK_UNSUPPORTED', 'network.denyInternet'],
+    [{ network: { allowedHosts: ['example..org'] } }, 'QI_NETWORK_HOST', 'network.allowedHosts[0]'],
+    [{ network: { allowedHosts: ['a.example', '127.1'] } }, 'QI_NETWORK_HOST', 'network.allowedHosts[1]'],
+    [{ network: { allowedHosts: ['localhost'] } }, 'QI_NETWORK_HOST', 'network.allowedHosts[0]'],
+    [{ network: { allowedHosts: [{ host: '*.com' }] } }, 'QI_NETWORK_HOST', 'network.allowedHosts[0]'],
+    [
+      { network: { allowedHosts: [{ host: 'a.example:1', ports: [2] }] } },
+      'QI_NETWORK_HOST',
+      'network.allowedHosts[0]'
+    ],
+    [{ network: { allowedHosts: [{ host: 'a.example', ports: [] }] } }, 'QI_NETWORK_HOST', 'network.allowedHosts[0]'],
+    [{ network: { allowedHosts: [{ host: 'localhost' }] } }, 'QI_NETWORK_HOST', 'network.allowedHosts[0]'],
+    [
+      { network: { allowedHosts: [{ host: '192.0.2.1', inspect: 'sni' }] } },
+      'QI_NETWORK_HOST',
+      'network.allowedHosts[0]'
+    ],
+    [
+      { network: { allowedHosts: [{ host: 'a.example', inspect: 'all' }] } },
+      'QI_CONFIG',
+      'network.allowedHosts[0].inspect'
+    ],
+    [{ network: { allowedHosts: [{ host: 'a.example', port: 1 }] } }, 'QI_CONFIG', 'network.allowedHosts[0].port'],
+    [
+      { network: { allowedHosts: [{ host: 'a.example', ports: [0] }] } },
+      'QI_NETWORK',
+      'network.allowedHosts[0].ports[0]'
+    ],
+    [{ network: { allowedHosts: [7] } }, 'QI_CONFIG', 'network.allowedHosts[0]'],
+    [{ network: { deniedHosts: ['*'] } }, 'QI_NETWORK_HOST', 'network.deniedHosts[0]'],
+    [{ network: { udp: ['a.example'] } }, 'QI_NETWORK_HOST', 'network.udp[0]'],
+    [{ network: { udp: ['localhost:123'] } }, 'QI_NETWORK_HOST', 'network.udp[0]'],
+    [{ network: { udp: ['9.9.9.9:53'] } }, 'QI_NETWORK_HOST', 'network.udp[0]'],
+    [{ network: { allowedPorts: [65536] } }, 'QI_NETWORK', 'network.allowedPorts[0]'],
+    [{ network: { allowedPorts: ['443'] } }, 'QI_CONFIG', 'network.allowedPorts[0]'],
+    [{ network: { publish: [0] } }, 'QI_NETWORK', 'network.publish[0]'],
+    [{ network: { publish: [80, 80] } }, 'QI_NETWORK', 'network.publish'],
+    [{ network: { allowLoopback: [1.5] } }, 'QI_NETWORK', 'network.allowLoopback[0]'],
+    [{ network: { maxConnections: 0 } }, 'QI_LIMIT', 'network.maxConnections'],
+    [{ network: { onDenied: 'EPERM' } }, 'QI_CONFIG', 'network.onDenied'],
+    [{ network: { denyInternet: true, allowedHosts: ['*'] } }, 'QI_NETWORK', 'network.denyInternet'],
+    [
+      { network: { dangerouslyShareHostNetwork: true, allowedHosts: ['a.example'] } },
+      'QI_NETWORK',
+      'network.allowedHosts'
+    ],
+    [{ network: { dangerouslyShareHostNetwork: true, maxConnections: 5 } }, 'QI_NETWORK', 'network.maxConnections'],
     [{ network: { denyInternet: true, dangerouslyShareHostNetwork: true } }, 'QI_CONFIG', 'network.denyInternet'],
     [{ tolerate: ['everything'] }, 'QI_CONFIG', 'tolerate[0]'],
     [{ env: { 'A=B': 'x' } }, 'QI_ENV', 'env.A=B'],
@@ -136,9 +178,27 @@ describe('SandboxConfig', () => {
   })
 
   it('names the value and the remedy', () => {
-    const error = fault({ network: { allowedHosts: ['example.org'] } })
-    expect(error.value).toEqual(['example.org'])
-    expect(error.message).toContain('network.allowedHosts = ["example.org"]')
-    expect(error.message).toContain('dangerouslyShareHostNetwork: true')
+    const error = fault({ network: { allowedHosts: ['10.0.0.1/8'] } })
+    expect(error.value).toBe('10.0.0.1/8')
+    expect(error.message).toContain('network.allowedHosts[0] = "10.0.0.1/8": has bits set after the prefix')
+    expect(error.hint).toContain('10.0.0.0/8')
+    expect(fault({ network: { allowedHosts: [{ host: 'a.example', inspekt: 'sni' }] } }).hint).toContain('"inspect"')
+  })
+
+  it('takes every key of the network, and an empty list as none', () => {
+    const network = {
+      allowedHosts: ['a.example', { host: 'b.example', ports: [443], inspect: 'sni' as const }],
+      allowedPorts: [443],
+      deniedHosts: ['c.example'],
+      maxConnections: 9,
+      allowLoopback: [5432],
+      publish: [3000],
+      udp: ['time.example:123'],
+      onDenied: 'ECONNREFUSED' as const,
+      updatable: true
+    }
+    expect(parseConfig({ network }).network).toEqual(network)
+    const none = { dangerouslyShareHostNetwork: true, allowedHosts: [], allowedPorts: [], publish: [] }
+    expect(parseConfig({ network: none }).network).toEqual(none)
   })
 })

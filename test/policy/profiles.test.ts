@@ -37,15 +37,15 @@ describe('loadProfile', () => {
 
   it('strict grants nothing by name and shares no network; only dev does', () => {
     const policy = (name: string) => mergeLayers(loadProfile(name).layers)
-    expect(policy('strict')).toMatchObject({ paths: [], env: {}, shareHostNetwork: false, pty: false })
+    expect(policy('strict')).toMatchObject({ paths: [], env: {}, network: { shareHost: false }, pty: false })
     expect(policy('strict').resources).toMatchObject({
       maxProcesses: 512,
       maxFileDescriptors: 4096,
       tmpSize: 256 * 2 ** 20
     })
     expect(policy('strict').filesystem.maxFileSize).toBe(2 ** 30)
-    expect(policy('standard').shareHostNetwork).toBe(false)
-    expect(policy('dev').shareHostNetwork).toBe(true)
+    expect(policy('standard').network.shareHost).toBe(false)
+    expect(policy('dev').network.shareHost).toBe(true)
   })
 
   it('looks beside the extending file for a file', () => {
@@ -133,8 +133,8 @@ describe('mergeLayers', () => {
 
   it('denyInternet takes a shared network back', () => {
     const shared = layer({ network: { dangerouslyShareHostNetwork: true } })
-    expect(mergeLayers([shared]).shareHostNetwork).toBe(true)
-    expect(mergeLayers([shared, layer({ network: { denyInternet: true } })]).shareHostNetwork).toBe(false)
-    expect(mergeLayers([layer({ network: { denyInternet: true } }), shared]).shareHostNetwork).toBe(true)
+    expect(mergeLayers([shared]).network.shareHost).toBe(true)
+    expect(mergeLayers([shared, layer({ network: { denyInternet: true } })]).network.shareHost).toBe(false)
+    expect(mergeLayers([layer({ network: { denyInternet: true } }), shared]).network.shareHost).toBe(true)
   })
 })

@@ -1,3 +1,4 @@
+import { jailResolvConf } from '../../network/resolver.js'
 import { walk } from '../fs.js'
 import type { JailFile, Profile } from '../types.js'
 import type { Closure } from './closure.js'
@@ -42,7 +43,7 @@ export function systemFiles(
   closure: Closure,
   identity: Profile['identity'],
   hostname: string,
-  shareHostNetwork: boolean
+  { mode, resolver, rules }: Profile['network']
 ): JailFile[] {
   const { uidInside: uid, gidInside: gid } = identity
   const { home } = closure.host
@@ -55,12 +56,14 @@ export function systemFiles(
     'nsswitch.conf':
       'passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n',
     hosts: `127.0.0.1 localhost ${hostname}\n::1 localhost ip6-localhost ip6-loopback\n`,
-    // Nothing answers there: a lookup fails at once instead of after a timeout.
-    'resolv.conf': 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n'
+    // Without rules nothing answers there: a lookup fails at once instead of after a timeout.
+    'resolv.conf': resolver
+      ? jailResolvConf(resolver, rules?.askMs !== undefined)
+      : 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n'
   }
   const origin = 'system: private /etc'
   const out = Object.entries(files).map(([name, content]) => ({ path: `/etc/${name}`, content, mode: 0o444, origin }))
-  return shareHostNetwork ? out.map((file) => hostCopy(closure, file)) : out
+  return mode === 'dangerouslyShareHostNetwork' ? out.map((file) => hostCopy(closure, file)) : out
 }
 
 /** With the host's network, its resolver and host table too; copied, because they are often links into /run. */

@@ -1,0 +1,79 @@
+import type { ParsedConfig } from '../policy/config.js'
+import { type AllowedHost, isAnyHost } from './entry.js'
+import type { DeniedErrno } from './types.js'
+
+/** The network part of a layer. */
+export interface NetworkLayer {
+  /** For origins, e.g. `profiles/strict.yaml`. */
+  origin: string
+  network: NonNullable<ParsedConfig['network']>
+}
+
+/** Something that was written, and where. */
+export interface Written<T> {
+  value: T
+  /** e.g. `network.publish[0]` */
+  field: string
+  origin: string
+}
+
+/** All layers as one: lists added up, everything else the last word. */
+export interface NetworkPolicy {
+  shareHost: boolean
+  innerLoopback: boolean
+  allowed: Written<AllowedHost>[]
+  denied: Written<string>[]
+  udp: Written<string>[]
+  loopback: Written<number>[]
+  publish: Written<number>[]
+  allowedPorts?: Written<number[]>
+  maxConnections?: Written<number>
+  onDenied?: Written<DeniedErrno>
+  updatable: boolean
+}
+
+export function mergeNetwork(layers: NetworkLayer[]): NetworkPolicy {
+  const policy: NetworkPolicy = {
+    shareHost: false,
+    innerLoopback: false,
+    allowed: [],
+    denied: [],
+    udp: [],
+    loopback: [],
+    publish: [],
+    updatable: false
+  }
+  for (const layer of layers) mergeLayer(policy, layer)
+  return policy
+}
+
+function mergeLayer(policy: NetworkPolicy, { origin, network }: NetworkLayer): void {
+  const written = <T>(key: string, value: T): Written<T> => {
+    const field = `network.${key}`
+    return { value, field, origin: `${origin}: ${field}` }
+  }
+  const each = <T>(key: string, list: T[] | undefined) => (list ?? []).map((value, i) => written(`${key}[${i}]`, value))
+  // A later denyInternet takes back what an earlier layer opened to everybody; what it named stays.
+  if (network.denyInternet === true) {
+    policy.shareHost = false
+    policy.allowed = policy.allowed.filter(({ value }) => !isAnyHost(value))
+  }
+  const allowed = each<AllowedHost>('allowedHosts', network.allowedHosts)
+  if (network.denyInternet === false) allowed.push({ ...written('denyInternet', '*') })
+  const udp = each('udp', network.udp)
+  const loopback = each('allowLoopback', network.allowLoopback)
+  const publish = each('publish', network.publish)
+  // Who lists hosts means these, not all that a profile shares.
+  if ([allowed, udp, loopback, publish].some((list) => list.length > 0) || network.updatable) policy.shareHost = false
+  if (network.dangerouslyShareHostNetwork !== undefined) policy.shareHost = network.dangerouslyShareHostNetwork
+  if (network.innerLoopback !== undefined) policy.innerLoopback = network.innerLoopback
+  if (network.updatable !== undefined) policy.updatable = network.updatable
+  policy.allowed.push(...allowed)
+  policy.denied.push(...each('deniedHosts', network.deniedHosts))
+  policy.udp.push(...udp)
+  policy.loopback.push(...loopback)
+  policy.publish.push(...publish)
+  if (network.allowedPorts) policy.allowedPorts = written('allowedPorts', network.allowedPorts)
+  if (network.maxConnections !== undefined) policy.maxConnections = written('maxConnections', network.maxConnections)
+  if (network.onDenied !== undefined) policy.onDenied = written('onDenied', network.onDenied)
+}
