@@ -138,8 +138,9 @@ bool IsWhole(const Text& text) {
 HelloResult CheckBeginning(const Text& text) {
   size_t method = 0;
   while (method < text.size && method <= kMaxMethod && IsTokenByte(text.at[method])) ++method;
+  if (method > kMaxMethod) return HelloResult::kOther;
   if (method == text.size) return HelloResult::kNeedMore;
-  return method > 0 && method <= kMaxMethod && text.at[method] == ' ' ? HelloResult::kGood : HelloResult::kOther;
+  return method > 0 && text.at[method] == ' ' ? HelloResult::kGood : HelloResult::kOther;
 }
 
 HelloResult Parse(const Text& text, HttpHead* head) {
