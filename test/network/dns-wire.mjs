@@ -16,13 +16,14 @@ function decodeName(bytes, at) {
   const labels = []
   while (bytes[at] !== 0) {
     const size = bytes[at]
+    if (!(size < 64)) throw new RangeError('no name')
     labels.push(bytes.toString('latin1', at + 1, at + 1 + size))
     at += 1 + size
   }
   return { name: labels.join('.'), next: at + 1 }
 }
 
-/** `size`: how large an answer over UDP may be. */
+/** `size`: how large an answer over UDP may be. Throws RangeError on what is no query. */
 export function decodeQuery(bytes) {
   const { name, next } = decodeName(bytes, 12)
   const type = bytes.readUInt16BE(next)
@@ -85,3 +86,46 @@ export function encodeQuery({ id, name, type, edns = 0 }) {
 }
 
 const optOf = (size) => Buffer.from([0, 0, OPT, size >> 8, size & 255, 0, 0, 0, 0, 0, 0])
+
+const CODES = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED']
+
+/** `[labels, next]`; follows pointers, a bounded number of times. */
+function readName(bytes, start) {
+  const labels = []
+  let next
+  for (let at = start, hops = 0; hops < 20; hops++) {
+    while (bytes[at] > 0 && bytes[at] < 0xc0) {
+      labels.push(bytes.toString('latin1', at + 1, at + 1 + bytes[at]))
+      at += 1 + bytes[at]
+    }
+    if (bytes[at] === 0) return [labels.join('.'), next ?? at + 1]
+    next ??= at + 2
+    at = bytes.readUInt16BE(at) & 0x3fff
+  }
+  throw new Error('a loop of pointers')
+}
+
+function textOf(bytes, type, at, size) {
+  if (type === TYPES.A) return bytes.subarray(at, at + 4).join('.')
+  if (type === TYPES.CNAME) return readName(bytes, at)[0]
+  return bytes.toString('hex', at, at + size)
+}
+
+/** The answer on one line: `NOERROR [tc] question=NAME NAME/TYPE/TTL=DATA ...`; IPv6 addresses as hex. */
+export function describeAnswer(bytes, id) {
+  if (bytes.readUInt16BE(0) !== id) return 'another id'
+  const flags = bytes.readUInt16BE(2)
+  const words = [CODES[flags & 15] ?? `RCODE${flags & 15}`, ...(flags & 0x0200 ? ['tc'] : [])]
+  if (bytes.readUInt16BE(4) === 0) return words.join(' ')
+  let [question, at] = readName(bytes, 12)
+  words.push(`question=${question}`)
+  at += 4
+  for (let left = bytes.readUInt16BE(6); left > 0; left--) {
+    const [name, fixed] = readName(bytes, at)
+    const [type, ttl, size] = [bytes.readUInt16BE(fixed), bytes.readUInt32BE(fixed + 4), bytes.readUInt16BE(fixed + 8)]
+    const kind = Object.keys(TYPES).find((key) => TYPES[key] === type) ?? type
+    words.push(`${name}/${kind}/${ttl}=${textOf(bytes, type, fixed + 10, size)}`)
+    at = fixed + 10 + size
+  }
+  return words.join(' ')
+}

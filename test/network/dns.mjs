@@ -53,7 +53,16 @@ const ODD = {
   garbage: (query) => Buffer.concat([query.question, Buffer.alloc(40, 0xff)])
 }
 
-function answer(query, transport) {
+function answer(bytes, transport) {
+  try {
+    return answerTo(decodeQuery(bytes), transport)
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
+}
+
+function answerTo(query, transport) {
   queries.push({ name: query.name, type: query.type, transport, edns: query.edns })
   const entry = lookup(zone, query.name)
   if (entry?.odd) return ODD[entry.odd](query)
@@ -71,7 +80,7 @@ function serveTcp(host, port) {
       pending = Buffer.concat([pending, chunk])
       while (pending.length >= 2 && pending.length >= 2 + pending.readUInt16BE(0)) {
         const size = pending.readUInt16BE(0)
-        const reply = answer(decodeQuery(pending.subarray(2, 2 + size)), 'tcp')
+        const reply = answer(pending.subarray(2, 2 + size), 'tcp')
         pending = pending.subarray(2 + size)
         if (reply) socket.write(Buffer.concat([Buffer.from([reply.length >> 8, reply.length & 255]), reply]))
       }
@@ -83,7 +92,7 @@ function serveTcp(host, port) {
 function serveUdp(host, port) {
   const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4')
   socket.on('message', (bytes, peer) => {
-    const reply = answer(decodeQuery(bytes), 'udp')
+    const reply = answer(bytes, 'udp')
     if (reply) socket.send(reply, peer.port, peer.address)
   })
   return new Promise((resolve, reject) => socket.once('error', reject).bind(port, host, resolve))

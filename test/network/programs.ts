@@ -20,6 +20,7 @@ export function buildPrograms(folder: string): void {
   const clients = `${folder}/clients`
   mkdirSync(clients)
   for (const name of readdirSync(sources)) copyFileSync(`${sources}/${name}`, `${clients}/${name}`)
+  copyFileSync(fileURLToPath(new URL('dns-wire.mjs', import.meta.url)), `${clients}/dns-wire.mjs`)
   const run = (program: string, args: string[], env = {}) =>
     execFileSync(program, args, { cwd: clients, stdio: 'pipe', env: { ...process.env, ...env } })
   if (HAS.go) {

@@ -1,17 +1,29 @@
-// Launches jails in the test world, as whom it was started: one JSON line a request (world.ts) and a result.
+// Launches jails in the test world, as whom it was started: one JSON line a request (world.ts) and a result. argv[2]: the
+// world's folder.
 import { spawnSync } from 'node:child_process'
+import { request } from 'node:http'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { spawnSandboxed } from '../../dist/index.js'
 
+const setZone = (records) =>
+  new Promise((resolve, reject) => {
+    const socketPath = join(process.argv[2], 'control')
+    const post = request({ socketPath, path: '/zone', method: 'POST', agent: false }, (response) => {
+      response.resume().on('end', resolve)
+    })
+    post.once('error', reject).end(JSON.stringify(records))
+  })
+
 /** Does each step as soon as the jail has printed its word. */
 async function follow(steps, jail, seen, updates) {
-  for (const { when, network, add, stdin, pauseMs, host } of steps) {
+  for (const { when, control, network, add, host, stdin } of steps) {
     while (!seen.stdout.includes(when)) {
       if (seen.ended) return
       await sleep(10)
     }
-    if (pauseMs) await sleep(pauseMs)
+    if (control) await setZone(control)
     if (network) {
       await jail.updateNetwork(network, { add }).then(
         () => updates.push('ok'),
@@ -53,6 +65,6 @@ async function run({ config, argv, env, cwd, steps = [], answers, timeout = 60_0
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { id, ...request } = JSON.parse(line)
-  void run(request).then((result) => process.stdout.write(`${JSON.stringify({ id, ...result })}\n`))
+  const { id, ...what } = JSON.parse(line)
+  void run(what).then((result) => process.stdout.write(`${JSON.stringify({ id, ...result })}\n`))
 }

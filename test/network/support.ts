@@ -5,7 +5,7 @@ import { skipUnless } from '../support/skip.js'
 import { as, type User } from '../support/user.js'
 import type { Result, World } from './world.js'
 
-type Network = NonNullable<SandboxConfig['network']>
+export type Network = NonNullable<SandboxConfig['network']>
 
 /** What every client of the world may read, and the network rules. */
 export function configOf(world: World, network: Network): SandboxConfig {

@@ -19,11 +19,22 @@ export interface Outcome {
 
 export interface Result extends Outcome {
   events: AuditLog[]
-  /** What `updateNetwork` answered, in order: `ok` or a code. */
+  /** What came of the steps' updates (`ok` or a code) and commands (their output), in order. */
   updates: string[]
   /** What `onConnect` was asked. */
   asked: Record<string, unknown>[]
   error?: { code: string; message: string; hint?: string }
+}
+
+/** In this order: new records of the DNS server, new rules of the jail, a command outside the jail, text for its stdin. */
+export interface Step {
+  when: string
+  control?: Record<string, unknown>
+  network?: Network
+  /** To the rules there are; else in place of them. */
+  add?: boolean
+  host?: string[]
+  stdin?: string
 }
 
 export interface Request {
@@ -31,8 +42,8 @@ export interface Request {
   argv: string[]
   env?: Record<string, string>
   cwd?: string
-  /** Once stdout holds `when`: new network rules for the jail (`add`: to the ones it has), a word for its stdin. */
-  steps?: { when: string; network?: unknown; add?: boolean; stdin?: string; pauseMs?: number; host?: string[] }[]
+  /** Each is done once stdout holds its `when`. */
+  steps?: Step[]
   /** Answers of `onConnect`, by host name or address. */
   answers?: Record<string, string | boolean>
   /** Milliseconds after which the jail is killed. */
@@ -45,6 +56,8 @@ const HOSTS = `127.0.0.1 localhost
 203.0.113.11 hosted.internal.test hosted
 10.1.2.3 db.internal.test
 `
+type Network = NonNullable<SandboxConfig['network']>
+
 const NAMES = ['*.example.test', '*.wild.example.test', '*.internal.test', 'hosted']
 
 /**
@@ -117,7 +130,7 @@ export class World {
   tryJailed(user: User, what: Request): Promise<Result> {
     let runner = this.runners.get(user)
     if (!runner) {
-      runner = new Runner(...this.command(user, [process.execPath, at('runner.mjs')]), this.env)
+      runner = new Runner(...this.command(user, [process.execPath, at('runner.mjs'), this.folder]), this.env)
       this.runners.set(user, runner)
     }
     return runner.run(what)
