@@ -1,6 +1,6 @@
 import type { SyscallRule } from '../plan/layout.gen.js'
 import type { Calls } from './conditions.js'
-import { INIT_CALLS, monitorCalls } from './supervisors.js'
+import { gatewayCalls, INIT_CALLS, monitorCalls } from './supervisors.js'
 import { SYSCALLS } from './syscalls.gen.js'
 import { type Group, type PayloadOptions, payloadGroups } from './table.js'
 import type { Arch, FilterAction, FilterRule, FilterSpec } from './types.js'
@@ -33,6 +33,13 @@ export const monitorFilter = (arch: Arch, options: PayloadOptions): FilterSpec =
   arch,
   fallback: KILL,
   rules: allowRules(arch, monitorCalls(options))
+})
+
+/** Of the gateway, from before it is asked anything. */
+export const gatewayFilter = (arch: Arch): FilterSpec => ({
+  arch,
+  fallback: KILL,
+  rules: allowRules(arch, gatewayCalls())
 })
 
 function groupRules(arch: Arch, { calls, otherwise }: Group): FilterRule[] {

@@ -1,8 +1,8 @@
 /**
- * The filters that pid 1 and qi-monitor put on themselves once the payload runs. Whatever is not listed kills the process,
- * and with it the jail: a supervisor that does what it never does has been taken over.
+ * The filters that pid 1, qi-monitor and the gateway put on themselves before the payload runs. Whatever is not listed
+ * kills the process, and with it the jail: a supervisor that does what it never does has been taken over.
  */
-import { always, anyOf, type Calls, clear } from './conditions.js'
+import { always, anyOf, type Calls, clear, is } from './conditions.js'
 
 const PROT_EXEC = 4
 
@@ -42,5 +42,43 @@ export function monitorCalls({ guardCreates }: { guardCreates: boolean }): Calls
     ioctl: anyOf(1, Object.values(SECCOMP_IOCTLS)),
     openat: guardCreates ? [[]] : [[clear(2, O_ANY_WRITE)]],
     ...(guardCreates ? always(NAME_CALLS) : {})
+  }
+}
+
+const AF_INET = 2
+const AF_INET6 = 10
+const SOCK_STREAM = 1
+const SOCK_DGRAM = 2
+const SOCK_FLAGS = 0o4000 | 0o2000000 // SOCK_NONBLOCK, SOCK_CLOEXEC
+
+const SOL_SOCKET = 1
+const IPPROTO_TCP = 6
+const SO_ERROR = 4
+const SO_KEEPALIVE = 9
+const SO_LINGER = 13
+const TCP_NODELAY = 1
+
+/**
+ * Talks to resolvers and hosts outside, and to the jail over sockets that it was given. It reads the most hostile bytes of
+ * all, so it opens no file, starts nothing, sees no other process, and makes plain TCP and UDP sockets only. It listens
+ * nowhere: no bind, no listen.
+ */
+export function gatewayCalls(): Calls {
+  return {
+    ...always(`
+      connect accept4 shutdown getsockname recvfrom recvmsg sendto sendmsg splice pipe2 close read write pread64
+      epoll_ctl epoll_wait epoll_pwait poll ppoll clock_gettime getrandom brk munmap mremap madvise futex rt_sigreturn exit
+      exit_group restart_syscall`),
+    socket: [AF_INET, AF_INET6].flatMap((family) =>
+      [SOCK_STREAM, SOCK_DGRAM].map((type) => [is(0, family), is(1, type | SOCK_FLAGS), is(2, 0)])
+    ),
+    getsockopt: [[is(1, SOL_SOCKET), is(2, SO_ERROR)]],
+    setsockopt: [
+      [is(1, SOL_SOCKET), is(2, SO_KEEPALIVE)],
+      [is(1, SOL_SOCKET), is(2, SO_LINGER)],
+      [is(1, IPPROTO_TCP), is(2, TCP_NODELAY)]
+    ],
+    mmap: [[clear(2, PROT_EXEC)]],
+    mprotect: [[clear(2, PROT_EXEC)]]
   }
 }

@@ -1,0 +1,19 @@
+#include "gateway/reach.h"
+
+#include "gateway/outside.h"
+
+namespace qi {
+
+Judgement JudgeReach(const Rules& rules, const IpAddress& address, uint16_t port, Transport transport,
+                     const Records& records, uint64_t now_ms) {
+  Judgement judgement = rules.Judge(address, port, transport, records, now_ms);
+  if (!judgement.allowed || judgement.rule->kind == Rule::Kind::kNet || !IsOwnAddress(address)) return judgement;
+  for (const Record* r = records.Next(address, now_ms); r != nullptr; r = records.Next(address, now_ms, r)) {
+    if (r->trusted && judgement.name != nullptr && r->name == *judgement.name) return judgement;
+  }
+  judgement.allowed = false;
+  judgement.reason = "an address of this host";
+  return judgement;
+}
+
+}  // namespace qi
