@@ -56,9 +56,8 @@ enum class Verdict : uint32_t {
   kCreate = 7,
   kSocket = 8,
   kListen = 9,
-  kSocketIoctl = 10,
 };
-inline constexpr bool IsValid(Verdict v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 10u; }
+inline constexpr bool IsValid(Verdict v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 9u; }
 
 enum class RelayKind : uint32_t {
   kDnsUdp = 1,

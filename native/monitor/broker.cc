@@ -1,6 +1,6 @@
 #include "monitor/broker.h"
 
-#include <arpa/inet.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
@@ -10,6 +10,8 @@
 
 #include "core/try.h"
 #include "core/uapi.h"
+#include "monitor/target.h"
+#include "network/address.h"
 
 namespace qi {
 namespace {
@@ -42,34 +44,12 @@ const SyscallRule* FindRule(const Jail& jail, int number) {
   return nullptr;
 }
 
-// An address of the jail itself: its loopback, as ::ffff:127.0.0.1 too, or "any" (listening on it is listening on the
-// loopback, there being nothing else; connecting to it is connecting to the loopback).
-bool IsOwn(const Address& address, uint16_t* port) {
-  if (address.family() == AF_INET && address.length >= sizeof(sockaddr_in)) {
-    sockaddr_in in;
-    memcpy(&in, &address.storage, sizeof(in));
-    *port = ntohs(in.sin_port);
-    uint32_t host = ntohl(in.sin_addr.s_addr);
-    return host >> 24 == 127 || host == INADDR_ANY;
-  }
-  if (address.family() == AF_INET6 && address.length >= offsetof(sockaddr_in6, sin6_scope_id)) {
-    sockaddr_in6 in6 = {};
-    memcpy(&in6, &address.storage, offsetof(sockaddr_in6, sin6_scope_id));
-    *port = ntohs(in6.sin6_port);
-    bool mapped = IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr) && in6.sin6_addr.s6_addr[12] == 127;
-    return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&in6.sin6_addr) || mapped;
-  }
-  return false;
-}
-
-bool IsInet(const Address& address) { return address.family() == AF_INET || address.family() == AF_INET6; }
-
 constexpr uint16_t kDnsPort = 53;
 
 }  // namespace
 
 Result Broker::Init(int listener, pid_t payload) {
-  listener_.reset(listener);
+  notify_.Take(listener);
   QI_BEGIN(jail_, Step::kOpenJailRoot);
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/root", payload);
@@ -77,10 +57,10 @@ Result Broker::Init(int listener, pid_t payload) {
   struct stat st;
   if (!root_ || fstat(root_.get(), &st) != 0) return Fail(Step::kOpenJailRoot, errno, path);
   root_device_ = st.st_dev;
+  hosts_.SetRoot(root_.get());
+  if (!live_.Init() || !pending_.Init()) return Fail(Step::kOpenJailRoot, errno, "epoll");
   return jail_.Has(kPlanGuardCreates) ? guard_.Init(root_.get()) : Ok();
 }
-
-bool Broker::Alive(uint64_t id) const { return ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0; }
 
 bool Broker::Serve() {
   // A later kernel may write a longer struct than these headers know (SECCOMP_GET_NOTIF_SIZES); it must find zeroes.
@@ -89,28 +69,45 @@ bool Broker::Serve() {
     char room[512];
   } message;
   memset(message.room, 0, sizeof(message.room));
-  if (ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, &message) != 0) return errno == ENOENT || errno == EINTR;
-  const seccomp_notif& request = message.request;
+  if (ioctl(listener(), SECCOMP_IOCTL_NOTIF_RECV, &message) != 0) return errno == ENOENT || errno == EINTR;
   Answer answer;
-  const SyscallRule* rule = FindRule(jail_, request.data.nr);
-  Decide(request, rule, &answer);
-  if (answer.refused && !answer.proceed && !answer.injected && answer.error != 0) {
+  Decide(message.request, FindRule(jail_, message.request.data.nr), &answer);
+  Conclude(message.request, &answer);
+  ++answered_;
+  return true;
+}
+
+void Broker::Conclude(const seccomp_notif& request, Answer* answer) {
+  if (answer->refused && !answer->proceed && !answer->injected && !answer->deferred && answer->error != 0) {
+    const SyscallRule* rule = FindRule(jail_, request.data.nr);
     Refusal refusal;
     refusal.request = &request;
     refusal.syscall = rule != nullptr ? jail_.Text(rule->name) : "unknown";
-    refusal.rule = answer.rule != nullptr ? answer.rule
-                   : rule != nullptr      ? jail_.Text(rule->rule)
-                                          : "unknown syscall number";
-    refusal.action = answer.action;
-    refusal.error = answer.error;
-    refusal.path = answer.path;
-    if (answer.address.readable) refusal.address = &answer.address;
+    refusal.rule = answer->rule != nullptr ? answer->rule
+                   : rule != nullptr       ? jail_.Text(rule->rule)
+                                           : "unknown syscall number";
+    refusal.action = answer->action;
+    refusal.error = answer->error;
+    refusal.path = answer->path;
+    refusal.host = answer->host.text;
+    if (answer->address.readable) refusal.address = &answer->address;
     // Before the answer: afterwards the caller could be gone, and its number another's.
-    if (Alive(request.id)) log_->Add(refusal);
+    if (notify_.Alive(request.id)) log_->Add(refusal);
   }
-  Respond(request, answer);
-  ++answered_;
-  return true;
+  notify_.Respond(request.id, *answer);
+}
+
+void Broker::AskHost(uint32_t number, const char* host, uint16_t port, pid_t tid) {
+  JsonWriter& message = events_->StartMessage("ask");
+  message.Pair("id", static_cast<int64_t>(number));
+  message.Pair("host", host);
+  if (port != 0) message.Pair("port", port);
+  if (tid != 0) {
+    ProcessFacts facts = ReadFacts(tid);
+    message.Pair("pid", facts.pid);
+    message.Pair("commandLine", facts.command_line);
+  }
+  events_->FinishMessage();
 }
 
 void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answer* answer) {
@@ -121,40 +118,53 @@ void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answe
   answer->error = static_cast<int>(rule->error);
   switch (rule->verdict) {
     case Verdict::kRefuse:
-    case Verdict::kSocket:
-    case Verdict::kListen:
-    case Verdict::kSocketIoctl:
       return;
     case Verdict::kContinue:
       answer->proceed = true;
       return;
     case Verdict::kIoctl:
-      answer->proceed = !IsForbiddenIoctl(static_cast<uint32_t>(request.data.args[1]));
-      return;
+      return DecideIoctl(request, answer);
     case Verdict::kConnect:
     case Verdict::kBind:
     case Verdict::kSendTo:
       return DecideConnect(request, answer);
-    case Verdict::kCreate: {
-      CreateVerdict verdict = guard_.Decide(request, jail_.Text(rule->name), listener_.get());
-      answer->proceed = verdict.kind == CreateVerdict::kProceed;
-      answer->injected = verdict.kind == CreateVerdict::kInjected;
-      answer->error = verdict.error;
-      answer->value = verdict.injected_value;
-      answer->rule = verdict.rule;
-      if (verdict.guarded != nullptr) {
-        snprintf(answer->path, sizeof(answer->path), "%s/%s", verdict.guarded->parent, verdict.guarded->name);
-      }
-      answer->refused = verdict.kind == CreateVerdict::kRefused;
-      answer->action = "filesystem.refused";
-      return;
-    }
+    case Verdict::kSocket:
+      return hosts_.OnSocket(request, answer);
+    case Verdict::kListen:
+      return hosts_.OnListen(request, answer);
+    case Verdict::kCreate:
+      return DecideCreate(request, rule, answer);
   }
+}
+
+// The number is in a register; which socket it is asked of only matters for what a socket of the host would tell of the
+// host's interfaces.
+void Broker::DecideIoctl(const seccomp_notif& request, Answer* answer) {
+  auto command = static_cast<uint32_t>(request.data.args[1]);
+  answer->proceed = !IsForbiddenIoctl(command);
+  if (answer->proceed && jail_.Has(kPlanAllowListNetwork) && command >> 8 == 0x89) {
+    answer->proceed = !hosts_.IsHostSocket(request);
+  }
+}
+
+void Broker::DecideCreate(const seccomp_notif& request, const SyscallRule* rule, Answer* answer) {
+  CreateVerdict verdict = guard_.Decide(request, jail_.Text(rule->name), listener());
+  answer->proceed = verdict.kind == CreateVerdict::kProceed;
+  answer->injected = verdict.kind == CreateVerdict::kInjected;
+  answer->error = verdict.error;
+  answer->value = verdict.injected_value;
+  answer->rule = verdict.rule;
+  if (verdict.guarded != nullptr) {
+    snprintf(answer->path, sizeof(answer->path), "%s/%s", verdict.guarded->parent, verdict.guarded->name);
+  }
+  answer->refused = verdict.kind == CreateVerdict::kRefused;
+  answer->action = "filesystem.refused";
 }
 
 // connect, bind and sendto with an address. What goes on by CONTINUE may be changed by the payload after this look,
 // address and descriptor both, so a connect does not (an address of no family becomes the path of a host's socket): it
-// is done here. bind and sendto go on: a name made or a datagram sent by them gets nowhere that this look would forbid.
+// is done here. bind and sendto go on where there is no host to reach: a name made or a datagram sent by them gets
+// nowhere that this look would forbid.
 void Broker::DecideConnect(const seccomp_notif& request, Answer* answer) {
   const auto& args = request.data.args;
   bool sendto = static_cast<uint32_t>(request.data.nr) == SYS_sendto;
@@ -163,34 +173,30 @@ void Broker::DecideConnect(const seccomp_notif& request, Answer* answer) {
   if (sendto && (args[3] & kFastOpen) != 0) return;
   answer->address = ReadAddress(static_cast<pid_t>(request.pid), args[sendto ? 4 : 1], args[sendto ? 5 : 2]);
   const Address& address = answer->address;
-  if (!Alive(request.id)) {
+  if (!notify_.Alive(request.id)) {
     answer->error = EINTR;
     return;
   }
   answer->action = "network.refused";
-  if (address.family() == -1) {
+  int family = address.family();
+  if (family == -1) {
     answer->error = address.readable || args[sendto ? 4 : 1] != 0 ? EFAULT : EINVAL;
-  } else if (IsInet(address)) {
-    DecideInet(address, answer);
-    // Hosts outside may take a minute to answer, and qi-monitor cannot wait for them.
-    if (jail_.Has(kPlanShareHostNetwork)) return;
-  } else if (address.family() == AF_UNSPEC || address.family() == AF_NETLINK) {
-    answer->proceed = true;  // dissolves an association; the filter lets only NETLINK_ROUTE sockets come to be
-  } else if (address.family() == AF_UNIX && bind) {
-    sockaddr_un un = {};
-    memcpy(&un, &address.storage, address.length < sizeof(un) ? address.length : sizeof(un) - 1);
-    pid_t tid = static_cast<pid_t>(request.pid);
-    answer->rule =
-        un.sun_path[0] != 0 && jail_.Has(kPlanGuardCreates) ? guard_.RuleOfSocket(tid, un.sun_path) : nullptr;
-    answer->error = EACCES;
-    answer->proceed = answer->rule == nullptr;
-  } else if (address.family() == AF_UNIX && !sendto) {
-    return ConnectUnix(request, address, answer);
+    return;
   }
-  if (answer->proceed && !bind && !sendto) {
-    answer->proceed = false;
-    ConnectHere(request, &address.storage, address.length, answer);
+  if (family == AF_UNIX && bind) return BindUnix(request, answer);
+  if (family == AF_UNIX && !sendto) return ConnectUnix(request, answer);
+  bool inet = family == AF_INET || family == AF_INET6;
+  if (jail_.Has(kPlanAllowListNetwork) && (inet || family == AF_UNSPEC)) {
+    return sendto ? hosts_.OnSendTo(answer) : bind ? hosts_.OnBind(request, answer) : hosts_.OnConnect(request, answer);
   }
+  if (inet) DecideInet(address, answer);
+  // Hosts outside may take a minute to answer, and their connects are not this jail's to make.
+  if (inet && jail_.Has(kPlanShareHostNetwork)) return;
+  // Dissolves an association; and the filter lets only NETLINK_ROUTE sockets come to be.
+  if (family == AF_UNSPEC || family == AF_NETLINK) answer->proceed = true;
+  if (!answer->proceed || bind || sendto) return;
+  answer->proceed = false;
+  ConnectHere(request, &address.storage, address.length, answer);
 }
 
 void Broker::DecideInet(const Address& address, Answer* answer) {
@@ -198,8 +204,10 @@ void Broker::DecideInet(const Address& address, Answer* answer) {
     answer->proceed = true;
     return;
   }
+  // Listening on "any" is listening on the loopback, there being nothing else.
+  IpAddress ip;
   uint16_t port = 0;
-  bool own = IsOwn(address, &port);
+  bool own = FromSockaddr(&address.storage, address.length, &ip, &port) && IsOwnLoopback(ip);
   if (own && port == kDnsPort) {
     answer->rule = "no network: names cannot be resolved";
   } else if (own && jail_.Has(kPlanInnerLoopback)) {
@@ -211,9 +219,21 @@ void Broker::DecideInet(const Address& address, Answer* answer) {
   answer->error = EACCES;
 }
 
+void Broker::BindUnix(const seccomp_notif& request, Answer* answer) {
+  sockaddr_un un = {};
+  const Address& address = answer->address;
+  memcpy(&un, &address.storage, address.length < sizeof(un) ? address.length : sizeof(un) - 1);
+  pid_t tid = static_cast<pid_t>(request.pid);
+  bool guarded = un.sun_path[0] != 0 && jail_.Has(kPlanGuardCreates);
+  answer->rule = guarded ? guard_.RuleOfSocket(tid, un.sun_path) : nullptr;
+  answer->error = EACCES;
+  answer->proceed = answer->rule == nullptr;
+}
+
 // Named sockets in a grant belong to programs outside; only those on the jail's own tmpfs may be reached. The address
 // is the copy, the socket the payload's own by descriptor, the target an inode: nothing is left that could be swapped.
-void Broker::ConnectUnix(const seccomp_notif& request, const Address& address, Answer* answer) {
+void Broker::ConnectUnix(const seccomp_notif& request, Answer* answer) {
+  const Address& address = answer->address;
   sockaddr_un un = {};
   memcpy(&un, &address.storage, address.length < sizeof(un) ? address.length : sizeof(un));
   size_t room = address.length > offsetof(sockaddr_un, sun_path) ? address.length - offsetof(sockaddr_un, sun_path) : 0;
@@ -260,48 +280,18 @@ void Broker::ConnectUnix(const seccomp_notif& request, const Address& address, A
   ConnectHere(request, &un, length, answer);
 }
 
-// On a duplicate of the payload's descriptor and with the address as it was checked. The wait for a full backlog would
-// be qi-monitor's, so there is none: EAGAIN from a local socket, as if it did not block; ETIMEDOUT from one of TCP.
+// On a duplicate of the payload's descriptor and with the address as it was checked. A local socket whose listener is
+// busy says EAGAIN, as if it did not block.
 void Broker::ConnectHere(const seccomp_notif& request, const void* address, socklen_t length, Answer* answer) {
   pid_t tid = static_cast<pid_t>(request.pid);
-  constexpr unsigned kPidfdThread = O_EXCL;  // 6.9: a thread may have a descriptor table of its own
-  UniqueFd pidfd(uapi::PidfdOpen(tid, kPidfdThread));
-  if (!pidfd) pidfd.reset(uapi::PidfdOpen(ReadStatus(tid).pid, 0));
-  UniqueFd socket(pidfd ? uapi::PidfdGetfd(pidfd.get(), static_cast<int>(request.data.args[0])) : -1);
-  answer->refused = false;
-  answer->error = errno;
-  if (!socket || !Alive(request.id)) return;
-  int flags = fcntl(socket.get(), F_GETFL);
-  bool blocking = flags >= 0 && (flags & O_NONBLOCK) == 0;
-  timeval before = {}, shortest = {0, 1};
-  socklen_t size = sizeof(before);
-  if (blocking) blocking = getsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &before, &size) == 0;
-  if (blocking) (void)setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &shortest, sizeof(shortest));
-  answer->error = connect(socket.get(), static_cast<const sockaddr*>(address), length) == 0 ? 0 : errno;
-  if (blocking && answer->error == EINPROGRESS) {
-    sockaddr none = {};
-    (void)connect(socket.get(), &none, sizeof(none));  // AF_UNSPEC: gives the attempt up
-    answer->error = ETIMEDOUT;
-  }
-  if (blocking) (void)setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &before, sizeof(before));
-}
-
-void Broker::Respond(const seccomp_notif& request, const Answer& answer) {
-  if (answer.injected) return;
-  union {
-    seccomp_notif_resp response = {};
-    char room[128];
-  } message;
-  memset(message.room, 0, sizeof(message.room));
-  seccomp_notif_resp& response = message.response;
-  response.id = request.id;
-  if (answer.proceed) {
-    response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-  } else {
-    response.error = -answer.error;
-    response.val = answer.value;
-  }
-  (void)ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &message);  // ENOENT: the caller died meanwhile
+  UniqueFd socket = Duplicate(tid, static_cast<int>(request.data.args[0]));
+  answer->Done(errno);
+  if (!socket || !notify_.Alive(request.id)) return;
+  bool blocking;
+  answer->Done(ConnectWithoutWaiting(socket.get(), address, length, &blocking));
+  if (!blocking || (answer->error != EINPROGRESS && answer->error != EALREADY)) return;
+  answer->deferred = pending_.Add(request.id, tid, static_cast<UniqueFd&&>(socket), answer->address, /*live=*/false);
+  if (!answer->deferred) answer->Done(EAGAIN);
 }
 
 }  // namespace qi

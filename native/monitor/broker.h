@@ -7,13 +7,21 @@
 #include "core/fd.h"
 #include "monitor/create_guard.h"
 #include "monitor/decode.h"
+#include "monitor/host_sockets.h"
+#include "monitor/notify.h"
 #include "monitor/refusals.h"
 
 namespace qi {
 
-class Broker {
+class Broker final : public FrontDesk {
  public:
-  Broker(const Jail& jail, RefusalLog* log) : jail_(jail), log_(log), guard_(jail) {}
+  Broker(const Jail& jail, RefusalLog* log, EventWriter* events)
+      : jail_(jail),
+        log_(log),
+        events_(events),
+        guard_(jail),
+        pending_(&notify_, &live_),
+        hosts_(jail, &notify_, &pending_, &live_, log, this) {}
 
   // `listener`: the notify descriptor. `payload`: any process of the jail, to open its root. Step kOpenJailRoot.
   Result Init(int listener, pid_t payload);
@@ -21,34 +29,33 @@ class Broker {
   // Answers every call that waits. False when nobody is left under the filter.
   bool Serve();
 
-  int listener() const { return listener_.get(); }
+  int listener() const { return notify_.fd(); }
   uint64_t answered() const { return answered_; }
+  PendingConnects* pending() { return &pending_; }
+  HostSockets* hosts() { return &hosts_; }
+
+  void AskHost(uint32_t number, const char* host, uint16_t port, pid_t tid) override;
+  void Conclude(const seccomp_notif& request, Answer* answer) override;
 
  private:
-  struct Answer {
-    bool proceed = false;  // SECCOMP_USER_NOTIF_FLAG_CONTINUE
-    int error = 0;
-    int64_t value = 0;
-    bool injected = false;  // already answered by ADDFD
-    bool refused = true;    // an error of ours, to be recorded; else the kernel's own answer to an act done here
-    const char* action = "syscall.refused";
-    const char* rule = nullptr;  // over the plan's
-    Address address;             // as it was decided about
-    char path[1024] = "";        // of a guarded name, cut
-  };
-
-  bool Alive(uint64_t id) const;
   void Decide(const seccomp_notif& request, const SyscallRule* rule, Answer* answer);
+  void DecideIoctl(const seccomp_notif& request, Answer* answer);
+  void DecideCreate(const seccomp_notif& request, const SyscallRule* rule, Answer* answer);
   void DecideConnect(const seccomp_notif& request, Answer* answer);
+  void DecideByHosts(const seccomp_notif& request, Verdict verdict, Answer* answer);
   void DecideInet(const Address& address, Answer* answer);
-  void ConnectUnix(const seccomp_notif& request, const Address& address, Answer* answer);
+  void BindUnix(const seccomp_notif& request, Answer* answer);
+  void ConnectUnix(const seccomp_notif& request, Answer* answer);
   void ConnectHere(const seccomp_notif& request, const void* address, socklen_t length, Answer* answer);
-  void Respond(const seccomp_notif& request, const Answer& answer);
 
   const Jail& jail_;
   RefusalLog* log_;
+  EventWriter* events_;
   CreateGuard guard_;
-  UniqueFd listener_;
+  Notify notify_;
+  LiveSockets live_;
+  PendingConnects pending_;
+  HostSockets hosts_;
   UniqueFd root_;  // the jail's root, O_PATH
   dev_t root_device_ = 0;
   uint64_t answered_ = 0;

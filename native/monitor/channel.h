@@ -19,14 +19,14 @@ struct StatusMessage {
   char detail[200];
 };
 
-enum class InitCommand : uint32_t { kMaps = 1, kGrants = 2, kGo = 3, kSignal = 4, kExited = 5 };
+enum class InitCommand : uint32_t { kMaps = 1, kGrants = 2, kGo = 3, kSignal = 4, kExited = 5, kRelays = 6 };
 
 inline constexpr size_t kGrantsPerMessage = 200;  // SCM_MAX_FD is 253
 
 struct InitMessage {
   InitCommand command;
   uint32_t first;                      // kGrants: index of the first mount operation in this message
-  uint32_t count;                      // kGrants: how many mount operations it covers
+  uint32_t count;                      // kGrants: how many mount operations it covers; kRelays: descriptors
   int32_t signal;                      // kSignal
   uint32_t group;                      // kSignal: the payload's process group instead of the payload
   int32_t status;                      // kExited: wait status

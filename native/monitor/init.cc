@@ -1,12 +1,9 @@
 #include "monitor/init.h"
 
 #include <grp.h>
-#include <net/if.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -17,6 +14,7 @@
 #include "core/try.h"
 #include "core/uapi.h"
 #include "monitor/channel.h"
+#include "monitor/jail_network.h"
 #include "monitor/payload.h"
 #include "monitor/privileges.h"
 #include "monitor/root.h"
@@ -24,9 +22,10 @@
 namespace qi {
 namespace {
 
-// Where pid 1 keeps its two channels, so that one close_range covers everything else.
+// Where pid 1 keeps its channels, so that one close_range covers everything else.
 constexpr int kStatusFd = 3;
 constexpr int kInitFd = 4;
+constexpr int kFactoryFd = 5;  // with an allow-list
 
 void Report(int status, StatusType type, const Result& r = {}) {
   StatusMessage message = {};
@@ -51,22 +50,17 @@ Result CheckStandardStreams() {
   return Ok();
 }
 
-Result KeepOnlyChannels(const Jail& jail, int status, int init) {
+Result KeepOnlyChannels(const Jail& jail, int status, int init, int factory) {
   QI_BEGIN(jail, Step::kCloseFds);
   // A folder of the host as a standard stream would be a way past the private root (CVE-2024-21626).
-  for (int fd = 0; fd < 3; ++fd) {
-    struct stat st;
-    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
-      return Fail(Step::kCloseFds, EISDIR, "a standard stream is a folder");
-    if ((fcntl(fd, F_GETFL) & O_PATH) == O_PATH)
-      return Fail(Step::kCloseFds, EBADF, "a standard stream is only a path");
-  }
   QI_TRY(CheckStandardStreams());
-  // Both are above 4 here: 0 to 5 were taken when they were made.
+  // All are above 5 here: 0 to 5 were taken when they were made.
   if (dup3(status, kStatusFd, O_CLOEXEC) < 0 || dup3(init, kInitFd, O_CLOEXEC) < 0) return Fail(Step::kCloseFds, errno);
-  if (uapi::CloseRange(kInitFd + 1, ~0u, 0) == 0) return Ok();
+  if (factory >= 0 && dup3(factory, kFactoryFd, O_CLOEXEC) < 0) return Fail(Step::kCloseFds, errno);
+  int last = factory >= 0 ? kFactoryFd : kInitFd;
+  if (uapi::CloseRange(static_cast<unsigned>(last) + 1, ~0u, 0) == 0) return Ok();
   if (errno != ENOSYS) return Fail(Step::kCloseFds, errno);
-  for (int fd = kInitFd + 1; fd < static_cast<int>(sysconf(_SC_OPEN_MAX)); ++fd) (void)close(fd);  // most are not open
+  for (int fd = last + 1; fd < static_cast<int>(sysconf(_SC_OPEN_MAX)); ++fd) (void)close(fd);  // most are not open
   return Ok();
 }
 
@@ -91,17 +85,6 @@ Result BecomePayloadUser(const Jail& jail) {
   QI_BEGIN(jail, Step::kDieWithMonitor);
   // After the change of user, which clears it. PR_SET_PDEATHSIG(2const)
   return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 ? Ok() : Fail(Step::kDieWithMonitor, errno);
-}
-
-Result RaiseLoopback(const Jail& jail) {
-  if (jail.Has(kPlanShareHostNetwork)) return Ok();
-  QI_BEGIN(jail, Step::kLoopbackUp);
-  UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket_fd) return Fail(Step::kLoopbackUp, errno, "socket");
-  ifreq request = {};
-  memcpy(request.ifr_name, "lo", 3);
-  request.ifr_flags = IFF_UP | IFF_RUNNING;
-  return ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) == 0 ? Ok() : Fail(Step::kLoopbackUp, errno);
 }
 
 using Grants = std::unique_ptr<Grant[]>;
@@ -138,6 +121,7 @@ Result BuildJail(const Jail& jail, UniqueFd* proc) {
   const PlanString& hostname = jail.plan->hostname;
   if (sethostname(jail.Text(hostname), hostname.length) != 0) return Fail(Step::kSetHostname, errno);
   QI_TRY(RaiseLoopback(jail));
+  QI_TRY(OpenRelays(jail, kInitFd));
   Grants grants;
   QI_TRY(ReceiveGrants(jail, &grants));
   mode_t inherited = umask(0);  // the plan's modes are meant as they are written
@@ -179,16 +163,17 @@ void Reap(pid_t payload) {
   }
 }
 
-[[noreturn]] void Watch(pid_t payload, int children) {
-  pollfd fds[2] = {{kInitFd, POLLIN, 0}, {children, POLLIN, 0}};
+[[noreturn]] void Watch(pid_t payload, int children, bool factory) {
+  pollfd fds[3] = {{kInitFd, POLLIN, 0}, {children, POLLIN, 0}, {factory ? kFactoryFd : -1, POLLIN, 0}};
   for (;;) {
-    if (poll(fds, 2, -1) < 0 && errno != EINTR) _exit(1);
+    if (poll(fds, 3, -1) < 0 && errno != EINTR) _exit(1);
     if (fds[1].revents != 0) {
       signalfd_siginfo info;
       (void)!read(children, &info, sizeof(info));  // only clears the readiness; waitpid says what happened
       Reap(payload);
     }
     if (fds[0].revents != 0) ForwardSignal(payload);
+    if (fds[2].revents != 0) ServeFactory(kFactoryFd);
   }
 }
 
@@ -207,6 +192,7 @@ Result StartPayload(const Jail& jail, const UniqueFd& proc, pid_t* payload, int*
   if (*payload < 0) return Fail(Step::kForkPayload, errno);
   if (*payload > 0) return GiveUpPrivileges(jail);
   (void)close(kInitFd);
+  if (jail.Has(kPlanAllowListNetwork)) (void)close(kFactoryFd);
   (void)close(*children);
   Report(kStatusFd, StatusType::kFailed, RunPayload(jail, kStatusFd, proc.get()));
   _exit(125);
@@ -214,8 +200,8 @@ Result StartPayload(const Jail& jail, const UniqueFd& proc, pid_t* payload, int*
 
 }  // namespace
 
-void RunInit(const Jail& jail, int status, int init) {
-  Result r = KeepOnlyChannels(jail, status, init);
+void RunInit(const Jail& jail, int status, int init, int factory) {
+  Result r = KeepOnlyChannels(jail, status, init, factory);
   if (r.ok()) status = kStatusFd;
   UniqueFd proc;
   pid_t payload = -1;
@@ -231,7 +217,7 @@ void RunInit(const Jail& jail, int status, int init) {
   }
   Report(status, StatusType::kConfined);
   (void)close(status);
-  Watch(payload, children);
+  Watch(payload, children, factory >= 0);
 }
 
 }  // namespace qi

@@ -9,6 +9,7 @@
 
 #include "core/try.h"
 #include "core/uapi.h"
+#include "gateway/gateway.h"
 #include "monitor/channel.h"
 #include "monitor/grants.h"
 #include "monitor/init.h"
@@ -189,22 +190,46 @@ Result FirstCause(int status, const Result& ours) {
   return Fail(message.step, message.error, message.detail);
 }
 
+// The gateway is forked while qi-monitor may still fork, and confined before the payload's first byte can reach it.
+Result StartNetwork(const Jail& jail, Broker* broker, Running* running, UniqueFd factory) {
+  QI_BEGIN(jail, Step::kReceiveRelays);
+  InitMessage message;
+  int fds[kGrantsPerMessage];
+  size_t count = kGrantsPerMessage;
+  int error = ReceiveMessage(running->channel.get(), &message, sizeof(message), fds, &count);
+  if (error != 0) return Fail(Step::kReceiveRelays, error);
+  UniqueFd relays[kGrantsPerMessage];
+  for (size_t i = 0; i < count; ++i) relays[i].reset(fds[i]);
+  if (message.command != InitCommand::kRelays || count != jail.plan->relays.count) {
+    return Fail(Step::kReceiveRelays, EPROTO);
+  }
+  UniqueFd gateway;
+  QI_TRY(StartGateway(jail, fds, count, &gateway, &running->gateway));
+  return broker->hosts()->Init(static_cast<UniqueFd&&>(gateway), static_cast<UniqueFd&&>(factory));
+}
+
 Result Build(const Jail& jail, Broker* broker, Running* running, const BeforeExec& before) {
   QI_BEGIN(jail, Step::kOpenChannels);
-  UniqueFd status, status_theirs, channel_theirs;
+  UniqueFd status, status_theirs, channel_theirs, factory, factory_theirs;
   if (!MakeChannel(&status, &status_theirs) || !MakeChannel(&running->channel, &channel_theirs)) {
     return Fail(Step::kOpenChannels, errno);
   }
+  bool allow_list = jail.Has(kPlanAllowListNetwork);
+  if (allow_list && !MakeChannel(&factory, &factory_theirs)) return Fail(Step::kOpenChannels, errno);
   QI_BEGIN(jail, Step::kCloneJail);
   int pidfd = -1;
   running->init = CloneJail(NamespaceFlags(jail), &pidfd);
   if (running->init < 0) return Fail(Step::kCloneJail, errno);
-  if (running->init == 0) RunInit(jail, status_theirs.get(), channel_theirs.get());
+  if (running->init == 0) RunInit(jail, status_theirs.get(), channel_theirs.get(), factory_theirs.get());
   running->init_pidfd.reset(pidfd);
   // The jail's ends are the jail's alone: their end of file is how its death or exec is seen.
   status_theirs.reset();
   channel_theirs.reset();
+  factory_theirs.reset();
   Result supplied = Supply(jail, *running);
+  if (supplied.ok() && allow_list) {
+    supplied = StartNetwork(jail, broker, running, static_cast<UniqueFd&&>(factory));
+  }
   if (!supplied.ok()) return FirstCause(status.get(), supplied);
   // Now, while pid 1 is busy: what is left to do needs no privilege.
   QI_TRY(before.confine());

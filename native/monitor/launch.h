@@ -11,6 +11,7 @@ struct Running {
   UniqueFd init_pidfd;
   UniqueFd channel;  // to pid 1
   pid_t payload = -1;
+  pid_t gateway = -1;  // dies with qi-monitor, and with the channel to it
 };
 
 // What has to be done before the payload may exec, so that no hostile byte ever meets a qi-monitor with privileges, nor

@@ -15,7 +15,7 @@
 namespace qi {
 namespace {
 
-enum Source : uint32_t { kListener, kSignals, kControl, kInit, kFlushTimer, kDeadline };
+enum Source : uint32_t { kListener, kSignals, kControl, kInit, kFlushTimer, kDeadline, kPending, kGateway };
 
 bool Watch(int epoll, int fd, uint32_t source, uint32_t events = EPOLLIN) {
   epoll_event event = {};
@@ -43,7 +43,9 @@ bool Loop::Setup() {
   flush_timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   int e = epoll_.get();
   bool ok = e >= 0 && flush_timer_ && Watch(e, broker_->listener(), kListener) && Watch(e, signals_, kSignals) &&
-            Watch(e, running_->channel.get(), kInit) && Watch(e, flush_timer_.get(), kFlushTimer);
+            Watch(e, running_->channel.get(), kInit) && Watch(e, flush_timer_.get(), kFlushTimer) &&
+            Watch(e, broker_->pending()->fd(), kPending);
+  if (ok && jail_.Has(kPlanAllowListNetwork)) ok = Watch(e, broker_->hosts()->link().fd(), kGateway);
   if (ok && jail_.Has(kPlanControl)) ok = Watch(e, kControlFd, kControl);
   if (ok && jail_.plan->wall_clock_ms > 0) {
     // CLOCK_BOOTTIME goes on while the machine sleeps: a limit in wall time means wall time.
@@ -58,7 +60,8 @@ Outcome Loop::Run() {
   if (!Setup()) Stop("killed");
   while (!done_) {
     epoll_event ready[8];
-    int n = epoll_wait(epoll_.get(), ready, 8, -1);
+    constexpr int kAskTickMs = 100;
+    int n = epoll_wait(epoll_.get(), ready, 8, broker_->hosts()->asking() ? kAskTickMs : -1);
     if (n < 0 && errno != EINTR) Stop("killed");
     for (int i = 0; i < n && !done_; ++i) {
       switch (ready[i].data.u32) {
@@ -84,8 +87,16 @@ Outcome Loop::Run() {
         case kDeadline:
           OnDeadline();
           break;
+        case kPending:
+          broker_->pending()->Serve();
+          break;
+        case kGateway:
+          // Without it names lead nowhere: a jail half served is worse than none.
+          if (!broker_->hosts()->link().Drain()) Stop("killed");
+          break;
       }
     }
+    broker_->hosts()->ExpireAsks();
     ArmFlushTimer();
     WatchControl(events_->HasQueue());
   }
@@ -154,6 +165,25 @@ void Loop::OnHostLine(char* line) {
   int group = 0;
   if (strcmp(line, "kill") == 0) return Stop("killed");
   if (sscanf(line, "signal %d %d", &signal, &group) >= 1 && signal > 0 && signal < NSIG) Forward(signal, group != 0);
+  if (jail_.Has(kPlanAllowListNetwork)) OnNetworkLine(line);
+}
+
+// network ID set|add RULE;RULE...     answer ID allow|deny
+void Loop::OnNetworkLine(char* line) {
+  unsigned id = 0;
+  char word[8] = "";
+  int used = 0;
+  if (sscanf(line, "answer %u %7s", &id, word) == 2) return broker_->hosts()->OnAnswer(id, strcmp(word, "allow") == 0);
+  if (sscanf(line, "network %u %7s%n", &id, word, &used) != 2) return;
+  char* rules = line + used + (line[used] == ' ' ? 1 : 0);
+  for (char* p = strchr(rules, ';'); p != nullptr; p = strchr(p, ';')) *p = '\n';
+  size_t fault = broker_->hosts()->Update(rules, strlen(rules), strcmp(word, "add") == 0);
+  JsonWriter& message = events_->StartMessage("network");
+  message.Pair("id", static_cast<int64_t>(id));
+  message.Key("ok");
+  message.Raw(fault == 0 ? "true" : "false");
+  if (fault != 0) message.Pair("line", static_cast<int64_t>(fault));
+  events_->FinishMessage();
 }
 
 void Loop::OnInit() {

@@ -30,6 +30,7 @@ class Loop {
   void OnDeadline();
   void Forward(int signal, bool group);
   void Stop(const char* reason);
+  void OnNetworkLine(char* line);
   void ArmFlushTimer();
   void WatchControl(bool write);
 
@@ -47,7 +48,8 @@ class Loop {
   bool flush_armed_ = false;
   bool watching_writes_ = false;
   bool out_of_time_ = false;
-  char line_[512] = {};
+  // A line of the host's: network rules make it long. Untouched pages cost nothing.
+  char line_[1 << 20];
   size_t line_size_ = 0;
 };
 

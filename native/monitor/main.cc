@@ -3,6 +3,7 @@
 // ARCHITECTURE.md.
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -188,6 +189,14 @@ void FlushToHost() {
   }
 }
 
+// Connects that wait hold a descriptor each. The payload's own limit is the plan's.
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);  // fewer then have room, and the rest get EAGAIN
+}
+
 Result Prepare(UniqueFd* signals) {
   QI_TRY(ReadPlan(kPlanFd, &jail.blob));
   jail.plan = &PlanOf(jail.blob);
@@ -197,6 +206,8 @@ Result Prepare(UniqueFd* signals) {
   events.Init(jail, jail.Has(kPlanControl) ? kControlFd : -1, jail.Has(kPlanAudit) ? kAuditFd : -1);
   QI_BEGIN(jail, Step::kReadPlan);
   QI_BEGIN(jail, Step::kCheckPlan);
+  if (!PrepareConnects()) return Fail(Step::kOpenChannels, errno, "sigaction");
+  if (jail.Has(kPlanAllowListNetwork)) RaiseDescriptorLimit();
   return OpenSignals(signals);
 }
 
@@ -217,7 +228,7 @@ int Main() {
   (void)signal(SIGPIPE,
                SIG_IGN);  // an audit pipe without a reader is an error to count; the payload gets the default back
   UniqueFd signals;
-  static Broker broker(jail, &refusals);
+  static Broker broker(jail, &refusals, &events);
   Running running;
   Result r = Prepare(&signals);
   if (r.ok()) r = Launch(jail, &broker, &running, {ConfineMonitor, RecordLaunch});
@@ -227,7 +238,7 @@ int Main() {
     return code;
   }
   ReportStart(running);
-  Loop loop(jail, &broker, &refusals, &events, &running, signals.get());
+  static Loop loop(jail, &broker, &refusals, &events, &running, signals.get());
   int code = ReportExit(loop.Run(), began_ns);
   FlushToHost();
   return code;

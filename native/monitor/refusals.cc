@@ -33,18 +33,8 @@ void RefusalLog::Add(const Refusal& refusal) {
   const uint64_t identity[3] = {request.pid, static_cast<uint64_t>(request.data.nr),
                                 static_cast<uint64_t>(refusal.error)};
   key = Hash(key, identity, sizeof(identity));
-  for (size_t i = 0; i < used_; ++i) {
-    if (kinds_[i].key == key) {
-      ++kinds_[i].repeats;
-      return;
-    }
-  }
-  if (used_ == kKinds) {
-    ++overflow_;
-    return;
-  }
+  if (Counted(key)) return;
   // The arguments are in scratch_; keep them while the members around them are written.
-  Kind& kind = kinds_[used_];
   char arguments[kTextBytes / 2];
   size_t size = scratch_.size() < sizeof(arguments) ? scratch_.size() : 0;
   memcpy(arguments, scratch_.data(), size);
@@ -56,6 +46,7 @@ void RefusalLog::Add(const Refusal& refusal) {
   scratch_.Key("arguments");
   scratch_.Raw(size > 0 ? arguments : "\"(too long)\"");
   if (refusal.path[0] != 0) scratch_.Pair("path", refusal.path);
+  if (refusal.host[0] != 0) scratch_.Pair("host", refusal.host);
   scratch_.Pair("pid", facts.pid);
   scratch_.Pair("tid", facts.tid);
   scratch_.Pair("jailPid", facts.jail_pid);
@@ -66,16 +57,51 @@ void RefusalLog::Add(const Refusal& refusal) {
     scratch_.Pair("verdict", ErrnoName(refusal.error));
     scratch_.Pair("errno", refusal.error);
   }
+  Remember(key, refusal.action);
+}
+
+void RefusalLog::AddNetwork(const NetworkRefusal& refusal) {
+  ++total_;
+  scratch_.Clear();
+  if (refusal.host[0] != 0) scratch_.Pair("host", refusal.host);
+  if (refusal.type != nullptr) scratch_.Pair("recordType", refusal.type);
+  if (refusal.address != nullptr) {
+    char text[INET6_ADDRSTRLEN];
+    FormatAddress(*refusal.address, text);
+    scratch_.Pair("address", text);
+    scratch_.Pair("port", refusal.port);
+    scratch_.Pair("protocol", refusal.protocol);
+  }
+  if (refusal.said[0] != 0) scratch_.Pair("claimedHost", refusal.said);
+  scratch_.Pair("rule", refusal.rule);
+  uint64_t key =
+      Hash(Hash(0xcbf29ce484222325u, scratch_.data(), scratch_.size()), refusal.action, strlen(refusal.action));
+  if (!Counted(key)) Remember(key, refusal.action);
+}
+
+bool RefusalLog::Counted(uint64_t key) {
+  for (size_t i = 0; i < used_; ++i) {
+    if (kinds_[i].key != key) continue;
+    ++kinds_[i].repeats;
+    return true;
+  }
+  if (used_ < kKinds) return false;
+  ++overflow_;
+  return true;
+}
+
+void RefusalLog::Remember(uint64_t key, const char* action) {
   if (scratch_.size() >= kTextBytes) {
     ++overflow_;
     return;
   }
+  Kind& kind = kinds_[used_];
   memcpy(kind.text, scratch_.data(), scratch_.size());
   kind.text[scratch_.size()] = 0;
   kind.key = key;
   kind.since_ns = NowNs();
   kind.repeats = 0;
-  kind.action = refusal.action;
+  kind.action = action;
   ++used_;
   Write(kind.action, kind.text, 1);
 }

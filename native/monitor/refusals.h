@@ -5,6 +5,7 @@
 
 #include "monitor/decode.h"
 #include "monitor/events.h"
+#include "network/address.h"
 
 namespace qi {
 
@@ -15,8 +16,21 @@ struct Refusal {
   const char* action = "syscall.refused";
   const Address* address = nullptr;  // the copy that was decided about, if there is one
   int error = 0;                     // what the payload got; 0: it was killed
-  const char* path =
-      "";  // what the decision was about, where that is a path in the jail; the arguments are a later look
+  const char* host = "";             // the name that produced the address
+  // What the decision was about, where that is a path in the jail; the arguments are a later look.
+  const char* path = "";
+};
+
+// A refusal that no call of the payload waits for: a name, a datagram, the first bytes of a connection.
+struct NetworkRefusal {
+  const char* action = "network.refused";
+  const char* rule = "";
+  const char* host = "";               // name, where one is known
+  const char* type = nullptr;          // of the DNS record asked for
+  const IpAddress* address = nullptr;  // with `port` and `protocol`
+  uint16_t port = 0;
+  const char* protocol = "";
+  const char* said = "";  // the name that was claimed instead
 };
 
 class RefusalLog {
@@ -24,6 +38,7 @@ class RefusalLog {
   explicit RefusalLog(EventWriter* events) : events_(events) {}
 
   void Add(const Refusal& refusal);
+  void AddNetwork(const NetworkRefusal& refusal);
   // Writes the counts that are due. `all`: everything that is left (the jail ended).
   void Flush(bool all);
   // True while something is waiting to be counted out.
@@ -40,6 +55,10 @@ class RefusalLog {
     const char* action;
     char text[kTextBytes];  // members of context.parameters but repeatCount
   };
+  // True when this kind is known and was counted, or there is no place to tell it apart.
+  bool Counted(uint64_t key);
+  // Writes what scratch_ holds and remembers it as a kind.
+  void Remember(uint64_t key, const char* action);
   void Write(const char* action, const char* members, uint64_t repeats);
 
   EventWriter* events_;

@@ -77,6 +77,20 @@ ProcessFacts ReadStatus(pid_t tid) {
   return facts;
 }
 
+UniqueFd Duplicate(pid_t tid, int fd) {
+  constexpr unsigned kPidfdThread = O_EXCL;  // 6.9: a thread may have a descriptor table of its own
+  UniqueFd pidfd(uapi::PidfdOpen(tid, kPidfdThread));
+  if (!pidfd) pidfd.reset(uapi::PidfdOpen(ReadStatus(tid).pid, 0));
+  return UniqueFd(pidfd ? uapi::PidfdGetfd(pidfd.get(), fd) : -1);
+}
+
+bool SignalWaits(pid_t tid) {
+  char status[2048];
+  ReadProc(tid, "status", status, sizeof(status));
+  auto set = [&](const char* name) { return strtoull(Field(status, name), nullptr, 16); };
+  return ((set("\nSigPnd:\t") | set("\nShdPnd:\t")) & ~set("\nSigBlk:\t") & ~set("\nSigIgn:\t")) != 0;
+}
+
 ProcessFacts ReadFacts(pid_t tid) {
   ProcessFacts facts = ReadStatus(tid);
   size_t n = ReadProc(tid, "comm", facts.comm, sizeof(facts.comm));

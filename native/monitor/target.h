@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/fd.h"
+
 namespace qi {
 
 struct ProcessFacts {
@@ -25,6 +27,12 @@ size_t ReadMemory(pid_t tid, uint64_t address, void* out, size_t size);
 long ReadText(pid_t tid, uint64_t address, char* out, size_t room);
 
 ProcessFacts ReadFacts(pid_t tid);
+
+// The same open file as the thread's descriptor `fd`. pidfd_getfd(2). Not open: errno says why.
+UniqueFd Duplicate(pid_t tid, int fd);
+
+// True when a signal waits that would interrupt a call of this thread: neither blocked nor ignored.
+bool SignalWaits(pid_t tid);
 
 // Of ReadFacts only what /proc/PID/status says: a third of the cost.
 ProcessFacts ReadStatus(pid_t tid);

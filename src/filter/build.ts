@@ -1,8 +1,9 @@
 import type { SyscallRule } from '../plan/layout.gen.js'
 import type { Calls } from './conditions.js'
-import { gatewayCalls, INIT_CALLS, monitorCalls } from './supervisors.js'
+import type { Group } from './group.js'
+import { gatewayCalls, initCalls, monitorCalls } from './supervisors.js'
 import { SYSCALLS } from './syscalls.gen.js'
-import { type Group, type PayloadOptions, payloadGroups } from './table.js'
+import { type PayloadOptions, payloadGroups } from './table.js'
 import type { Arch, FilterAction, FilterRule, FilterSpec } from './types.js'
 
 const ALLOW: FilterAction = { kind: 'allow' }
@@ -26,7 +27,11 @@ export function payloadFilter(arch: Arch, options: PayloadOptions): PayloadFilte
 }
 
 /** Of pid 1, once the payload runs. */
-export const initFilter = (arch: Arch): FilterSpec => ({ arch, fallback: KILL, rules: allowRules(arch, INIT_CALLS) })
+export const initFilter = (arch: Arch, options: Pick<PayloadOptions, 'hostSockets'>): FilterSpec => ({
+  arch,
+  fallback: KILL,
+  rules: allowRules(arch, initCalls(options))
+})
 
 /** Of qi-monitor, once the payload runs. */
 export const monitorFilter = (arch: Arch, options: PayloadOptions): FilterSpec => ({

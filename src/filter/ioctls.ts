@@ -44,7 +44,11 @@ export const PLAIN_IOCTLS: Readonly<Record<string, number>> = {
   FS_IOC_GETFLAGS: 0x80086601,
   FS_IOC_GETVERSION: 0x80087601,
   FS_IOC_FSGETXATTR: 0x801c581f,
-  FS_IOC_FIEMAP: 0xc020660b,
+  FS_IOC_FIEMAP: 0xc020660b
+}
+
+/** What interfaces and addresses there are (netdevice(7)), in the network that the socket is of. */
+export const INTERFACE_IOCTLS: Readonly<Record<string, number>> = {
   SIOCGIFNAME: 0x8910,
   SIOCGIFCONF: 0x8912,
   SIOCGIFFLAGS: 0x8913,

@@ -2,12 +2,21 @@
  * The filters that pid 1, qi-monitor and the gateway put on themselves before the payload runs. Whatever is not listed
  * kills the process, and with it the jail: a supervisor that does what it never does has been taken over.
  */
-import { always, anyOf, type Calls, clear, is } from './conditions.js'
+import { always, anyOf, type Calls, type Condition, clear, is, masked } from './conditions.js'
 
 const PROT_EXEC = 4
 
 /** Accept modes other than reading, O_CREAT, O_TRUNC, O_APPEND and the bit of O_TMPFILE. */
 const O_ANY_WRITE = 0o1 | 0o2 | 0o100 | 0o1000 | 0o2000 | 0o20000000
+
+const [AF_INET, AF_INET6] = [2, 10]
+const [SOCK_STREAM, SOCK_DGRAM] = [1, 2]
+
+/** Whatever flags (SOCK_NONBLOCK, SOCK_CLOEXEC) come with the type. */
+const inetSockets = (types: number[]): Condition[] =>
+  [AF_INET, AF_INET6].flatMap((family) =>
+    types.flatMap((type) => [0, IPPROTO_TCP].map((protocol) => [is(0, family), masked(1, 0xf, type), is(2, protocol)]))
+  )
 
 const SECCOMP_IOCTLS = {
   SECCOMP_IOCTL_NOTIF_RECV: 0xc0502100,
@@ -17,10 +26,15 @@ const SECCOMP_IOCTLS = {
   SECCOMP_IOCTL_NOTIF_SET_FLAGS: 0x40082104
 }
 
-/** Reaps orphans, forwards signals and reports the exit of the payload. */
-export const INIT_CALLS: Calls = always(`
-  wait4 waitid kill tgkill rt_sigprocmask rt_sigreturn rt_sigtimedwait poll ppoll recvmsg recvfrom read sendmsg sendto write
-  close exit exit_group getpid restart_syscall futex`)
+/** Reaps orphans, forwards signals, reports the exit of the payload; `hostSockets`: makes TCP sockets of its network. */
+export function initCalls({ hostSockets }: { hostSockets: boolean }): Calls {
+  return {
+    ...always(`
+      wait4 waitid kill tgkill rt_sigprocmask rt_sigreturn rt_sigtimedwait poll ppoll recvmsg recvfrom read sendmsg sendto write
+      close exit exit_group getpid restart_syscall futex`),
+    ...(hostSockets ? { socket: inetSockets([SOCK_STREAM]) } : {})
+  }
+}
 
 const NAME_CALLS = 'mkdirat mknodat symlinkat linkat renameat renameat2 unlinkat'
 
@@ -29,27 +43,30 @@ const NAME_CALLS = 'mkdirat mknodat symlinkat linkat renameat renameat2 unlinkat
  * payload connects to, has its flags in memory, out of the filter's sight: what holds it to reading is that qi-monitor has
  * no capabilities. openat is held to reading here.
  */
-export function monitorCalls({ guardCreates }: { guardCreates: boolean }): Calls {
+export function monitorCalls({ guardCreates, hostSockets }: { guardCreates: boolean; hostSockets: boolean }): Calls {
   return {
     ...always(`
       read pread64 readv write writev pwrite64 recvmsg recvfrom sendmsg sendto epoll_wait epoll_pwait epoll_ctl epoll_create1 poll ppoll
       process_vm_readv close fstat newfstatat statx readlink readlinkat openat2 getdents64 pidfd_open pidfd_getfd
       pidfd_send_signal kill waitid wait4 timerfd_create timerfd_settime clock_gettime clock_nanosleep getrandom connect bind getsockname
-      getpeername getsockopt setsockopt fcntl rt_sigreturn rt_sigprocmask exit exit_group getpid gettid futex
+      getpeername getsockopt setsockopt setitimer fcntl rt_sigreturn rt_sigprocmask exit exit_group getpid gettid futex
       restart_syscall brk munmap mremap madvise lseek umask`),
     mmap: [[clear(2, PROT_EXEC)]],
     mprotect: [[clear(2, PROT_EXEC)]],
     ioctl: anyOf(1, Object.values(SECCOMP_IOCTLS)),
     openat: guardCreates ? [[]] : [[clear(2, O_ANY_WRITE)]],
-    ...(guardCreates ? always(NAME_CALLS) : {})
+    ...(guardCreates ? always(NAME_CALLS) : {}),
+    ...(hostSockets
+      ? { ...always(HOST_SOCKET_CALLS), socket: inetSockets([SOCK_STREAM]), clone: [[is(0, OWN_TABLE)]] }
+      : {})
   }
 }
 
-const AF_INET = 2
-const AF_INET6 = 10
-const SOCK_STREAM = 1
-const SOCK_DGRAM = 2
-const SOCK_FLAGS = 0o4000 | 0o2000000 // SOCK_NONBLOCK, SOCK_CLOEXEC
+/** Rules go to the gateway in a memfd; dup3 moves registrations of epoll sets (native/monitor/swap.h). */
+const HOST_SOCKET_CALLS = 'listen memfd_create dup3'
+
+/** CLONE_VM, CLONE_VFORK and SIGCHLD: a child that shares everything but the table of descriptors, and is waited for. */
+const OWN_TABLE = 0x100 | 0x4000 | 17
 
 const SOL_SOCKET = 1
 const IPPROTO_TCP = 6
@@ -69,9 +86,7 @@ export function gatewayCalls(): Calls {
       connect accept4 shutdown getsockname recvfrom recvmsg sendto sendmsg splice pipe2 close read write pread64
       epoll_ctl epoll_wait epoll_pwait poll ppoll clock_gettime getrandom brk munmap mremap madvise futex rt_sigreturn exit
       exit_group restart_syscall`),
-    socket: [AF_INET, AF_INET6].flatMap((family) =>
-      [SOCK_STREAM, SOCK_DGRAM].map((type) => [is(0, family), is(1, type | SOCK_FLAGS), is(2, 0)])
-    ),
+    socket: inetSockets([SOCK_STREAM, SOCK_DGRAM]),
     getsockopt: [[is(1, SOL_SOCKET), is(2, SO_ERROR)]],
     setsockopt: [
       [is(1, SOL_SOCKET), is(2, SO_KEEPALIVE)],

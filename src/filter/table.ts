@@ -3,51 +3,18 @@
  * exactly one group (test/filter checks it). What is allowed passes in the filter; what is not is answered by
  * qi-monitor, which records it. The lethal list is not here: x32 and foreign architectures always kill the process.
  */
-import { Verdict, type VerdictValue } from '../plan/layout.gen.js'
-import { always, anyOf, type Calls, type Condition, clear, is, isNull, masked, never } from './conditions.js'
-import { PLAIN_IOCTLS } from './ioctls.js'
-
-export interface Group {
-  /** `rule` of the audit event of a refusal. */
-  name: string
-  reason: string
-  calls: Calls
-  /** What happens in the cases that `calls` does not allow; absent where all are. */
-  otherwise?: Otherwise
-}
-
-/** Asked of qi-monitor, or answered in the filter with ENOSYS, unrecorded: the caller is expected to fall back. */
-export type Otherwise = { verdict: VerdictValue; error: number } | 'enosys'
-
-const EPERM = 1
-const EACCES = 13
-const ENOSYS = 38
-const refuse = (error: number): Otherwise => ({ verdict: Verdict.Refuse, error })
-const ask = (verdict: VerdictValue, error = EPERM): Otherwise => ({ verdict, error })
+import { Verdict } from '../plan/layout.gen.js'
+import { always, anyOf, type Condition, clear, is, masked, never } from './conditions.js'
+import { ask, ENOSYS, EPERM, type Group, refuse } from './group.js'
+import { socketGroups } from './sockets.js'
 
 /** NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. 0x80 is no valid exit signal of clone(2) either. */
 const CLONE_NEW_ANY = 0x7e020080
 const SET_ID_BITS = 0o6000
 const O_CREAT = 0o100
 const O_TMPFILE_BIT = 0o20000000
-const MSG_FASTOPEN = 0x20000000
 const FILTER_FLAG_NEW_LISTENER = 8
 const S_IFMT = 0o170000
-
-const [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK] = [1, 2, 10, 16]
-const [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] = [1, 2, 5]
-const [IPPROTO_TCP, IPPROTO_UDP] = [6, 17]
-const socketType = (type: number) => masked(1, 0xf, type) // the rest is SOCK_CLOEXEC and SOCK_NONBLOCK
-
-const SOCKETS: Condition[] = [
-  [is(0, AF_UNIX), socketType(SOCK_STREAM)],
-  [is(0, AF_UNIX), socketType(SOCK_SEQPACKET)],
-  ...[AF_INET, AF_INET6].flatMap((family) => [
-    ...[0, IPPROTO_TCP].map((protocol) => [is(0, family), socketType(SOCK_STREAM), is(2, protocol)]),
-    ...[0, IPPROTO_UDP].map((protocol) => [is(0, family), socketType(SOCK_DGRAM), is(2, protocol)])
-  ]),
-  [is(0, AF_NETLINK), is(2, 0)] // NETLINK_ROUTE: getifaddrs(3)
-]
 
 const PRCTL: Readonly<Record<string, number>> = {
   PR_SET_PDEATHSIG: 1,
@@ -163,51 +130,6 @@ const COMMON: Group[] = [
     calls: always(`
       shmget shmat shmctl shmdt semget semop semctl semtimedop msgget msgsnd msgrcv msgctl mq_open mq_unlink mq_timedsend
       mq_timedreceive mq_notify mq_getsetattr`)
-  },
-  {
-    name: 'sockets',
-    reason: 'Using sockets that are already made and bound.',
-    calls: always(`
-      listen accept accept4 getsockname getpeername setsockopt getsockopt shutdown recvfrom recvmsg recvmmsg`)
-  },
-  {
-    name: 'socket-families',
-    reason:
-      'Local stream, TCP, UDP and route-netlink sockets only: a datagram sent to a path cannot be judged, and the other ' +
-      'families reach past the network namespace or are rarely reviewed kernel code.',
-    calls: { socket: SOCKETS, socketpair: SOCKETS },
-    otherwise: refuse(EPERM)
-  },
-  {
-    name: 'connect',
-    reason: 'The address is in memory another thread can change: qi-monitor copies it once and decides.',
-    calls: never('connect'),
-    otherwise: ask(Verdict.Connect, EACCES)
-  },
-  {
-    name: 'bind',
-    reason: 'The address is in memory another thread can change: qi-monitor copies it once and decides.',
-    calls: never('bind'),
-    otherwise: ask(Verdict.Bind, EACCES)
-  },
-  {
-    name: 'send-to',
-    reason: 'With an address, sending is judged like connecting; MSG_FASTOPEN is a connect in disguise.',
-    calls: { sendto: [[isNull(4), clear(3, MSG_FASTOPEN)]] },
-    otherwise: ask(Verdict.SendTo, EACCES)
-  },
-  {
-    name: 'send-fast-open',
-    reason: 'MSG_FASTOPEN is a connect in disguise.',
-    calls: { sendmsg: [[clear(2, MSG_FASTOPEN)]], sendmmsg: [[clear(3, MSG_FASTOPEN)]] },
-    otherwise: refuse(EPERM)
-  },
-  {
-    name: 'ioctl',
-    reason:
-      'Everyday terminal, socket and file requests pass; qi-monitor refuses those that reach the caller’s terminal.',
-    calls: { ioctl: anyOf(1, Object.values(PLAIN_IOCTLS)) },
-    otherwise: ask(Verdict.Ioctl)
   },
   {
     name: 'namespaces',
@@ -350,9 +272,12 @@ const GUARDED_CREATES: Group[] = [
 export interface PayloadOptions {
   /** Calls that create names are decided by qi-monitor (PlanFlag.GuardCreates). */
   guardCreates: boolean
+  /** TCP sockets are made by qi-monitor in the host's network (PlanFlag.AllowListNetwork). */
+  hostSockets: boolean
 }
 
-export const payloadGroups = ({ guardCreates }: PayloadOptions): Group[] => [
+export const payloadGroups = ({ guardCreates, hostSockets }: PayloadOptions): Group[] => [
   ...COMMON,
+  ...socketGroups(hostSockets),
   ...(guardCreates ? GUARDED_CREATES : CREATES)
 ]

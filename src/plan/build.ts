@@ -1,7 +1,9 @@
 import { QiError } from '../errors.js'
-import { initFilter, monitorFilter, payloadFilter } from '../filter/build.js'
+import { gatewayFilter, initFilter, monitorFilter, payloadFilter } from '../filter/build.js'
+import type { PayloadOptions } from '../filter/table.js'
 import type { Arch, FilterSpec } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
+import { relays, resolverText, rulesText } from '../network/text.js'
 import type { Profile, Protection } from '../profile/types.js'
 import { landlock } from './landlock.js'
 import { type Plan, PlanFlag, type Rlimit } from './layout.gen.js'
@@ -37,7 +39,8 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   requireNotifications(facts)
   const states = protections(profile, facts)
   const guardCreates = mounts.guarded.size > 0
-  const filters = filtersOf(facts.arch, guardCreates, options.compile)
+  const hostSockets = profile.network.mode === 'allowList'
+  const filters = filtersOf(facts.arch, { guardCreates, hostSockets }, options.compile)
   const { identity, limits } = profile
   const plan: Plan = {
     flags: flags(profile, facts, options, guardCreates),
@@ -61,9 +64,7 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     rlimits: rlimits(profile),
     guardedNames: mounts.guardedNames,
     guardedGrants: mounts.guardedGrants,
-    relays: [],
-    networkRules: '',
-    resolver: '',
+    ...network(profile),
     ...filters,
     auditHead: options.auditHead,
     launchParams: launchParams(profile, states),
@@ -76,20 +77,20 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
 type Filters = Pick<Plan, 'syscalls' | 'payloadFilter' | 'initFilter' | 'monitorFilter' | 'gatewayFilter'>
 const compiled = new WeakMap<BuildOptions['compile'], Map<string, Filters>>()
 
-/** libseccomp takes milliseconds for what depends on two choices only. */
-function filtersOf(arch: Arch, guardCreates: boolean, compile: BuildOptions['compile']): Filters {
+/** libseccomp takes milliseconds for what depends on few choices. */
+function filtersOf(arch: Arch, choices: PayloadOptions, compile: BuildOptions['compile']): Filters {
   const known = compiled.get(compile) ?? new Map<string, Filters>()
   compiled.set(compile, known)
-  const key = `${arch} ${guardCreates}`
+  const key = `${arch} ${JSON.stringify(choices)}`
   const found = known.get(key)
   if (found) return found
-  const { spec, syscalls } = payloadFilter(arch, { guardCreates })
+  const { spec, syscalls } = payloadFilter(arch, choices)
   const made = {
     syscalls,
     payloadFilter: compile(spec),
-    initFilter: compile(initFilter(arch)),
-    monitorFilter: compile(monitorFilter(arch, { guardCreates })),
-    gatewayFilter: new Uint8Array()
+    initFilter: compile(initFilter(arch, choices)),
+    monitorFilter: compile(monitorFilter(arch, choices)),
+    gatewayFilter: choices.hostSockets ? compile(gatewayFilter(arch)) : new Uint8Array()
   }
   known.set(key, made)
   return made
@@ -97,7 +98,8 @@ function filtersOf(arch: Arch, guardCreates: boolean, compile: BuildOptions['com
 
 function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardCreates: boolean): number {
   const wanted = {
-    [PlanFlag.ShareHostNetwork]: profile.network.mode !== 'none',
+    [PlanFlag.ShareHostNetwork]: profile.network.mode === 'dangerouslyShareHostNetwork',
+    [PlanFlag.AllowListNetwork]: profile.network.mode === 'allowList',
     [PlanFlag.Privileged]: facts.privileged,
     [PlanFlag.Control]: options.control,
     [PlanFlag.Audit]: options.auditFile,
@@ -109,6 +111,11 @@ function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardC
     [PlanFlag.GuardCreates]: guardCreates
   }
   return Object.entries(wanted).reduce((sum, [bit, on]) => (on ? sum | Number(bit) : sum), 0)
+}
+
+function network({ network: { mode, rules, resolver } }: Profile): Pick<Plan, 'relays' | 'networkRules' | 'resolver'> {
+  if (mode !== 'allowList' || !rules || !resolver) return { relays: [], networkRules: '', resolver: '' }
+  return { relays: relays(rules), networkRules: rulesText(rules), resolver: resolverText(resolver) }
 }
 
 function requireNotifications(facts: HostFacts): void {

@@ -58,8 +58,11 @@ export function landlock(profile: Profile, facts: HostFacts, guarded: ReadonlySe
     rules.push({ path: grant.path, access: READ | CHANGE | (guarded.has(grant.path) ? 0n : CREATE) })
   }
   rules.push({ path: '/dev', access: Access.writeFile | (profile.devices.pty ? Access.ioctlDev : 0n) })
-  // bind and connect, 4; the jail's own loopback can only be told from elsewhere by its network namespace.
-  const net = abi >= 4 && profile.network.mode === 'none' && !profile.network.innerLoopback ? 3n : 0n
+  // bind and connect of TCP, 4. With an allow-list qi-monitor does both, so that even a call that was let go on can do
+  // neither; without one the jail's own loopback can only be told from elsewhere by its network namespace.
+  const { mode, innerLoopback } = profile.network
+  const closed = mode === 'allowList' || (mode === 'none' && !innerLoopback)
+  const net = abi >= 4 && closed ? 3n : 0n
   return {
     landlockFs: handledFs(abi),
     landlockNet: net,

@@ -63,7 +63,6 @@ export const Verdict = {
   Create: 7,
   Socket: 8,
   Listen: 9,
-  SocketIoctl: 10,
 } as const
 export type VerdictValue = (typeof Verdict)[keyof typeof Verdict]
 

@@ -35,10 +35,7 @@ const refusal = (name: ProtectionName, state: string, reason: string): QiError =
 function statesOf(profile: Profile, facts: HostFacts): Partial<Record<ProtectionName, State>> {
   const unguarded = facts.landlockAbi === 0 && profile.denies.some((deny) => deny.now === 'missing')
   return {
-    networkNamespace:
-      profile.network.mode === 'none'
-        ? ['enforced', profile.network.innerLoopback ? 'own loopback only' : 'no address can be reached']
-        : ['off', 'dangerouslyShareHostNetwork'],
+    networkNamespace: networkNamespace(profile.network),
     idMappedMounts: facts.privileged
       ? ['enforced', 'files in grants keep the caller as their owner']
       : ['enforced', 'not needed: the payload has the caller’s own uid'],
@@ -67,6 +64,12 @@ function statesOf(profile: Profile, facts: HostFacts): Partial<Record<Protection
   }
 }
 
+function networkNamespace({ mode, innerLoopback }: Profile['network']): State {
+  if (mode === 'dangerouslyShareHostNetwork') return ['off', mode]
+  if (mode === 'allowList') return ['enforced', 'hosts on the allow-list are reached through qi-monitor']
+  return ['enforced', innerLoopback ? 'own loopback only' : 'no address can be reached']
+}
+
 function landlockFs(abi: number): State {
   if (abi === 0) return ['off', 'this kernel has no Landlock, or it is not in its lsm= list', 'lacking']
   if (abi < 3) return ['degraded', `ABI ${abi}: truncation is not covered`]
@@ -74,9 +77,10 @@ function landlockFs(abi: number): State {
 }
 
 function landlockNet(profile: Profile, abi: number): State {
-  if (profile.network.mode !== 'none') return ['off', 'dangerouslyShareHostNetwork']
-  if (profile.network.innerLoopback)
+  const { mode, innerLoopback } = profile.network
+  if (mode === 'dangerouslyShareHostNetwork') return ['off', mode]
+  if (mode === 'none' && innerLoopback)
     return ['off', 'left to the network namespace, so that the jail’s own loopback works']
   if (abi < 4) return ['off', `Landlock ABI ${abi} has no network rights (4 has)`, 'lacking']
-  return ['enforced', 'no TCP bind or connect']
+  return ['enforced', mode === 'none' ? 'no TCP bind or connect' : 'TCP bind and connect only by qi-monitor']
 }

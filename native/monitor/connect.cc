@@ -1,0 +1,156 @@
+#include "monitor/connect.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+#include "monitor/jail.h"
+#include "monitor/target.h"
+
+namespace qi {
+namespace {
+
+constexpr uint32_t kTimer = UINT32_MAX;
+constexpr long kTickNs = 50 * 1000 * 1000;
+
+void Nothing(int) {}
+
+int GuardedConnect(int socket, const void* address, socklen_t length) {
+  // Repeating, so that a first expiry before the call cannot be the only one.
+  constexpr itimerval kOn = {{0, 20000}, {0, 20000}};
+  constexpr itimerval kOff = {};
+  (void)setitimer(ITIMER_REAL, &kOn, nullptr);  // cannot fail with these values
+  int error = connect(socket, static_cast<const sockaddr*>(address), length) == 0 ? 0 : errno;
+  (void)setitimer(ITIMER_REAL, &kOff, nullptr);
+  return error == EINTR ? EINPROGRESS : error;
+}
+
+// When a wait of the caller's own would end (SO_SNDTIMEO, socket(7)). 0: never.
+uint64_t Deadline(int socket) {
+  timeval timeout = {};
+  socklen_t size = sizeof(timeout);
+  if (getsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, &size) != 0) return 0;
+  uint64_t ns = static_cast<uint64_t>(timeout.tv_sec) * 1000000000u + static_cast<uint64_t>(timeout.tv_usec) * 1000u;
+  return ns == 0 ? 0 : NowNs() + ns;
+}
+
+}  // namespace
+
+bool PrepareConnects() {
+  struct sigaction action = {};
+  action.sa_handler = Nothing;  // no SA_RESTART: the point is to be interrupted
+  return sigaction(SIGALRM, &action, nullptr) == 0;
+}
+
+int ConnectWithoutWaiting(int socket, const void* address, socklen_t length, bool* blocking) {
+  int flags = fcntl(socket, F_GETFL);
+  *blocking = flags >= 0 && (flags & O_NONBLOCK) == 0;
+  timeval before = {}, shortest = {0, 1};
+  socklen_t size = sizeof(before);
+  if (*blocking) *blocking = getsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &before, &size) == 0;
+  if (*blocking) (void)setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &shortest, sizeof(shortest));
+  int error = GuardedConnect(socket, address, length);
+  if (*blocking) (void)setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &before, sizeof(before));
+  return error;
+}
+
+PendingConnects::~PendingConnects() { free(items_); }
+
+bool PendingConnects::Init() {
+  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.u32 = kTimer;
+  return epoll_ && timer_ && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &event) == 0;
+}
+
+bool PendingConnects::Add(uint64_t id, pid_t tid, UniqueFd socket, const Address& address, bool live) {
+  if (items_ == nullptr) items_ = static_cast<Item*>(calloc(kMax, sizeof(Item)));
+  if (items_ == nullptr) return false;
+  uint32_t index = 0;
+  while (index < used_ && items_[index].id != 0) ++index;
+  if (index == kMax) return false;
+  epoll_event event = {};
+  event.events = EPOLLOUT | EPOLLONESHOT;
+  event.data.u32 = index;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket.get(), &event) != 0) return false;
+  Item& item = items_[index];
+  item.deadline_ns = Deadline(socket.get());
+  item.id = id;
+  item.tid = tid;
+  item.socket = socket.release();
+  item.live = live;
+  item.address = address;
+  if (index == used_) ++used_;
+  if (waiting_++ == 0) Arm(true);
+  return true;
+}
+
+void PendingConnects::Serve() {
+  epoll_event ready[32];
+  int n = epoll_wait(epoll_.get(), ready, 32, 0);
+  for (int i = 0; i < n; ++i) {
+    if (ready[i].data.u32 == kTimer) {
+      Tick();
+    } else {
+      Look(ready[i].data.u32);
+    }
+  }
+}
+
+// The second connect of an attempt that ended says how it ended, and puts the socket into the state a waiting connect
+// would have left it in. connect(2)
+void PendingConnects::Look(uint32_t index) {
+  Item& item = items_[index];
+  if (item.id == 0) return;
+  bool blocking;
+  int error = ConnectWithoutWaiting(item.socket, &item.address.storage, item.address.length, &blocking);
+  if (error != EALREADY && error != EINPROGRESS && error != EAGAIN) return Finish(index, error == EISCONN ? 0 : error);
+  epoll_event event = {};
+  event.events = EPOLLOUT | EPOLLONESHOT;
+  event.data.u32 = index;
+  (void)epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, item.socket, &event);  // not watched: the tick ends it
+}
+
+// What no event of the socket tells: a caller that died, one that a signal waits for, one whose own patience is over.
+void PendingConnects::Tick() {
+  uint64_t expirations;
+  (void)!read(timer_.get(), &expirations, sizeof(expirations));  // only clears the readiness
+  for (uint32_t i = 0; i < used_; ++i) {
+    Item& item = items_[i];
+    if (item.id == 0) continue;
+    bool late = item.deadline_ns != 0 && NowNs() >= item.deadline_ns;
+    if (!notify_->Alive(item.id) || SignalWaits(item.tid)) {
+      Finish(i, EINTR);
+    } else if (late) {
+      Finish(i, EINPROGRESS);
+    }
+  }
+}
+
+void PendingConnects::Finish(uint32_t index, int error) {
+  Item& item = items_[index];
+  Answer answer;
+  answer.Done(error);
+  if (item.live && (error == 0 || error == EINPROGRESS || error == EINTR)) live_->Add(item.socket, 0);
+  notify_->Respond(item.id, answer);
+  (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, item.socket, nullptr);  // the payload's copies would keep it watched
+  (void)close(item.socket);
+  item.id = 0;
+  while (used_ > 0 && items_[used_ - 1].id == 0) --used_;
+  if (--waiting_ == 0) Arm(false);
+}
+
+void PendingConnects::Arm(bool on) {
+  itimerspec spec = {};
+  spec.it_value.tv_nsec = spec.it_interval.tv_nsec = on ? kTickNs : 0;
+  (void)timerfd_settime(timer_.get(), 0, &spec, nullptr);  // cannot fail with a value in range
+}
+
+}  // namespace qi

@@ -1,0 +1,57 @@
+// connect(2) on the payload's sockets by qi-monitor, which must not wait for anybody: it starts the attempt, and where
+// the caller would wait, keeps the caller waiting and serves others meanwhile. Runs in: monitor.
+#pragma once
+#include "core/fd.h"
+#include "monitor/live_sockets.h"
+#include "monitor/notify.h"
+
+namespace qi {
+
+// Once per process, before the first connect: a payload can make its socket a blocking one between any two calls of
+// qi-monitor's, so a timer interrupts the wait (connect(2): EINTR leaves the attempt going).
+bool PrepareConnects();
+
+// As connect(2) of a socket that does not block, whatever the socket's flags are: EINPROGRESS, or EAGAIN for a local
+// one whose listener is busy. `blocking`: whether the caller would have waited.
+int ConnectWithoutWaiting(int socket, const void* address, socklen_t length, bool* blocking);
+
+// The connects whose callers wait.
+class PendingConnects {
+ public:
+  PendingConnects(Notify* notify, LiveSockets* live) : notify_(notify), live_(live) {}
+  ~PendingConnects();
+
+  bool Init();
+  // Readable when Serve has something to do.
+  int fd() const { return epoll_.get(); }
+
+  // Takes `socket`, whose attempt goes on. `live`: to be counted once it is connected. False when there are too many.
+  bool Add(uint64_t id, pid_t tid, UniqueFd socket, const Address& address, bool live);
+  void Serve();
+
+ private:
+  static constexpr uint32_t kMax = 1024;
+  struct Item {
+    uint64_t id;  // of the notification; 0: free
+    uint64_t deadline_ns;
+    pid_t tid;
+    int socket;
+    bool live;
+    Address address;
+  };
+
+  void Look(uint32_t index);
+  void Tick();
+  void Finish(uint32_t index, int error);
+  void Arm(bool on);
+
+  Notify* notify_;
+  LiveSockets* live_;
+  UniqueFd epoll_;
+  UniqueFd timer_;
+  Item* items_ = nullptr;
+  uint32_t used_ = 0;  // items_[0, used_) may be taken
+  uint32_t waiting_ = 0;
+};
+
+}  // namespace qi

@@ -1,0 +1,368 @@
+#include "monitor/host_sockets.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/try.h"
+#include "core/uapi.h"
+#include "monitor/channel.h"
+#include "monitor/swap.h"
+#include "monitor/target.h"
+
+namespace qi {
+namespace {
+
+uint64_t NowMs() { return NowNs() / 1000000u; }
+
+int Option(int socket, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof(value);
+  return getsockopt(socket, level, name, &value, &size) == 0 ? value : -1;
+}
+
+// Tells network namespaces apart; 5.14. 0: not a socket, or a kernel that cannot say.
+uint64_t NetworkOf(int socket) {
+  constexpr int kSoNetnsCookie = 71;
+  uint64_t cookie = 0;
+  socklen_t size = sizeof(cookie);
+  return getsockopt(socket, SOL_SOCKET, kSoNetnsCookie, &cookie, &size) == 0 ? cookie : 0;
+}
+
+// Such a rule means that address, whatever it is.
+bool NamesOneAddress(const Rule* rule) {
+  return rule != nullptr && rule->kind == Rule::Kind::kNet && rule->prefix == 128;
+}
+
+constexpr uint16_t kDnsPort = 53;
+
+}  // namespace
+
+Result HostSockets::Init(UniqueFd gateway, UniqueFd factory) {
+  const PlanString& text = jail_.plan->network_rules;
+  if (rules_.Parse(jail_.Text(text), text.length, false) != 0) return Fail(Step::kCheckPlan, EINVAL, "network rules");
+  link_.Take(static_cast<UniqueFd&&>(gateway), this);
+  factory_ = static_cast<UniqueFd&&>(factory);
+  UniqueFd own(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  own_cookie_ = NetworkOf(own.get());
+  if (own_cookie_ == 0)
+    return Fail(Step::kStartGateway, ENOPROTOOPT, "this kernel cannot tell network namespaces apart");
+  probe4_.reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  probe6_.reset(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));  // a host without IPv6 has none
+  if (!probe4_ || !published_.Init()) return Fail(Step::kStartGateway, errno, "sockets");
+  return Ok();
+}
+
+void HostSockets::OnSocket(const seccomp_notif& request, Answer* answer) {
+  auto domain = static_cast<int>(request.data.args[0]), type = static_cast<int>(request.data.args[1]),
+       protocol = static_cast<int>(request.data.args[2]);
+  constexpr int kFlags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+  bool inet = domain == AF_INET || domain == AF_INET6;
+  if (!inet || (type & ~kFlags) != SOCK_STREAM || (protocol != 0 && protocol != IPPROTO_TCP)) return;
+  UniqueFd made(socket(domain, type | SOCK_CLOEXEC, protocol));
+  if (!made) return answer->Done(errno);
+  notify_->Inject(request.id, made.get(), (type & SOCK_CLOEXEC) != 0, answer);
+}
+
+bool HostSockets::IsHostSocket(const seccomp_notif& request) const {
+  UniqueFd socket = Duplicate(static_cast<pid_t>(request.pid), static_cast<int>(request.data.args[0]));
+  return socket && NetworkOf(socket.get()) == own_cookie_;
+}
+
+void HostSockets::OnConnect(const seccomp_notif& request, Answer* answer) {
+  UniqueFd socket = Duplicate(static_cast<pid_t>(request.pid), static_cast<int>(request.data.args[0]));
+  if (!socket) return answer->Done(errno);
+  if (!notify_->Alive(request.id)) return answer->Done(EINTR);
+  (void)link_.Drain();  // gone: the loop sees it and ends the jail
+  int family = answer->address.family();
+  // Dissolving an association, and a family the socket does not have, lead nowhere.
+  if (family == AF_UNSPEC || Option(socket.get(), SOL_SOCKET, SO_DOMAIN) != family) {
+    return Attempt(request, static_cast<UniqueFd&&>(socket), false, answer);
+  }
+  int type = Option(socket.get(), SOL_SOCKET, SO_TYPE);
+  if (type == SOCK_DGRAM) return ConnectDatagram(request, socket.release(), answer);
+  if (type == SOCK_STREAM) return ConnectStream(request, socket.release(), answer);
+  answer->Refuse(EACCES, "neither TCP nor UDP");
+}
+
+// Nothing sent on the jail's own UDP sockets leaves it but by the gateway, which judges every datagram; what is refused
+// here is refused so that the payload learns of it at once.
+void HostSockets::ConnectDatagram(const seccomp_notif& request, int socket, Answer* answer) {
+  UniqueFd own(socket);
+  IpAddress ip;
+  uint16_t port;
+  if (!FromSockaddr(&answer->address.storage, answer->address.length, &ip, &port)) return answer->Done(EINVAL);
+  bool loopback = IsOwnLoopback(ip);
+  if (!loopback) {
+    Judgement judgement = rules_.Judge(ip, port, Transport::kUdp, records_, NowMs());
+    // getaddrinfo(3) sorts addresses by connecting to each without sending (RFC 6724): for an address that a name led
+    // to that is no attempt at anything, and whether the host has a way there is what it wants to know.
+    bool probing = records_.Next(ip, NowMs()) != nullptr;
+    if (!judgement.allowed && !probing) return Refuse(judgement, nullptr, answer);
+    int probe = ip.Is4() ? probe4_.get() : probe6_.get();
+    sockaddr_storage to;
+    socklen_t size = ToSockaddr(ip, port == 0 ? 9 : port, ip.Is4() ? AF_INET : AF_INET6, &to);
+    if (connect(probe, reinterpret_cast<sockaddr*>(&to), size) != 0) return answer->Done(errno);
+  } else if (port != kDnsPort && !jail_.Has(kPlanInnerLoopback)) {
+    return Refuse(Judgement(), "the jail's own loopback is not allowed", answer);
+  }
+  Attempt(request, static_cast<UniqueFd&&>(own), false, answer);
+}
+
+void HostSockets::ConnectStream(const seccomp_notif& request, int fd, Answer* answer) {
+  UniqueFd socket(fd);
+  IpAddress ip;
+  uint16_t port;
+  if (!FromSockaddr(&answer->address.storage, answer->address.length, &ip, &port)) return answer->Done(EINVAL);
+  if (IsOwnLoopback(ip)) {
+    if (MayPassLoopback(port)) return ConnectIn(Where::kHost, request, static_cast<UniqueFd&&>(socket), answer);
+    if (port != kDnsPort && !jail_.Has(kPlanInnerLoopback)) {
+      return Refuse(Judgement(), "the loopback of the host, and the jail's own, are not allowed", answer);
+    }
+    return ConnectIn(Where::kJail, request, static_cast<UniqueFd&&>(socket), answer);
+  }
+  Judgement judgement = rules_.Judge(ip, port, Transport::kTcp, records_, NowMs());
+  if (judgement.name != nullptr) answer->host = *judgement.name;
+  if (!judgement.allowed && !approved_) {
+    if (judgement.ask && Ask(request, ip, port, judgement, answer)) return;
+    return Refuse(judgement, nullptr, answer);
+  }
+  if (!NamesOneAddress(judgement.rule) && IsOwnAddress(ip))
+    return Refuse(judgement, "an address of the host itself", answer);
+  if (judgement.inspect) return ConnectIn(Where::kJail, request, static_cast<UniqueFd&&>(socket), answer);
+  if (!live_->Room(rules_.max_connections())) {
+    return Refuse(judgement, "maxConnections: as many connections are open", answer);
+  }
+  ConnectIn(Where::kHost, request, static_cast<UniqueFd&&>(socket), answer);
+}
+
+// Connects the payload's socket, or, where that is of the other network, one that then takes its place.
+void HostSockets::ConnectIn(Where where, const seccomp_notif& request, UniqueFd socket, Answer* answer) {
+  bool live = where == Where::kHost;
+  if ((NetworkOf(socket.get()) == own_cookie_) == (where == Where::kHost)) {
+    return Attempt(request, static_cast<UniqueFd&&>(socket), live, answer);
+  }
+  UniqueFd fresh = Fresh(where, socket.get());
+  if (!fresh) return answer->Done(errno);
+  Swap swap(notify_, request, socket.get(), root_);
+  const char* rule = nullptr;
+  if (!swap.Prepare(fresh.get(), &rule)) return Refuse(Judgement(), rule, answer);
+  bool blocking;
+  const Address& address = answer->address;
+  int error = ConnectWithoutWaiting(fresh.get(), &address.storage, address.length, &blocking);
+  if (error != 0 && error != EINPROGRESS) return answer->Done(error);
+  if (int failed = swap.Install(fresh.get())) return answer->Done(failed);
+  if (live) live_->Add(fresh.get(), 0);
+  answer->Done(error);
+  if (error != EINPROGRESS || !blocking) return;
+  answer->deferred =
+      pending_->Add(request.id, static_cast<pid_t>(request.pid), static_cast<UniqueFd&&>(fresh), address, live);
+  if (!answer->deferred) answer->Done(EAGAIN);
+}
+
+void HostSockets::Attempt(const seccomp_notif& request, UniqueFd socket, bool live, Answer* answer) {
+  bool blocking;
+  const Address& address = answer->address;
+  int error = ConnectWithoutWaiting(socket.get(), &address.storage, address.length, &blocking);
+  answer->Done(error);
+  bool going = error == EINPROGRESS || error == EALREADY;
+  if (live && (error == 0 || (going && !blocking))) live_->Add(socket.get(), 0);
+  if (!going || !blocking) return;
+  answer->deferred =
+      pending_->Add(request.id, static_cast<pid_t>(request.pid), static_cast<UniqueFd&&>(socket), address, live);
+  if (!answer->deferred) answer->Done(EAGAIN);
+}
+
+// A socket like `like` in either network; one of the jail's is made by pid 1, which lives there.
+UniqueFd HostSockets::Fresh(Where where, int like) const {
+  int domain = Option(like, SOL_SOCKET, SO_DOMAIN);
+  if (where == Where::kHost) return UniqueFd(socket(domain, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  int made = -1;
+  size_t count = 1;
+  int error = SendMessage(factory_.get(), &domain, sizeof(domain));
+  if (error == 0) error = ReceiveMessage(factory_.get(), &domain, sizeof(domain), &made, &count);
+  errno = error != 0 ? error : EMFILE;
+  return UniqueFd(error == 0 && count == 1 ? made : -1);
+}
+
+// Listed services of the host, and servers of the jail that clients on the host reach.
+bool HostSockets::MayPassLoopback(uint16_t port) const {
+  return rules_.IsLoopbackPort(port) || (rules_.IsPublished(port) && published_.Count(port) > 0);
+}
+
+// The kernel routes what is sent to an address of its own from that very address.
+bool HostSockets::IsOwnAddress(const IpAddress& ip) const {
+  int family = ip.Is4() ? AF_INET : AF_INET6;
+  int probe = ip.Is4() ? probe4_.get() : probe6_.get();
+  sockaddr_storage address;
+  socklen_t size = ToSockaddr(ip, 9, family, &address);
+  IpAddress from;
+  uint16_t port;
+  if (connect(probe, reinterpret_cast<sockaddr*>(&address), size) != 0) return false;  // no way there at all
+  size = sizeof(address);
+  return getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+         !FromSockaddr(&address, size, &from, &port) || from == ip;
+}
+
+void HostSockets::Refuse(const Judgement& judgement, const char* reason, Answer* answer) const {
+  answer->Refuse(rules_.on_denied(), reason != nullptr ? reason : judgement.reason);
+}
+
+void HostSockets::OnBind(const seccomp_notif& request, Answer* answer) {
+  IpAddress ip;
+  uint16_t port;
+  UniqueFd socket = Duplicate(static_cast<pid_t>(request.pid), static_cast<int>(request.data.args[0]));
+  if (!socket) return answer->Done(errno);
+  if (!notify_->Alive(request.id)) return answer->Done(EINTR);
+  Address& address = answer->address;
+  if (Option(socket.get(), SOL_SOCKET, SO_DOMAIN) != address.family()) return answer->Done(EAFNOSUPPORT);
+  if (!FromSockaddr(&address.storage, address.length, &ip, &port)) return answer->Done(EINVAL);
+  bool stream = Option(socket.get(), SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
+  bool host = NetworkOf(socket.get()) == own_cookie_;
+  auto bind_here = [&](int fd, const Address& to) {
+    return bind(fd, reinterpret_cast<const sockaddr*>(&to.storage), to.length) == 0 ? 0 : errno;
+  };
+  if (!IsOwnLoopback(ip)) return Refuse(Judgement(), "only loopback addresses may be listened on", answer);
+  if (!stream) return answer->Done(bind_here(socket.get(), address));
+  if (host && rules_.IsPublished(port)) {
+    // On the host's loopback and nowhere else, whatever the payload asked for.
+    IpAddress loopback = From4("\x7f\0\0\1");
+    if (address.family() == AF_INET6 && Option(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY) == 1) {
+      loopback = IpAddress();
+      loopback.bytes[15] = 1;
+    }
+    Address to = address;
+    to.length = ToSockaddr(loopback, port, address.family(), &to.storage);
+    answer->Done(bind_here(socket.get(), to));
+    if (answer->error == 0) published_.Add(socket.get(), port);
+    return;
+  }
+  if (!jail_.Has(kPlanInnerLoopback)) {
+    // A client that binds before it connects: any port will do, and listening on it is refused.
+    bool client = host && port == 0 && Classify(ip) == AddressClass::kUnspecified;
+    if (client) return answer->Done(bind_here(socket.get(), address));
+    return Refuse(Judgement(), "the jail's own loopback is not allowed", answer);
+  }
+  if (!host) return answer->Done(bind_here(socket.get(), address));
+  UniqueFd fresh = Fresh(Where::kJail, socket.get());
+  if (!fresh) return answer->Done(errno);
+  Swap swap(notify_, request, socket.get(), root_);
+  const char* rule = nullptr;
+  if (!swap.Prepare(fresh.get(), &rule)) return Refuse(Judgement(), rule, answer);
+  int error = bind_here(fresh.get(), address);
+  answer->Done(error != 0 ? error : swap.Install(fresh.get()));
+}
+
+// A socket of the host's network may listen only where a published server was bound: an unbound one would get a port on
+// every address of the host.
+void HostSockets::OnListen(const seccomp_notif& request, Answer* answer) {
+  UniqueFd socket = Duplicate(static_cast<pid_t>(request.pid), static_cast<int>(request.data.args[0]));
+  if (!socket) return answer->Done(errno);
+  if (!notify_->Alive(request.id)) return answer->Done(EINTR);
+  sockaddr_storage name = {};
+  socklen_t size = sizeof(name);
+  IpAddress ip;
+  uint16_t port;
+  bool inet = getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
+              FromSockaddr(&name, size, &ip, &port);
+  if (inet && NetworkOf(socket.get()) == own_cookie_ &&
+      !(Classify(ip) == AddressClass::kLoopback && rules_.IsPublished(port))) {
+    answer->action = "network.refused";
+    answer->address.storage = name;
+    answer->address.length = size;
+    answer->address.readable = true;
+    return Refuse(Judgement(), "not a published port", answer);
+  }
+  answer->Done(listen(socket.get(), static_cast<int>(request.data.args[1])) == 0 ? 0 : errno);
+}
+
+// Goes on whatever it is: on a UDP socket of the jail it reaches the gateway, which judges for itself, and without
+// MSG_FASTOPEN, which is in a register, a TCP socket takes no address.
+void HostSockets::OnSendTo(Answer* answer) {
+  IpAddress ip;
+  uint16_t port;
+  answer->proceed = true;
+  if (!FromSockaddr(&answer->address.storage, answer->address.length, &ip, &port) || IsOwnLoopback(ip)) return;
+  (void)link_.Drain();  // gone: the loop sees it
+  Judgement judgement = rules_.Judge(ip, port, Transport::kUdp, records_, NowMs());
+  if (!judgement.allowed) Refuse(judgement, nullptr, answer);
+}
+
+size_t HostSockets::Update(const char* text, size_t size, bool add) {
+  size_t line = rules_.Parse(text, size, add);
+  if (line != 0) return line;
+  return link_.SendRules(text, size, add) == 0 ? 0 : SIZE_MAX;
+}
+
+HostSockets::AskItem* HostSockets::NewAsk() {
+  if (asks_ == nullptr) asks_ = static_cast<AskItem*>(calloc(kMaxAsks, sizeof(AskItem)));
+  if (asks_ == nullptr || asks_used_ == kMaxAsks || desk_ == nullptr) return nullptr;
+  AskItem* item = &asks_[asks_used_++];
+  *item = AskItem();
+  item->number = next_ask_++;
+  item->deadline_ms = NowMs() + rules_.ask_ms();
+  return item;
+}
+
+void HostSockets::AskName(uint32_t number, const Name& name) {
+  AskItem* item = NewAsk();
+  if (item == nullptr) return link_.SendAnswer(number, false);
+  item->name = true;
+  item->gateway_number = number;
+  desk_->AskHost(item->number, name.text, 0, 0);
+}
+
+bool HostSockets::Ask(const seccomp_notif& request, const IpAddress& ip, uint16_t port, const Judgement& judgement,
+                      Answer* answer) {
+  AskItem* item = NewAsk();
+  if (item == nullptr) return false;
+  item->request = request;
+  item->address = answer->address;
+  item->host = answer->host;
+  char text[INET6_ADDRSTRLEN];
+  FormatAddress(ip, text);
+  answer->deferred = true;
+  answer->refused = false;
+  desk_->AskHost(item->number, judgement.name != nullptr ? judgement.name->text : text, port,
+                 static_cast<pid_t>(request.pid));
+  return true;
+}
+
+void HostSockets::OnAnswer(uint32_t number, bool allowed) {
+  for (uint32_t i = 0; i < asks_used_; ++i) {
+    if (asks_[i].number == number) return Decided(i, allowed, "the host said no");
+  }
+}
+
+void HostSockets::ExpireAsks() {
+  for (uint32_t i = asks_used_; i-- > 0;) {
+    if (!asks_[i].name && !notify_->Alive(asks_[i].request.id)) {
+      asks_[i] = asks_[--asks_used_];
+    } else if (NowMs() >= asks_[i].deadline_ms) {
+      Decided(i, false, "nobody answered in time");
+    }
+  }
+}
+
+void HostSockets::Decided(uint32_t index, bool allowed, const char* reason) {
+  AskItem item = asks_[index];
+  asks_[index] = asks_[--asks_used_];
+  if (item.name) return link_.SendAnswer(item.gateway_number, allowed);
+  Answer answer;
+  answer.action = "network.refused";
+  answer.address = item.address;
+  answer.host = item.host;
+  if (allowed) {
+    approved_ = true;
+    OnConnect(item.request, &answer);
+    approved_ = false;
+  } else {
+    Refuse(Judgement(), reason, &answer);
+  }
+  desk_->Conclude(item.request, &answer);
+}
+
+}  // namespace qi
