@@ -1,11 +1,13 @@
 import { probeHost } from '../host/probe.js'
 import { loadAddon } from '../launch/locate.js'
+import { hostLine } from '../network/text.js'
 import { buildPlan, MountFlag, MountKind, type MountOp, type Plan } from '../plan/index.js'
 import { Attr } from '../plan/mounts.js'
 import type { Profile, Protection } from '../profile/types.js'
 import { inFlags, type RunOptions } from './options.js'
 import { printable, printableLines } from './printable.js'
 import { resolveRun } from './run.js'
+import { columns } from './table.js'
 
 interface Step {
   step: string
@@ -41,7 +43,7 @@ function tell(profile: Profile, options: RunOptions) {
     identity,
     hostname,
     tempDirectory,
-    network,
+    network: { mode: network.mode, innerLoopback: network.innerLoopback, ...rulesOf(network, options) },
     devices,
     env: profile.env.map(([variable]) => variable),
     grants: profile.grants.map(origin),
@@ -51,6 +53,23 @@ function tell(profile: Profile, options: RunOptions) {
     limits,
     tolerate,
     audit: profile.audit.file ?? null
+  }
+}
+
+/** With rules only: each with its origin, and who answers for names. */
+function rulesOf({ rules, resolver }: Profile['network'], options: RunOptions) {
+  if (!rules) return {}
+  const told = (rule: string, { origin }: { origin: string }) => ({ rule, origin: inFlags(origin, options) })
+  return {
+    rules: [
+      ...rules.hosts.map((rule) => told(hostLine(rule), rule)),
+      ...rules.loopback.map((rule) => told(`loopback ${rule.port}`, rule)),
+      ...rules.publish.map((rule) => told(`publish ${rule.port}`, rule))
+    ],
+    maxConnections: rules.maxConnections ?? null,
+    onDenied: rules.onDenied,
+    askMs: rules.askMs ?? null,
+    resolver
   }
 }
 
@@ -103,7 +122,7 @@ function table(told: Told): string {
     `exec      ${command.file}`,
     `cwd       ${command.cwd}${command.cwdNote ? ` (${command.cwdNote})` : ''}`,
     `user      ${id.uidInside}:${id.gidInside} inside, ${id.uidOutside}:${id.gidOutside} on the host`,
-    `network   ${network.mode}${network.innerLoopback ? ', own loopback' : ''}`,
+    `network   ${networkLine(network)}`,
     `env       ${told.env.join(' ')}`,
     `audit     ${told.audit ?? 'events to the caller only'}`
   ]
@@ -112,6 +131,10 @@ function table(told: Told): string {
     section(
       'grants',
       told.grants.map((g) => [g.access, g.path, g.origin])
+    ),
+    section(
+      'hosts',
+      (network.rules ?? []).map(({ rule, origin }) => [rule, origin])
     ),
     section(
       'links',
@@ -140,15 +163,15 @@ function table(told: Told): string {
   ].join('')
 }
 
-const quote = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : JSON.stringify(text))
-
-function columns(rows: string[][]): string {
-  const cells = rows.map((row) => row.map(printable))
-  const widths = (rows[0] ?? []).map((_, i) => Math.min(60, Math.max(...cells.map((row) => row[i]?.length ?? 0))))
-  const line = (row: string[]) =>
-    row.map((cell, i) => (i < row.length - 1 ? cell.padEnd(widths[i] ?? 0) : cell)).join('  ')
-  return cells
-    .map((row) => `  ${line(row)}`.trimEnd())
-    .join('\n')
-    .concat('\n')
+function networkLine({ mode, innerLoopback, ...network }: Told['network']): string {
+  const { maxConnections, onDenied, askMs } = network
+  return [
+    mode,
+    ...(innerLoopback ? ['own loopback'] : []),
+    ...(maxConnections ? [`${maxConnections} connections`] : []),
+    ...(onDenied ? [`others get ${onDenied}`] : []),
+    ...(askMs ? [`others are asked about, ${askMs} ms`] : [])
+  ].join(', ')
 }
+
+const quote = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : JSON.stringify(text))

@@ -4,6 +4,11 @@ import { createReporter, statusOf } from './report.js'
 
 /** The command line tool. Ends the process with the status it is to have. */
 export async function main(args: string[]): Promise<void> {
+  if (args[0] === 'ctl') {
+    const { ctl } = await import('./ctl.js')
+    process.exitCode = await ctl(args.slice(1))
+    return
+  }
   const { options, command, answer, fault } = parseArguments(args)
   if (answer !== undefined) {
     say(answer, options)

@@ -8,6 +8,16 @@ export interface RunOptions {
   ro: string[]
   rw: string[]
   deny: string[]
+  net: string[]
+  denyHost: string[]
+  allowLoopback: string[]
+  publish: string[]
+  udp: string[]
+  maxConnections?: string
+  onDenied?: string
+  ask?: boolean
+  askTimeout?: string
+  id?: string
   env: string[]
   cwd?: string
   memory?: string
@@ -34,6 +44,7 @@ Examples:
   qi-jail -- node server.js                        its own files, a private tmp, nothing else
   qi-jail --ro ~/data --rw ./out -- python3 s.py   read one folder, write another
   qi-jail --profile standard -- npx -y some-mcp    the project folder is writable
+  qi-jail --net api.example.com:443 -- node s.js   these hosts only, for every program, without proxy variables
   qi-jail --dry-run -- node server.js              show what it would be given; start nothing
   qi-jail --audit audit.jsonl --timeout 10m -- ./tool
 
@@ -44,7 +55,7 @@ const append = (value: string, all: string[]): string[] => [...all, value]
 
 function createProgram(): Command {
   return new Command('qi-jail')
-    .usage('[run] [options] [--] <command> [args...]')
+    .usage('[run] [options] [--] <command> [args...]\n       qi-jail ctl [id] [allow|deny <host[:port]> | rules]')
     .description('Runs a command in a kernel-enforced jail and reports every call, connection and path it was refused.')
     .argument('[command...]', 'what to run; options end here')
     .option('--profile <name|file>', 'strict (default), standard, dev, or a profile file')
@@ -57,10 +68,27 @@ function createProgram(): Command {
     .option('--pids <n>', 'processes and threads')
     .option('--timeout <duration>', 'wall clock, e.g. 30s, 5m')
     .option('--audit <file|->', 'append audit events as JSON lines; - is stderr')
+    .option('--id <name>', 'name it for qi-jail ctl; without one it gets eight hex digits')
     .option('--json', 'own errors and notices as JSON; with --dry-run its whole output')
     .option('--dry-run', 'print the resolved profile and the plan, run nothing')
     .option('-q, --quiet', 'no notices after the run')
     .option('-v, --verbose', 'diagnostics on stderr; QI_LOG=<level> sets their level')
+    .optionsGroup('Network (none without these, but what the profile says):')
+    .option(
+      '--net <host[:port]>',
+      'may be connected to: name, *.domain, address, network; "*" is every public host',
+      append,
+      []
+    )
+    .option('--deny-host <host[:port]>', 'may not, whatever allows it', append, [])
+    .option('--udp <host:port>', 'datagrams', append, [])
+    .option('--allow-loopback <port>', "a service on the host's own loopback", append, [])
+    .option('--publish <port>', 'a server inside that clients on the host reach', append, [])
+    .option('--max-connections <n>', 'at once')
+    .option('--on-denied <errno>', 'what a refused connect gets: EACCES (default), ECONNREFUSED, ENETUNREACH')
+    .option('--ask', 'ask on the terminal about every other host')
+    .option('--ask-timeout <duration>', 'how long an answer may take before it is a no (default 30s)')
+    .optionsGroup('Options:')
     .version(VERSION, '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', EXAMPLES)
@@ -109,6 +137,7 @@ export function toConfig(options: RunOptions): SandboxConfig {
     ...(options.rw.length ? { allowedPaths: options.rw } : {}),
     ...(options.deny.length ? { deniedPaths: options.deny } : {})
   }
+  const network = networkOf(options)
   const resources = {
     ...(options.memory === undefined ? {} : { maxMemory: options.memory }),
     ...(options.pids === undefined ? {} : { maxProcesses: wholeNumber('--pids', options.pids) }),
@@ -117,10 +146,26 @@ export function toConfig(options: RunOptions): SandboxConfig {
   return {
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     ...(Object.keys(filesystem).length ? { filesystem } : {}),
+    ...(Object.keys(network).length ? { network } : {}),
     ...(Object.keys(resources).length ? { resources } : {}),
     ...(options.env.length ? { env: Object.fromEntries(options.env.map(variable)) } : {}),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.audit === undefined ? {} : { audit: { file: options.audit } })
+  }
+}
+
+function networkOf(options: RunOptions): NonNullable<SandboxConfig['network']> {
+  const ports = (flag: string, written: string[]) => written.map((text) => wholeNumber(flag, text))
+  return {
+    ...(options.net.length ? { allowedHosts: options.net } : {}),
+    ...(options.denyHost.length ? { deniedHosts: options.denyHost } : {}),
+    ...(options.udp.length ? { udp: options.udp } : {}),
+    ...(options.allowLoopback.length ? { allowLoopback: ports('--allow-loopback', options.allowLoopback) } : {}),
+    ...(options.publish.length ? { publish: ports('--publish', options.publish) } : {}),
+    ...(options.maxConnections === undefined
+      ? {}
+      : { maxConnections: wholeNumber('--max-connections', options.maxConnections) }),
+    ...(options.onDenied === undefined ? {} : { onDenied: options.onDenied as 'EACCES' }) // checked with the rest
   }
 }
 
@@ -142,6 +187,13 @@ const FLAGS: [key: string, flag: string, given: (options: RunOptions) => boolean
   ['filesystem\\.readOnlyPaths(?:\\[\\d+\\])?', '--ro', (o) => o.ro.length > 0],
   ['filesystem\\.allowedPaths(?:\\[\\d+\\])?', '--rw', (o) => o.rw.length > 0],
   ['filesystem\\.deniedPaths(?:\\[\\d+\\])?', '--deny', (o) => o.deny.length > 0],
+  ['network\\.allowedHosts(?:\\[\\d+\\])?', '--net', (o) => o.net.length > 0],
+  ['network\\.deniedHosts(?:\\[\\d+\\])?', '--deny-host', (o) => o.denyHost.length > 0],
+  ['network\\.udp(?:\\[\\d+\\])?', '--udp', (o) => o.udp.length > 0],
+  ['network\\.allowLoopback(?:\\[\\d+\\])?', '--allow-loopback', (o) => o.allowLoopback.length > 0],
+  ['network\\.publish(?:\\[\\d+\\])?', '--publish', (o) => o.publish.length > 0],
+  ['network\\.maxConnections', '--max-connections', (o) => o.maxConnections !== undefined],
+  ['network\\.onDenied', '--on-denied', (o) => o.onDenied !== undefined],
   ['resources\\.maxMemory', '--memory', (o) => o.memory !== undefined],
   ['resources\\.maxProcesses', '--pids', (o) => o.pids !== undefined],
   ['resources\\.maxExecutionTime', '--timeout', (o) => o.timeout !== undefined],

@@ -1,10 +1,13 @@
 import { constants, homedir } from 'node:os'
 import { QiError } from '../errors.js'
 import { probeHost } from '../host/probe.js'
+import { type AskAnswer, askMilliseconds, hostAndPort, MAX_ASK_MS } from '../launch/ask.js'
 import type { Jail, JailExit } from '../launch/jail.js'
-import { launchProfile } from '../launch/spawn.js'
+import { launchProfile, makeReachable } from '../launch/spawn.js'
+import { parseDuration } from '../policy/units.js'
 import { resolve } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
+import { askOnTerminal } from './ask.js'
 import { type Log, openLog } from './log.js'
 import { type RunOptions, toConfig } from './options.js'
 import { rawArguments, rawEnvironment } from './raw.js'
@@ -14,7 +17,17 @@ import { forwardSignals } from './signals.js'
 /** The profile that these flags, here and now, come to. */
 export function resolveRun(options: RunOptions, command: string[]): Profile {
   const place = { env: process.env, cwd: ownDirectory(), home: process.env.HOME || homedir() }
-  return resolve({ config: toConfig(options), argv: command, ...place }, probeHost())
+  return resolve({ config: toConfig(options), argv: command, ...place, ...asking(options) }, probeHost())
+}
+
+/** What --ask adds to the request. */
+function asking({ ask, askTimeout: written }: RunOptions): { askMs?: number } {
+  if (!ask) return {}
+  if (written === undefined) return { askMs: askMilliseconds(undefined) }
+  const { value, reason } = parseDuration(written)
+  if (value !== undefined && value <= MAX_ASK_MS) return { askMs: value }
+  const message = `--ask-timeout = ${JSON.stringify(written)}: ${reason ?? 'is longer than 10 minutes'}`
+  throw new QiError('QI_LIMIT', message, { field: '--ask-timeout', value: written, hint: 'write 30s, or 2m' })
 }
 
 function ownDirectory(): string {
@@ -33,13 +46,35 @@ export async function run(options: RunOptions, command: string[], reporter: Repo
   const profile = resolveRun(options, command)
   log.debug({ profile: profile.name, command: profile.command, grants: profile.grants.length }, 'resolved')
   const rawArgv = rawArguments(command, profile.command.argv)
-  const jail = await launchProfile(profile, { stdio: 'inherit', rawArgv, rawEnv: rawEnvironment(process.env) })
+  const raw = { rawArgv, rawEnv: rawEnvironment(process.env) }
+  const onConnect = options.ask ? askOnTerminal() : undefined
+  const id = options.id === undefined ? {} : { id: options.id }
+  const jail = await launchProfile(profile, { stdio: 'inherit', ...raw, ...id, ...(onConnect ? { onConnect } : {}) })
+  jail.on('askDecision', (answer) => reporter.notices(decided(answer), { askDecision: answer }))
   attach(jail)
   logJail(jail, log)
+  if (options.id === undefined) await reachable(jail, profile, log)
   const exit = await jail.exited
   log.info(exit, 'ended')
   reporter.notices(sentences(exit, options), { exit })
   return exit.code ?? 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0)
+}
+
+/** A run whose --id nobody asked for goes on without: it is no part of the jail. */
+async function reachable(jail: Jail, profile: Profile, log: Log): Promise<void> {
+  try {
+    await makeReachable(jail, profile)
+    log.info({ id: jail.id }, 'reachable by qi-jail ctl')
+  } catch (error) {
+    log.info({ reason: (error as Error).message }, 'not reachable by qi-jail ctl')
+  }
+}
+
+function decided({ decision, reason, host, port }: AskAnswer): string[] {
+  const target = hostAndPort(host, port)
+  if (decision === 'always')
+    return [`to allow it always, add to your profile: network: { allowedHosts: [${JSON.stringify(target)}] }`]
+  return reason ? [`denied ${target}: ${reason}`] : []
 }
 
 function logJail(jail: Jail, log: Log): void {

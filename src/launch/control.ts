@@ -7,11 +7,13 @@ export type MonitorMessage =
   | { type: 'started'; pid: number; init: number; trace?: Record<string, number> }
   | { type: 'failed'; step: number; errno: number; detail: string }
   | { type: 'event'; event: AuditLog }
+  | { type: 'network'; id: number; ok: boolean; line?: number }
+  | { type: 'ask'; id: number; host: string; port?: number; pid?: number; commandLine?: string }
   | { type: 'exit'; code?: number; signal?: number; reason: string; refusals: number; lost: number }
 
 // qi-monitor queues 4 MiB for a host that does not read; no line of it can be longer.
 const MAX_LINE = 8 << 20
-const TYPES = new Set(['started', 'failed', 'event', 'exit'])
+const TYPES = new Set(['started', 'failed', 'event', 'network', 'ask', 'exit'])
 
 /** Our end of the control socket. Closing it ends the jail. */
 export class ControlSocket {
@@ -61,11 +63,24 @@ export class ControlSocket {
   }
 }
 
+const isNumber = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
+const isCount = (value: unknown): boolean => value === undefined || isNumber(value)
+
+const isQuestion = ({ id, host, port, pid, commandLine }: Extract<MonitorMessage, { type: 'ask' }>): boolean =>
+  isNumber(id) &&
+  typeof host === 'string' &&
+  isCount(port) &&
+  isCount(pid) &&
+  (commandLine === undefined || typeof commandLine === 'string')
+
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
 
 function isMessage(message: MonitorMessage): boolean {
   if (!isObject(message) || !TYPES.has(message.type)) return false
   if (message.type === 'failed') return typeof message.detail === 'string'
+  if (message.type === 'network')
+    return isNumber(message.id) && typeof message.ok === 'boolean' && isCount(message.line)
+  if (message.type === 'ask') return isQuestion(message)
   if (message.type !== 'event') return true
   return isObject(message.event) && isObject(message.event.event) && isObject(message.event.context)
 }

@@ -4,10 +4,14 @@ import { constants } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
 import { QiError } from '../errors.js'
 import type { AuditLog } from '../event/schema.js'
-import type { Protection } from '../profile/types.js'
+import type { NetworkRules } from '../network/types.js'
+import type { SandboxConfig } from '../policy/index.js'
+import type { Profile, Protection } from '../profile/types.js'
+import { type AskAnswer, Asker, type OnConnect } from './ask.js'
 import { ControlSocket, type MonitorMessage } from './control.js'
 import { EventQueue } from './event-queue.js'
 import { launchError } from './failure.js'
+import { LiveNetwork } from './live-network.js'
 import { loadAddon } from './locate.js'
 
 /** How a jail ended. Nothing of it is left: no process, mount or file. */
@@ -26,6 +30,8 @@ export interface JailExit {
 
 export interface JailEvents {
   event: [event: AuditLog]
+  /** What `onConnect` decided, or what was denied in its place. */
+  askDecision: [answer: AskAnswer]
   exit: [exit: JailExit]
 }
 
@@ -35,6 +41,8 @@ interface Started {
   control: number
   pipes: [number, number, number]
   protections: Protection[]
+  network: Profile['network']
+  onConnect?: OnConnect
 }
 
 // Some numbers have two names; the first is the one that child_process reports (SIGABRT, not SIGIOT).
@@ -58,11 +66,15 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
   readonly exited: Promise<JailExit>
   /** When each numbered step of the launch began, nanoseconds of CLOCK_MONOTONIC; with `traceSteps` only. */
   trace: Record<string, number> | undefined
+  /** For `qi-jail ctl`; with the option `control` or `id` only. */
+  id: string | undefined
   private payloadPid = -1
   private ended: JailExit | undefined
   private control!: ControlSocket
   private readonly launched: Promise<void>
   private readonly queue = new EventQueue()
+  private readonly network: LiveNetwork
+  private readonly asker: Asker | undefined
   private readonly monitor: { pid: number; pidfd: number }
 
   /** @internal Use spawnSandboxed. */
@@ -70,6 +82,8 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
     super()
     this.protections = started.protections
     this.monitor = { pid: started.pid, pidfd: started.pidfd }
+    this.network = new LiveNetwork(started.network, (line) => this.control.send(line))
+    this.asker = this.askerFor(started)
     const stream = (fd: number) => (fd < 0 ? null : new Socket({ fd, readable: true, writable: true }))
     const [stdin, stdout, stderr] = started.pipes
     this.stdin = stdin < 0 ? null : new Socket({ fd: stdin, readable: false, writable: true })
@@ -116,6 +130,30 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
     return true
   }
 
+  /** What is allowed now; undefined where there are no rules: no network, or the host's. */
+  get networkRules(): NetworkRules | undefined {
+    return this.network.rules
+  }
+
+  /**
+   * Replaces what the launch's configuration said about the network; the profile's part stays below it, and what was added
+   * since goes. In force when it resolves. Connections that are open stay open.
+   * @throws QiError as a launch would, or QI_NETWORK for what only a launch can give; the old rules hold then.
+   */
+  async updateNetwork(network: SandboxConfig['network']): Promise<void> {
+    await this.network.replace(network)
+  }
+
+  /** Adds one host, written as in `network.allowedHosts`. @throws QiError QI_NETWORK_HOST, QI_NETWORK */
+  async allowHost(host: string): Promise<void> {
+    await this.network.add('allow', host, 'allowHost')
+  }
+
+  /** Adds one host to those that are denied whatever allows them. @throws QiError QI_NETWORK_HOST, QI_NETWORK */
+  async denyHost(host: string): Promise<void> {
+    await this.network.add('deny', host, 'denyHost')
+  }
+
   /** Every event from the first, also those from before the call. Ends when the jail has ended. */
   events(): AsyncIterableIterator<AuditLog> {
     return this.queue.read()
@@ -140,8 +178,22 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
       this.payloadPid = message.pid
       this.trace = message.trace
       settleLaunch()
-    } else if (message.type === 'failed') settleLaunch(launchError(message))
+    } else if (message.type === 'network') this.network.confirm(message)
+    else if (message.type === 'ask') void this.asker?.ask(message)
+    else if (message.type === 'failed') settleLaunch(launchError(message))
     else this.ended = exitOf(message)
+  }
+
+  private askerFor({ network, onConnect }: Started): Asker | undefined {
+    const timeoutMs = network.rules?.askMs
+    if (!onConnect || timeoutMs === undefined) return undefined
+    return new Asker({
+      onConnect,
+      timeoutMs,
+      network: this.network,
+      send: (line) => this.control.send(line),
+      report: (answer) => this.emit('askDecision', answer)
+    })
   }
 
   private async finish(settleLaunch: (error?: Error) => void): Promise<JailExit> {
@@ -150,6 +202,8 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
     this.ended ??= { code: null, signal: 'SIGKILL', terminationReason: 'monitor-lost', refusals: 0, lostEvents: 0 }
     const how = status.signal ? `by ${SIGNAL_NAMES.get(status.signal)}` : `with status ${status.code}`
     settleLaunch(new QiError('QI_MONITOR_LOST', `qi-monitor ended ${how} before the payload ran`))
+    this.network.end()
+    this.asker?.end()
     this.queue.end()
     // With nobody reading it, a pipe that is still full would keep the process alive.
     this.stdin?.destroy()

@@ -3,7 +3,11 @@ import { homedir } from 'node:os'
 import { QiError, type QiErrorDetails } from '../errors.js'
 import { probeHost } from '../host/probe.js'
 import type { SandboxConfig } from '../policy/index.js'
+import { CONTROL_ORIGIN } from '../profile/control.js'
 import type { Profile } from '../profile/types.js'
+import { askMilliseconds, type OnConnect } from './ask.js'
+import { tryFolder } from './ctl-folder.js'
+import { checkId, serveControl } from './ctl-server.js'
 import { Jail } from './jail.js'
 import { loadAddon, monitorPath } from './locate.js'
 import type { NativeAddon } from './native.js'
@@ -26,6 +30,16 @@ export interface SpawnOptions {
   /** Arguments that are not UTF-8, by index, and values of variables, by name: their bytes. */
   rawArgv?: ReadonlyMap<number, Uint8Array>
   rawEnv?: ReadonlyMap<string, Uint8Array>
+  /**
+   * Asked about each host that no rule names while the payload waits for it. Throwing, another answer or none within
+   * `askTimeout` denies.
+   */
+  onConnect?: OnConnect
+  /** Milliseconds for `onConnect`. Default 30 s. */
+  askTimeout?: number
+  /** Let `qi-jail ctl` reach this jail, under `id` or, without one, under eight random hex digits (Jail.id). */
+  control?: boolean
+  id?: string
   /** Record when each numbered step of the launch began (Jail.trace). */
   traceSteps?: boolean
 }
@@ -49,9 +63,13 @@ export async function spawnSandboxed(
 ): Promise<Jail> {
   options.signal?.throwIfAborted()
   const { env = process.env, cwd = process.cwd() } = options
-  const request = { config, argv, env, cwd, home: env.HOME || homedir() }
+  const request = { config, argv, env, cwd, home: env.HOME || homedir(), ...asking(options) }
   return launchPlan(prepare(request, probeHost(), planOptions(options)), options)
 }
+
+/** @internal What `resolve` has to know of it. */
+export const asking = ({ onConnect, askTimeout }: SpawnOptions): { askMs?: number } =>
+  onConnect ? { askMs: askMilliseconds(askTimeout) } : {}
 
 /** The part of spawnSandboxed after `resolve`, for callers that want to look at the profile first. */
 export async function launchProfile(profile: Profile, options: SpawnOptions & MonitorOverride = {}): Promise<Jail> {
@@ -70,6 +88,9 @@ const planOptions = ({ correlationId, traceSteps, rawArgv, rawEnv }: SpawnOption
 /** Starts qi-monitor with a finished plan. */
 async function launchPlan(prepared: PreparedPlan, options: SpawnOptions & MonitorOverride): Promise<Jail> {
   const stdio = stdioNumbers(options.stdio ?? 'pipe')
+  checkId(options.id)
+  refuseUnasked(prepared.profile, options)
+  coverControl(prepared.profile)
   const audit = openAudit(prepared.profile)
   let jail: Jail
   try {
@@ -80,7 +101,9 @@ async function launchPlan(prepared: PreparedPlan, options: SpawnOptions & Monito
       auditFd: audit,
       ...(options.monitorEnvironment ? { environment: options.monitorEnvironment } : {})
     })
-    jail = new Jail({ ...spawned, protections: prepared.protections })
+    const { profile, protections } = prepared
+    const { onConnect } = options
+    jail = new Jail({ ...spawned, protections, network: profile.network, ...(onConnect ? { onConnect } : {}) })
   } finally {
     if (audit > STDERR) closeSync(audit)
   }
@@ -89,12 +112,44 @@ async function launchPlan(prepared: PreparedPlan, options: SpawnOptions & Monito
   void jail.exited.then(() => options.signal?.removeEventListener('abort', abort))
   try {
     await jail.ready()
+    if (options.control || options.id !== undefined) await makeReachable(jail, prepared.profile, options.id)
   } catch (error) {
+    jail.kill('SIGKILL')
     await jail.exited // nothing may be left when the caller learns of it
     for (const stream of [jail.stdin, jail.stdout, jail.stderr]) stream?.destroy()
     throw error
   }
   return jail
+}
+
+function refuseUnasked({ network }: Profile, { onConnect }: SpawnOptions): void {
+  if (!onConnect || network.rules?.askMs !== undefined) return
+  throw new QiError('QI_CONFIG', 'onConnect: this profile was resolved without asking in mind', {
+    field: 'onConnect',
+    hint: 'give `resolve` askMs, or use spawnSandboxed'
+  })
+}
+
+/** @internal Gives it a control socket and its id. */
+export async function makeReachable(jail: Jail, { name, command }: Profile, id?: string): Promise<void> {
+  const about = { pid: jail.pid, profile: name, command: command.argv.join(' ').slice(0, 1024) }
+  jail.id = (await serveControl(jail, about, id)).id
+}
+
+/** A grant reaches around the folder of the control sockets: it must be there to be covered. */
+function coverControl({ denies }: Profile): void {
+  for (const { path } of denies.filter((deny) => deny.origin === CONTROL_ORIGIN)) {
+    const reason = tryFolder(path)
+    if (reason === undefined) continue
+    throw new QiError(
+      'QI_CONTROL',
+      `the folder of the control sockets cannot be kept from the payload: ${path} ${reason}`,
+      {
+        path,
+        hint: 'remove it, or grant less'
+      }
+    )
+  }
 }
 
 function startMonitor(request: Parameters<NativeAddon['spawn']>[0]): ReturnType<NativeAddon['spawn']> {

@@ -66,16 +66,23 @@ function rulesOf(policy: NetworkPolicy, askMs: number | undefined): NetworkRules
     ),
     ...(policy.maxConnections ? { maxConnections: policy.maxConnections.value } : {}),
     onDenied: policy.onDenied?.value ?? 'EACCES',
+    ...(policy.allowedPorts?.value.length ? { allowedPorts: policy.allowedPorts.value } : {}),
     ...(askMs === undefined ? {} : { askMs })
   }
+  return checked(rules)
+}
+
+/** @throws QiError QI_NETWORK */
+export function checked(rules: NetworkRules): NetworkRules {
   refuseClashes(rules)
   refuseTooMany(rules)
   return rules
 }
 
-const portOf = ({ port }: PortRule): string => String(port)
+export const portOf = ({ port }: PortRule): string => String(port)
 
-function unique<T>(list: T[], key: (item: T) => string): T[] {
+/** The first of each. */
+export function unique<T>(list: T[], key: (item: T) => string): T[] {
   const first = new Map<string, T>()
   for (const item of list) if (!first.has(key(item))) first.set(key(item), item)
   return [...first.values()]
@@ -87,7 +94,7 @@ function loopbackPorts(denied: string): number[] {
 }
 
 /** Whatever the transport. */
-function denials({ value, origin }: Written<string>): HostRule[] {
+export function denials({ value, origin }: Pick<Written<string>, 'value' | 'origin'>): HostRule[] {
   const entry = readEntry(value, 'deny')
   return (['tcp', 'udp'] as const).flatMap((transport) => hostRules('deny', entry, transport, origin))
 }
@@ -106,7 +113,7 @@ function allowances(entry: ReadEntry, written: Written<unknown>, { allowedPorts 
   return hostRules('allow', { ...entry, ...(ports ? { ports } : {}) }, 'tcp', written.origin)
 }
 
-/** @internal One rule for each run of ports. */
+/** One rule for each run of ports. */
 export function hostRules(
   action: 'allow' | 'deny',
   { pattern, ports, inspect }: ReadEntry,

@@ -41,6 +41,8 @@ export interface NetworkRules {
   /** Connections at once; undefined: no limit of its own. */
   maxConnections?: number
   onDenied: DeniedErrno
+  /** Of hosts that are added later without a port; undefined: any. */
+  allowedPorts?: number[]
   /** What no rule names is asked of the caller, who has this many milliseconds; undefined: refused. */
   askMs?: number
 }

@@ -7,6 +7,7 @@ import { mergeLayers, networkLayers, type Policy } from '../policy/merge.js'
 import { type LoadedProfile, loadProfile, PACKAGE_DIR } from '../policy/profiles.js'
 import { Closure, closeCommand, systemBase, systemFiles } from './closure/index.js'
 import { checkArguments, findCommand } from './command.js'
+import { controlDenies } from './control.js'
 import { mandatoryDenies, readDenies } from './denies.js'
 import { environment } from './environment.js'
 import { isWithin, nodeFs, type ReadFs, snapshot, type Walk, walk } from './fs.js'
@@ -64,7 +65,11 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
 
   refuseDeniedCommand(explicit, closure, walk(fs, file).real)
   const grants = combine(explicit, closure, tempDirectory)
-  const reads = readDenies(explicit.denied, grants, fs)
+  const hidden = controlDenies(grants, fs, request.env, facts.uid)
+  const reads = [
+    ...readDenies(explicit.denied, grants, fs).filter((d) => !hidden.some((h) => h.path === d.path)),
+    ...hidden
+  ]
   const auditFile = auditPath(policy, host)
   const own = {
     packageDir: walk(fs, request.packageDir ?? PACKAGE_DIR).real,

@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto'
+import { chmodSync, rmSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { QiError } from '../errors.js'
+import { hostLine } from '../network/text.js'
+import { isAlive } from './ctl-client.js'
+import { makeFolder } from './ctl-folder.js'
+import type { Jail } from './jail.js'
+import { LineSplitter } from './lines.js'
+
+/** One line each way; `ok: false` has the error of the jail's method. */
+export type CtlRequest = { verb: 'status' } | { verb: 'rules' } | { verb: 'allow' | 'deny'; host: string }
+export interface CtlStatus {
+  id: string
+  pid: number
+  profile: string
+  command: string
+  /** ISO 8601 */
+  since: string
+}
+export interface CtlRule {
+  rule: string
+  origin: string
+}
+export type CtlAnswer =
+  | { ok: true; status?: CtlStatus; rules?: CtlRule[] | null }
+  | { ok: false; error: { code: string; message: string } }
+
+const MAX_LINE = 4096
+const IDLE_MS = 10_000
+const MAX_CLIENTS = 32
+const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
+// sockaddr_un.sun_path without its NUL, unix(7).
+const MAX_PATH = 107
+
+export interface ControlServer {
+  readonly id: string
+  close(): void
+}
+
+/** Lets `qi-jail ctl` reach a running jail, as long as it and this process live. @throws QiError QI_CONTROL */
+export async function serveControl(
+  jail: Jail,
+  about: Omit<CtlStatus, 'id' | 'since'>,
+  wanted?: string
+): Promise<ControlServer> {
+  const id = checkId(wanted) ?? randomBytes(4).toString('hex')
+  const path = join(makeFolder(), `${id}.sock`)
+  if (Buffer.byteLength(path) > MAX_PATH)
+    throw new QiError('QI_CONTROL', `the control socket's path is too long: ${path}`, {
+      path,
+      hint: 'choose a shorter id, or set XDG_RUNTIME_DIR to a shorter folder'
+    })
+  if (await isAlive(path))
+    throw new QiError('QI_CONTROL', `another jail has the id ${id}`, { field: 'id', value: id, hint: 'choose another' })
+  const status = { id, ...about, since: new Date().toISOString() }
+  const server = createServer((client) => serve(client, (request) => answer(jail, status, request)))
+  server.maxConnections = MAX_CLIENTS
+  await listen(server, path)
+  removeAtExit(path)
+  const close = () => {
+    leftovers.delete(path)
+    server.close() // removes its socket
+  }
+  void jail.exited.then(close)
+  return { id, close }
+}
+
+const leftovers = new Set<string>()
+let listening = false
+
+/** One listener for all of them: a host may run many jails. */
+function removeAtExit(path: string): void {
+  if (!listening) {
+    process.once('exit', () => {
+      for (const left of leftovers) rmSync(left, { force: true })
+    })
+  }
+  listening = true
+  leftovers.add(path)
+}
+
+/** @throws QiError QI_CONTROL for one that is no file name of its own. */
+export function checkId(id: string | undefined): string | undefined {
+  if (id === undefined || ID.test(id)) return id
+  throw new QiError('QI_CONTROL', `id = ${JSON.stringify(id)}: is no name for a jail`, {
+    field: 'id',
+    value: id,
+    hint: 'write letters, digits, dot, dash and underscore, 64 at most'
+  })
+}
+
+async function listen(server: Server, path: string): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(path, resolve)
+    })
+    chmodSync(path, 0o600)
+  } catch (cause) {
+    server.close()
+    const errno = (cause as NodeJS.ErrnoException).code
+    throw new QiError('QI_CONTROL', `cannot make the control socket ${path}: ${errno}`, {
+      path,
+      cause,
+      ...(errno ? { errno } : {})
+    })
+  }
+  server.on('error', () => {}) // it stays as it is: what cannot be accepted is the client's loss
+  server.unref()
+}
+
+function serve(client: Socket, respond: (request: unknown) => Promise<CtlAnswer>): void {
+  const lines = new LineSplitter(MAX_LINE)
+  client.setTimeout(IDLE_MS, () => client.destroy())
+  client.on('error', () => client.destroy())
+  client.unref()
+  client.on('data', async (chunk: Buffer) => {
+    try {
+      for (const line of lines.push(chunk)) client.write(`${JSON.stringify(await respond(JSON.parse(line)))}\n`)
+    } catch {
+      client.destroy()
+    }
+  })
+}
+
+async function answer(jail: Jail, status: CtlStatus, request: unknown): Promise<CtlAnswer> {
+  const { verb, host } = (request ?? {}) as { verb?: unknown; host?: unknown }
+  try {
+    if (verb === 'status') return { ok: true, status }
+    if (verb === 'rules') return { ok: true, rules: rulesOf(jail) }
+    if (verb === 'allow') await jail.allowHost(host as string)
+    else if (verb === 'deny') await jail.denyHost(host as string)
+    else throw new QiError('QI_CONTROL', `unknown request ${JSON.stringify(verb)}`)
+    return { ok: true }
+  } catch (error) {
+    const { code = 'QI_INTERNAL', message } = error as { code?: string; message: string }
+    return { ok: false, error: { code, message } }
+  }
+}
+
+function rulesOf({ networkRules: rules }: Jail): CtlRule[] | null {
+  if (!rules) return null
+  return [
+    ...rules.hosts.map((rule) => ({ rule: hostLine(rule), origin: rule.origin })),
+    ...rules.loopback.map(({ port, origin }) => ({ rule: `loopback ${port}`, origin })),
+    ...rules.publish.map(({ port, origin }) => ({ rule: `publish ${port}`, origin }))
+  ]
+}
