@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "network/dns_message.h"
 #include "network/dns_wire.h"
 
@@ -51,7 +53,7 @@ void Lower(uint32_t* ttl, uint32_t other) {
 bool ReadLink(const Answers& answers, const DnsRecord& record, Name* target) {
   DnsReader in(answers.bytes, record.data + record.length, record.data);
   WireName name;
-  return in.ReadName(&name, DnsReader::Pointers::kFollowed) && in.AtEnd() && ToName(name, target);
+  return in.ReadName(&name) && in.AtEnd() && ToName(name, target);
 }
 
 // The link that starts at `name`. Returns false for one that leads nowhere; `found` says whether there is one.
@@ -88,13 +90,15 @@ bool CollectAddresses(const Answers& answers, const Name& name, uint16_t type, D
   for (uint16_t i = 0; i < answers.count && in.ReadRecord(&record); ++i) {
     if (!IsOf(record, name, type)) continue;
     if (record.length != (type == kDnsA ? 4 : 16)) return false;
-    if (data->address_count == kDnsMaxAddresses) continue;
-    IpAddress* address = &data->addresses[data->address_count++];
+    IpAddress address;
     if (type == kDnsA) {
-      *address = From4(in.Bytes(record.data));
+      address = From4(in.Bytes(record.data));
     } else {
-      for (size_t b = 0; b < 16; ++b) address->bytes[b] = in.Bytes(record.data)[b];
+      memcpy(address.bytes, in.Bytes(record.data), sizeof(address.bytes));
+      if (address.Is4()) continue;  // an IPv4-mapped one is nobody's address
     }
+    if (data->address_count == kDnsMaxAddresses) continue;
+    data->addresses[data->address_count++] = address;
     Lower(&data->ttl, record.seconds());
   }
   return true;
@@ -104,7 +108,7 @@ bool CollectAddresses(const Answers& answers, const Name& name, uint16_t type, D
 bool ReadNegativeTtl(const Answers& answers, const Scan& scan, const Name& name, uint32_t* ttl) {
   DnsReader in(answers.bytes, scan.soa.data + scan.soa.length, scan.soa.data);
   WireName server, mailbox;
-  if (!in.ReadName(&server, DnsReader::Pointers::kFollowed) || !in.ReadName(&mailbox, DnsReader::Pointers::kFollowed)) {
+  if (!in.ReadName(&server) || !in.ReadName(&mailbox)) {
     return false;
   }
   uint32_t minimum = 0;
@@ -123,9 +127,8 @@ bool IsMine(DnsReader* in, const DnsHeader& header, const Name& name, uint16_t t
   WireName asked;
   Name asked_name;
   uint16_t asked_type, klass;
-  return header.questions == 1 && in->ReadName(&asked, DnsReader::Pointers::kRefused) && in->Read16(&asked_type) &&
-         in->Read16(&klass) && ToName(asked, &asked_name) && asked_name == name && asked_type == type &&
-         klass == kDnsClassIn;
+  return header.questions == 1 && in->ReadName(&asked) && in->Read16(&asked_type) && in->Read16(&klass) &&
+         ToName(asked, &asked_name) && asked_name == name && asked_type == type && klass == kDnsClassIn;
 }
 
 AnswerResult ReadData(const Answers& answers, const DnsHeader& header, const Scan& scan, const Name& name,

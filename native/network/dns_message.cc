@@ -10,7 +10,7 @@ namespace {
 constexpr uint16_t kOwnQuestion = 0xc000 | kDnsHeaderSize;  // a pointer to the name of the question
 
 bool ReadQuestion(DnsReader* in, DnsQuery* query, uint16_t* klass, WireName* name) {
-  bool read = in->ReadName(name, DnsReader::Pointers::kRefused);
+  bool read = in->ReadName(name);  // a pointer has nothing before it to point at
   ShowName(*name, query->shown, sizeof(query->shown));
   size_t fields = in->at();
   if (!read || !in->Read16(&query->type) || !in->Read16(klass)) return false;
@@ -47,7 +47,7 @@ uint16_t WriteAddresses(DnsWriter* out, const DnsData& data, uint16_t type, uint
   uint16_t count = 0;
   size_t skip = type == kDnsA ? 12 : 0;
   for (size_t i = 0; i < data.address_count; ++i) {
-    if (type == kDnsA && !data.addresses[i].Is4()) continue;
+    if (data.addresses[i].Is4() != (type == kDnsA)) continue;
     out->Write16(owner);
     out->Write16(type);
     out->Write16(kDnsClassIn);

@@ -70,7 +70,7 @@ AnswerResult ParseAnswer(const void* bytes, size_t size, uint16_t id, const Name
 // Both return the size of the message; 0: `room` is too small, or the name empty.
 size_t BuildUpstreamQuery(uint16_t id, const Name& name, uint16_t type, void* out, size_t room);
 // For every result but kSilent. Longer than `limit`: the answer is left out and the client told to come by TCP.
-// 512 bytes are always enough for that.
+// 512 bytes are always enough for that. Only addresses of the type that was asked for are told.
 size_t BuildResponse(const DnsQuery& query, Rcode rcode, const DnsData& data, void* out, size_t limit);
 
 }  // namespace qi

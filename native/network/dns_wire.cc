@@ -86,7 +86,7 @@ bool DnsReader::ReadHeader(DnsHeader* header) {
   return true;
 }
 
-bool DnsReader::ReadName(WireName* name, Pointers pointers) {
+bool DnsReader::ReadName(WireName* name) {
   name->size = 0;
   size_t at = at_, part = at_;  // part: where the labels read now began
   size_t after = 0;             // the first pointer: there the name ends in its own place
@@ -99,7 +99,7 @@ bool DnsReader::ReadName(WireName* name, Pointers pointers) {
       at_ = after != 0 ? after : at;
       return true;
     }
-    if (pointers == Pointers::kRefused || size_ - at < 2 || ++jumps > kMaxJumps) return false;
+    if (size_ - at < 2 || ++jumps > kMaxJumps) return false;
     size_t target = static_cast<size_t>(length & ~kPointer) << 8 | bytes_[at + 1];
     // "A prior occurrence" (RFC 1035, 4.1.4): each part before the last one, so there is no way round in a circle.
     if (target >= part || target < kDnsHeaderSize) return false;
@@ -111,8 +111,8 @@ bool DnsReader::ReadName(WireName* name, Pointers pointers) {
 
 bool DnsReader::ReadRecord(DnsRecord* record) {
   size_t start = at_;
-  if (ReadName(&record->owner, Pointers::kFollowed) && Read16(&record->type) && Read16(&record->klass) &&
-      Read32(&record->ttl) && Read16(&record->length) && Has(record->length)) {
+  if (ReadName(&record->owner) && Read16(&record->type) && Read16(&record->klass) && Read32(&record->ttl) &&
+      Read16(&record->length) && Has(record->length)) {
     record->data = at_;
     at_ += record->length;
     return true;

@@ -43,8 +43,6 @@ struct DnsRecord {
 // Every Read leaves the position alone when it returns false; nothing more can be read of such a message.
 class DnsReader {
  public:
-  enum class Pointers { kRefused, kFollowed };
-
   DnsReader(const void* bytes, size_t size, size_t at = 0)
       : bytes_(static_cast<const uint8_t*>(bytes)), size_(size), at_(at < size ? at : size) {}
 
@@ -54,7 +52,7 @@ class DnsReader {
   bool Read16(uint16_t* value);
   bool Read32(uint32_t* value);
   bool ReadHeader(DnsHeader* header);
-  bool ReadName(WireName* name, Pointers pointers);
+  bool ReadName(WireName* name);
   bool ReadRecord(DnsRecord* record);
 
  private:

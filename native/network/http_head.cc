@@ -65,9 +65,9 @@ bool ReadHost(const Text& text, HttpHost* host) {
   Text name = bracket ? text.Until(end).From(1) : text.Until(end);
   Text rest = text.From(bracket ? end + 1 : end);
   if (rest.size > 0 && (rest.at[0] != ':' || !ReadPort(rest.From(1), &host->port))) return false;
-  if (bracket && name.Find(':') == name.size) return false;
+  if (bracket && name.Find(':') == name.size) return false;  // and with one it is no name
   host->is_address = ReadAddress(name, &host->address);
-  return host->is_address || (!bracket && ParseName(name.at, name.size, &host->name));
+  return host->is_address || ParseName(name.at, name.size, &host->name);
 }
 
 bool ReadTarget(const Text& method, const Text& target, HttpHead* head) {
@@ -98,7 +98,7 @@ HelloResult ReadRequestLine(const Text& line, HttpHead* head) {
   size_t second = rest.Find(' ');
   if (second == rest.size) return HelloResult::kOther;
   Text target = rest.Until(second), version = rest.From(second + 1);
-  if (!IsToken(method) || (!version.Is("HTTP/1.1") && !version.Is("HTTP/1.0"))) return HelloResult::kOther;
+  if (!version.Is("HTTP/1.1") && !version.Is("HTTP/1.0")) return HelloResult::kOther;
   return ReadTarget(method, target, head) ? HelloResult::kGood : HelloResult::kMalformed;
 }
 

@@ -222,6 +222,9 @@ TEST(AnAnswerWithAddresses) {
   CHECK_STREQ(Address(data.addresses[0]), "93.184.216.34");
   CHECK_EQ(Answer(Sections().Of("a.b", kDnsAaaa).An(Rr(Pointer(kFirst), kDnsAaaa, 300, kV6))), AnswerResult::kData);
   CHECK_STREQ(Address(data.addresses[0]), "2606:2800:220:1:248:1893:25c8:1946");
+  const std::string mapped = std::string(10, '\0') + "\xff\xff" + kV4;
+  CHECK_EQ(Answer(Sections().Of("a.b", kDnsAaaa).An(Rr(Pointer(kFirst), kDnsAaaa, 300, mapped))),
+           AnswerResult::kNoData);
   // RFC 2181: a TTL with the high bit is none.
   CHECK_EQ(Answer(Sections().An(Rr(Pointer(kFirst), kDnsA, 0x80000001, kV4))), AnswerResult::kData);
   CHECK_EQ(data.ttl, 0);
@@ -423,6 +426,15 @@ TEST(AnAnswerCutAnywhereSaysNothing) {
   }
 }
 
+TEST(ALastRecordCutAnywhereSaysNothing) {
+  const std::string address = Sections().An(Rr(Pointer(kFirst), kDnsA, 50, kV4)).Bytes();
+  const std::string other = Sections().Ar(Rr(Wire("a.b"), 99, 50, "0123456789")).Bytes();
+  for (size_t cut = 1; cut <= 10; ++cut) {
+    CHECK_EQ(Answer(address.substr(0, address.size() - cut)), AnswerResult::kMalformed);
+    CHECK_EQ(Answer(other.substr(0, other.size() - cut)), AnswerResult::kMalformed);
+  }
+}
+
 TEST(TenThousandRecords) {
   Sections s;
   for (int i = 0; i < 10000; ++i) s.An(Rr(Pointer(kFirst), kDnsA, 300, kV4));
@@ -500,7 +512,7 @@ TEST(OnlyAddressesOfTheTypeAreTold) {
   d.address_count = 2;
   for (uint16_t type : {kDnsA, kDnsAaaa, kDnsCname, uint16_t{65}}) {
     CHECK_EQ(Query(Header(9, 0, 1, 0, 0, 0) + Question(Wire("a.b"), type)), QueryResult::kGood);
-    CHECK_EQ(At16(Respond(qi::Rcode::kNoError, d, 512), 6), type == kDnsA ? 1 : type == kDnsAaaa ? 2 : 0);
+    CHECK_EQ(At16(Respond(qi::Rcode::kNoError, d, 512), 6), type == kDnsA || type == kDnsAaaa ? 1 : 0);
   }
 }
 

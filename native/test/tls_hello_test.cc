@@ -162,6 +162,15 @@ TEST(HellosThatLieAboutTheirParts) {
     CHECK_EQ(Tls(message(body)), HelloResult::kMalformed);
     CHECK(hello.name.empty());
   }
+  // What lies behind the hello is not lent to it.
+  const std::string more = Records("c.example" + std::string(70000, 'x')).substr(0, 60000);
+  const std::string sni = Sni("b.example");
+  for (const std::string& cut : {sni.substr(0, sni.size() - 9), sni.substr(0, 9), sni.substr(0, 4), U16(5) + U16(9),
+                                 kAlpn + U16(0), std::string("x")}) {
+    CHECK_EQ(Tls(message(Body(cut)) + more), HelloResult::kMalformed);
+    CHECK(hello.name.empty());
+  }
+  CHECK_EQ(Tls(message(kFixed + U16(4)) + more), HelloResult::kMalformed);
   CHECK_EQ(Tls(Records(Message(Body(extensions)) + "x")), HelloResult::kMalformed);
   CHECK_EQ(Tls(Records(Message(Body(extensions)) + Message(Body(Sni("b.example"))))), HelloResult::kMalformed);
 }
