@@ -278,7 +278,12 @@ describe.each(users)('launched by %s', (user: User) => {
       const { out, refused } = await run(hosts('api.example.test'), sockets('refused', '203.0.113.10', '7'))
       expect(out).toBe('ok EACCES soon')
       expect(refused).toContainEqual(
-        expect.objectContaining({ action: 'network.refused', address: '203.0.113.10', port: 7 })
+        expect.objectContaining({
+          action: 'network.refused',
+          arguments: expect.objectContaining({
+            address: expect.objectContaining({ address: '203.0.113.10', port: 7 })
+          })
+        })
       )
     })
   })

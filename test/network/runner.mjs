@@ -1,6 +1,6 @@
 // Launches jails in the test world, as whom it was started: one JSON line a request (world.ts) and a result. argv[2]: the
 // world's folder.
-import { spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -18,33 +18,43 @@ const setZone = (records) =>
 
 /** Does each step as soon as the jail has printed its word. */
 async function follow(steps, jail, seen, updates) {
-  for (const { when, control, network, add, host, stdin } of steps) {
+  const settled = (promise) =>
+    promise.then(
+      () => updates.push('ok'),
+      (error) => updates.push(error.code ?? error.message)
+    )
+  for (const { when, control, network, allow, deny, host, stdin } of steps) {
     while (!seen.stdout.includes(when)) {
       if (seen.ended) return
       await sleep(10)
     }
     if (control) await setZone(control)
-    if (network) {
-      await jail.updateNetwork(network, { add }).then(
-        () => updates.push('ok'),
-        (error) => updates.push(error.code ?? error.message)
-      )
-    }
-    if (host) updates.push(spawnSync(host[0], host.slice(1), { encoding: 'utf8', timeout: 20_000 }).stdout.trim())
+    if (network) await settled(jail.updateNetwork(network))
+    if (allow) await settled(jail.allowHost(allow))
+    if (deny) await settled(jail.denyHost(deny))
+    if (host) updates.push(await outside(host))
     if (stdin) jail.stdin.write(stdin)
   }
 }
 
-async function run({ config, argv, env, cwd, steps = [], answers, timeout = 60_000 }) {
+const outside = ([file, ...args]) =>
+  new Promise((resolve) =>
+    execFile(file, args, { timeout: 20_000 }, (error, stdout) => resolve(stdout.trim() || String(error)))
+  )
+
+async function run({ config, argv, env, cwd, steps = [], answers, askTimeout, timeout = 60_000 }) {
   const seen = { stdout: '', stderr: '', ended: false }
-  const [updates, asked, events] = [[], [], []]
-  const onConnect = (question) => {
+  const [updates, asked, decided, events] = [[], [], [], []]
+  const onConnect = ({ signal: _, ...question }) => {
     asked.push(question)
-    return answers[question.host] ?? 'deny'
+    const answer = answers[question.host] ?? 'deny'
+    return answer === 'never' ? new Promise(() => {}) : answer
   }
+  const asking = answers ? { onConnect, ...(askTimeout ? { askTimeout } : {}) } : {}
   try {
-    const options = { cwd: cwd ?? '/', env: { ...process.env, ...env }, ...(answers ? { onConnect } : {}) }
+    const options = { cwd: cwd ?? '/', env: { ...process.env, ...env }, ...asking }
     const jail = await spawnSandboxed(config, argv, { ...options, stdio: ['pipe', 'pipe', 'pipe'] })
+    jail.on('askDecision', (answer) => decided.push(answer))
     const timer = setTimeout(() => jail.kill('SIGKILL'), timeout)
     const gathered = (async () => {
       for await (const event of jail.events()) events.push(event)
@@ -58,7 +68,7 @@ async function run({ config, argv, env, cwd, steps = [], answers, timeout = 60_0
     clearTimeout(timer)
     seen.ended = true
     await Promise.all([both, followed, gathered])
-    return { stdout: seen.stdout, stderr: seen.stderr, exit, events, updates, asked }
+    return { stdout: seen.stdout, stderr: seen.stderr, exit, events, updates, asked, decided }
   } catch (error) {
     return { error: { code: error.code, message: error.message, hint: error.hint } }
   }

@@ -51,12 +51,29 @@ function serveFile(path, response) {
   }
 }
 
+const BLOCK = Buffer.alloc(1 << 20, 0x71)
+
+/** Bytes as fast as they are taken, then the end. */
+function send(stream, count) {
+  let left = count
+  const more = () => {
+    while (left > 0) {
+      const part = left >= BLOCK.length ? BLOCK : BLOCK.subarray(0, left)
+      left -= part.length
+      if (!stream.write(part)) return stream.once('drain', more)
+    }
+    stream.end()
+  }
+  more()
+}
+
 /** `ok ADDRESS PORT connection N request M host NAME sni NAME`: what the server saw of the client. */
 function onRequest(request, response) {
   const { socket } = request
   const url = new URL(request.url, 'http://x')
   if (!numbers.has(socket)) numbers.set(socket, ++connections)
   requests.set(socket, (requests.get(socket) ?? 0) + 1)
+  if (url.pathname.startsWith('/bytes/')) return send(response, Number(url.pathname.slice(7)))
   if (url.pathname.startsWith('/git/')) return serveFile(url.pathname.slice(5), response)
   const line = `ok ${plain(socket.localAddress)} ${socket.localPort} connection ${numbers.get(socket)} request ${requests.get(socket)} host ${request.headers.host} sni ${socket.servername || '-'}\n`
   response.setHeader('content-type', 'text/plain')
@@ -66,7 +83,6 @@ function onRequest(request, response) {
 
 /** First line `source N`: N bytes and the end. `sink`: answers with the number of bytes it was sent, at the end. */
 function onBulk(socket) {
-  const block = Buffer.alloc(1 << 20, 0x71)
   let got = -1
   socket.on('error', () => {})
   socket.on('end', () => socket.end(got >= 0 ? `${got}\n` : undefined))
@@ -80,16 +96,7 @@ function onBulk(socket) {
     got = chunk.length - end - 1
     if (verb !== 'source') return
     got = -1
-    let left = Number(count)
-    const more = () => {
-      while (left > 0) {
-        const part = left >= block.length ? block : block.subarray(0, left)
-        left -= part.length
-        if (!socket.write(part)) return socket.once('drain', more)
-      }
-      socket.end()
-    }
-    more()
+    send(socket, Number(count))
   })
 }
 

@@ -21,8 +21,9 @@ export interface Result extends Outcome {
   events: AuditLog[]
   /** What came of the steps' updates (`ok` or a code) and commands (their output), in order. */
   updates: string[]
-  /** What `onConnect` was asked. */
+  /** What `onConnect` was asked, and what became of it. */
   asked: Record<string, unknown>[]
+  decided: Record<string, unknown>[]
   error?: { code: string; message: string; hint?: string }
 }
 
@@ -30,9 +31,11 @@ export interface Result extends Outcome {
 export interface Step {
   when: string
   control?: Record<string, unknown>
+  /** In place of the rules there are. */
   network?: Network
-  /** To the rules there are; else in place of them. */
-  add?: boolean
+  /** One host more. */
+  allow?: string
+  deny?: string
   host?: string[]
   stdin?: string
 }
@@ -44,8 +47,9 @@ export interface Request {
   cwd?: string
   /** Each is done once stdout holds its `when`. */
   steps?: Step[]
-  /** Answers of `onConnect`, by host name or address. */
-  answers?: Record<string, string | boolean>
+  /** Answers of `onConnect`, by host name or address; default `deny`. `never`: none at all. */
+  answers?: Record<string, 'once' | 'session' | 'always' | 'deny' | 'never'>
+  askTimeout?: number
   /** Milliseconds after which the jail is killed. */
   timeout?: number
 }
