@@ -137,8 +137,8 @@ bool DnsServer::VetAddresses(DnsData* data, Outcome* outcome) {
     outcome->address = address;
     char text[INET6_ADDRSTRLEN];
     FormatAddress(address, text);
-    snprintf(outcome->reason, sizeof(outcome->reason), "it resolves to a%s%s address, %s", own ? "n own" : " ",
-             own ? "" : ClassName(c), text);
+    snprintf(outcome->reason, sizeof(outcome->reason), "it resolves to %s, which is %s", text,
+             own ? "this host's own" : ClassName(c));
   }
   if (kept > 0 || data->address_count == 0) outcome->reason[0] = 0;
   data->address_count = kept;

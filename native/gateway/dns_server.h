@@ -10,7 +10,7 @@
 
 namespace qi {
 
-class DnsServer : public Handler, public QuerySink, public UpstreamClient {
+class DnsServer final : public Handler, public QuerySink, public UpstreamClient {
  public:
   static constexpr size_t kMaxLookups = 192;  // names being looked up or asked for
   static constexpr size_t kMaxAsked = 64;

@@ -24,7 +24,7 @@ class QuerySink {
   ~QuerySink() = default;
 };
 
-class DnsTcp : public Handler {
+class DnsTcp final : public Handler {
  public:
   static constexpr size_t kMax = 32;
   static constexpr size_t kMaxQuery = 4096;  // one question, and options nobody needs

@@ -12,17 +12,15 @@ namespace {
 constexpr size_t kMaxRules = 4 * 1024 * 1024;
 constexpr size_t kOtherDescriptors = 640;  // resolvers' sockets, DNS over TCP, flows, relay sockets, and some to spare
 
-bool SetBlocking(int fd) {
+bool SetNonBlocking(int fd) {
   int flags = fcntl(fd, F_GETFL);
   return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-// Says where datagrams were meant to go, and sends from there although the address is on no interface.
-bool PrepareUdp(int fd) {
+// To send from an address that is on no interface.
+bool MayBeAnybody(int fd) {
   int on = 1;
-  return setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on)) == 0 &&
-         setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)) == 0 &&
-         setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)) == 0;
+  return setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)) == 0;
 }
 
 // All of the file; nullptr when it is too long or cannot be read.
@@ -57,14 +55,14 @@ bool GatewayLoop::Init(UniqueFd channel, size_t max_descriptors) {
 }
 
 bool GatewayLoop::Add(const Relay& relay, int socket) {
-  if (!SetBlocking(socket)) return false;
+  if (!SetNonBlocking(socket)) return false;
   switch (relay.kind) {
     case RelayKind::kDnsUdp:
       return dns_.AddUdp(socket);
     case RelayKind::kDnsTcp:
       return listen(socket, SOMAXCONN) == 0 && dns_.AddTcp(socket);
     case RelayKind::kUdp:
-      return PrepareUdp(socket) && udp_.Add(socket, static_cast<uint16_t>(relay.port));
+      return MayBeAnybody(socket) && udp_.Add(socket, static_cast<uint16_t>(relay.port));
     case RelayKind::kInspect:
       return listen(socket, SOMAXCONN) == 0 && inspector_.Add(socket);
   }

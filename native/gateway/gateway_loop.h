@@ -9,7 +9,7 @@
 
 namespace qi {
 
-class GatewayLoop : public Handler {
+class GatewayLoop final : public Handler {
  public:
   GatewayLoop();
 

@@ -10,7 +10,7 @@
 
 namespace qi {
 
-class Inspector : public Handler {
+class Inspector final : public Handler {
  public:
   static constexpr size_t kMax = 512;
   static constexpr size_t kMaxReading = 128;  // that have not said yet where to: each may hold 64 KiB

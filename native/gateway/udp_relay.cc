@@ -15,9 +15,9 @@ namespace {
 constexpr int kPerWakeUp = 16;  // datagrams; then it is somebody else's turn
 uint8_t buffer[65536];          // no datagram is longer
 
-// The one address of a datagram's control messages: where it was meant to go, or where it is to come from.
 constexpr size_t kControlSize = CMSG_SPACE(sizeof(in6_pktinfo));
 
+// Where a datagram was meant to go.
 bool Destination(msghdr* message, IpAddress* address) {
   bool found = false;
   for (cmsghdr* c = CMSG_FIRSTHDR(message); c != nullptr; c = CMSG_NXTHDR(message, c)) {
@@ -36,11 +36,32 @@ bool Destination(msghdr* message, IpAddress* address) {
   return found;
 }
 
+// That a reply is to come from `address`; a kernel without IPv6 has relay sockets of IPv4.
+void SetSource(int family, const IpAddress& address, msghdr* message) {
+  cmsghdr* c = CMSG_FIRSTHDR(message);
+  if (family == AF_INET) {
+    in_pktinfo info = {};
+    memcpy(&info.ipi_spec_dst, address.bytes + 12, sizeof(info.ipi_spec_dst));
+    c->cmsg_level = IPPROTO_IP;
+    c->cmsg_type = IP_PKTINFO;
+    c->cmsg_len = CMSG_LEN(sizeof(info));
+    memcpy(CMSG_DATA(c), &info, sizeof(info));
+    message->msg_controllen = CMSG_SPACE(sizeof(info));
+    return;
+  }
+  in6_pktinfo info = {};
+  memcpy(&info.ipi6_addr, address.bytes, sizeof(info.ipi6_addr));
+  c->cmsg_level = IPPROTO_IPV6;
+  c->cmsg_type = IPV6_PKTINFO;
+  c->cmsg_len = CMSG_LEN(sizeof(info));
+  memcpy(CMSG_DATA(c), &info, sizeof(info));
+}
+
 }  // namespace
 
 struct UdpRelay::Datagram {
   size_t socket = 0;
-  sockaddr_in6 from = {};
+  sockaddr_in6 from = {};  // of either family
   IpAddress to;
   size_t size = 0;
 };
@@ -118,8 +139,7 @@ bool UdpRelay::MayPass(const Datagram& datagram, uint64_t now_ms) {
 UdpRelay::Flow* UdpRelay::FindFlow(const Datagram& datagram) {
   for (Flow* flow : flows_) {
     if (flow != nullptr && flow->socket == datagram.socket && flow->to == datagram.to &&
-        flow->from.sin6_port == datagram.from.sin6_port &&
-        memcmp(&flow->from.sin6_addr, &datagram.from.sin6_addr, sizeof(in6_addr)) == 0)
+        memcmp(&flow->from, &datagram.from, sizeof(flow->from)) == 0)
       return flow;
   }
   return nullptr;
@@ -179,18 +199,12 @@ void UdpRelay::FromOutside(Flow* flow) {
     iovec part = {buffer, static_cast<size_t>(n)};
     msghdr message = {};
     message.msg_name = &flow->from;
-    message.msg_namelen = sizeof(flow->from);
+    message.msg_namelen = flow->from.sin6_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
     message.msg_iov = &part;
     message.msg_iovlen = 1;
     message.msg_control = control;
     message.msg_controllen = sizeof(control);
-    cmsghdr* c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = IPPROTO_IPV6;
-    c->cmsg_type = IPV6_PKTINFO;
-    c->cmsg_len = CMSG_LEN(sizeof(in6_pktinfo));
-    in6_pktinfo info = {};
-    memcpy(&info.ipi6_addr, flow->to.bytes, sizeof(info.ipi6_addr));
-    memcpy(CMSG_DATA(c), &info, sizeof(info));
+    SetSource(flow->from.sin6_family, flow->to, &message);
     (void)sendmsg(sockets_[flow->socket], &message, MSG_DONTWAIT | MSG_NOSIGNAL);  // as above
   }
 }

@@ -9,7 +9,7 @@
 
 namespace qi {
 
-class UdpRelay : public Handler {
+class UdpRelay final : public Handler {
  public:
   static constexpr size_t kMax = 256;
 

@@ -22,7 +22,7 @@ class UpstreamClient {
   ~UpstreamClient() = default;
 };
 
-class Upstream : public Handler {
+class Upstream final : public Handler {
  public:
   static constexpr size_t kMax = 128;
   static constexpr unsigned kTries = 3;
