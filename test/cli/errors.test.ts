@@ -26,7 +26,24 @@ const FAULTS: [flags: string[], code: string, field: string | undefined][] = [
   [['--env', '=x'], 'QI_ENV', undefined],
   [['--cwd', '/nowhere'], 'QI_CWD', '--cwd'],
   [['--cwd', '/var'], 'QI_CWD', '--cwd'],
-  [['--audit', '/nowhere/audit.jsonl'], 'QI_AUDIT_FILE', '--audit']
+  [['--audit', '/nowhere/audit.jsonl'], 'QI_AUDIT_FILE', '--audit'],
+  [['--net', '127.1'], 'QI_NETWORK_HOST', '--net'],
+  [['--net', 'a.example', '--net', '*.com'], 'QI_NETWORK_HOST', '--net'],
+  [['--net', 'a.example:0'], 'QI_NETWORK_HOST', '--net'],
+  [['--net', 'localhost'], 'QI_NETWORK_HOST', '--net'],
+  [['--deny-host', '*'], 'QI_NETWORK_HOST', '--deny-host'],
+  [['--udp', 'a.example'], 'QI_NETWORK_HOST', '--udp'],
+  [['--publish', '65536'], 'QI_NETWORK', '--publish'],
+  [['--publish', 'http'], 'QI_LIMIT', '--publish'],
+  [['--publish', '80', '--allow-loopback', '80'], 'QI_NETWORK', '--publish'],
+  [['--allow-loopback', '53'], 'QI_NETWORK', '--allow-loopback'],
+  [['--max-connections', '0'], 'QI_LIMIT', '--max-connections'],
+  [['--on-denied', 'EPERM'], 'QI_CONFIG', '--on-denied'],
+  [['--profile', 'dev', '--deny-host', 'a.example'], 'QI_NETWORK', '--deny-host'],
+  [['--profile', 'dev', '--ask'], 'QI_NETWORK', undefined],
+  [['--ask', '--ask-timeout', '0s'], 'QI_LIMIT', '--ask-timeout'],
+  [['--ask', '--ask-timeout', '1h'], 'QI_LIMIT', '--ask-timeout'],
+  [['--id', '../x'], 'QI_CONTROL', undefined]
 ]
 
 describe('bad input starts nothing, and says what to change', () => {
