@@ -1,7 +1,7 @@
 /** The rules that look at arguments, each with its allowed and its refused side, on both architectures. */
 import { describe, expect, it } from 'vitest'
 import { payloadFilter } from '../../src/filter/build.js'
-import { PLAIN_IOCTLS, REFUSED_IOCTLS } from '../../src/filter/ioctls.js'
+import { INTERFACE_IOCTLS, PLAIN_IOCTLS, REFUSED_IOCTLS } from '../../src/filter/ioctls.js'
 import { SYSCALLS } from '../../src/filter/syscalls.gen.js'
 import { compile } from './compile.js'
 import { AUDIT_ARCH, verdict } from './evaluator.js'
@@ -62,7 +62,7 @@ const COMMON: Row[] = [
   ['sendmmsg', [3, 4096, 2, 0x4000], 'allow'],
   ['sendmmsg', [3, 4096, 2, 0x20000000], 'notify'],
 
-  ...each('ioctl', Object.values(PLAIN_IOCTLS), (command) => [0, command], 'allow'),
+  ...each('ioctl', Object.values({ ...PLAIN_IOCTLS, ...INTERFACE_IOCTLS }), (command) => [0, command], 'allow'),
   ...each(
     'ioctl',
     Object.values(REFUSED_IOCTLS).map(({ command }) => command),

@@ -1,4 +1,4 @@
-import { initFilter, monitorFilter, payloadFilter } from '../../src/filter/build.js'
+import { gatewayFilter, initFilter, monitorFilter, payloadFilter } from '../../src/filter/build.js'
 import type { Arch, FilterRule, FilterSpec } from '../../src/filter/types.js'
 import type { SyscallRule } from '../../src/plan/layout.gen.js'
 
@@ -10,13 +10,28 @@ export interface FilterCase {
 
 export const ARCHES: Arch[] = ['x64', 'arm64']
 
+/** Every combination of choices; the names are the goldens'. */
+export const VARIANTS = [
+  { name: '', guardCreates: false, hostSockets: false },
+  { name: '-guarded', guardCreates: true, hostSockets: false },
+  { name: '-hosts', guardCreates: false, hostSockets: true },
+  { name: '-guarded-hosts', guardCreates: true, hostSockets: true }
+]
+
 /** Every filter that we ever install. */
 export const CASES: FilterCase[] = ARCHES.flatMap((arch) => [
-  { title: `payload-${arch}`, ...payloadFilter(arch, { guardCreates: false }) },
-  { title: `payload-guarded-${arch}`, ...payloadFilter(arch, { guardCreates: true }) },
-  { title: `init-${arch}`, spec: initFilter(arch), syscalls: [] },
-  { title: `monitor-${arch}`, spec: monitorFilter(arch, { guardCreates: false }), syscalls: [] },
-  { title: `monitor-guarded-${arch}`, spec: monitorFilter(arch, { guardCreates: true }), syscalls: [] }
+  ...VARIANTS.map((options) => ({ title: `payload${options.name}-${arch}`, ...payloadFilter(arch, options) })),
+  ...VARIANTS.map((options) => ({
+    title: `monitor${options.name}-${arch}`,
+    spec: monitorFilter(arch, options),
+    syscalls: []
+  })),
+  ...VARIANTS.filter(({ guardCreates }) => !guardCreates).map((options) => ({
+    title: `init${options.name}-${arch}`,
+    spec: initFilter(arch, options),
+    syscalls: []
+  })),
+  { title: `gateway-${arch}`, spec: gatewayFilter(arch), syscalls: [] }
 ])
 
 export const LAST_NUMBER = 600

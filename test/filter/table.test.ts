@@ -1,15 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { initFilter, monitorFilter, payloadFilter } from '../../src/filter/build.js'
-import { PLAIN_IOCTLS, REFUSED_IOCTLS } from '../../src/filter/ioctls.js'
+import { gatewayFilter, initFilter, monitorFilter, payloadFilter } from '../../src/filter/build.js'
+import { INTERFACE_IOCTLS, PLAIN_IOCTLS, REFUSED_IOCTLS } from '../../src/filter/ioctls.js'
 import { SYSCALLS } from '../../src/filter/syscalls.gen.js'
 import { payloadGroups } from '../../src/filter/table.js'
+import type { FilterSpec } from '../../src/filter/types.js'
 import { compile } from './compile.js'
 import { AUDIT_ARCH, check, decode, verdict } from './evaluator.js'
-import { ARCHES, CASES } from './profiles.js'
-
-const VARIANTS = [{ guardCreates: false }, { guardCreates: true }]
+import { ARCHES, CASES, VARIANTS } from './profiles.js'
 
 describe('the numbers', () => {
   it('are generated from schema/syscalls.json', () => {
@@ -27,7 +26,7 @@ describe('the numbers', () => {
   })
 })
 
-describe.each(VARIANTS)('the table, guardCreates=$guardCreates', (options) => {
+describe.each(VARIANTS)('the table, $name', (options) => {
   const groups = payloadGroups(options)
 
   it('has every known call in exactly one group', () => {
@@ -74,7 +73,8 @@ describe('every filter', () => {
       'process_vm_writev'
     ]
     for (const arch of ARCHES) {
-      for (const spec of [initFilter(arch), ...VARIANTS.map((options) => monitorFilter(arch, options))]) {
+      const specs = VARIANTS.flatMap((options) => [initFilter(arch, options), monitorFilter(arch, options)])
+      for (const spec of [...specs, gatewayFilter(arch)]) {
         const program = compile(spec)
         const judge = (name: string, args: bigint[]) =>
           verdict(program, { nr: SYSCALLS[name]?.[arch] ?? 601, arch: AUDIT_ARCH[arch], args })
@@ -87,7 +87,7 @@ describe('every filter', () => {
 
   it('lets qi-monitor openat for reading only, unless it makes names for the payload', () => {
     const open = (guardCreates: boolean, flags: bigint) => {
-      const program = compile(monitorFilter('x64', { guardCreates }))
+      const program = compile(monitorFilter('x64', { guardCreates, hostSockets: false }))
       return verdict(program, { nr: 257, arch: AUDIT_ARCH.x64, args: [0n, 0n, flags] })
     }
     expect(open(false, 0o2000000n)).toBe('allow')
@@ -98,10 +98,77 @@ describe('every filter', () => {
   })
 })
 
+describe('with sockets of the host', () => {
+  const judge = (spec: FilterSpec, name: string, args: bigint[]) =>
+    verdict(compile(spec), { nr: SYSCALLS[name]?.x64 ?? 601, arch: AUDIT_ARCH.x64, args })
+  const on = { guardCreates: false, hostSockets: true }
+  const off = { guardCreates: false, hostSockets: false }
+
+  it('qi-monitor may make TCP sockets, and a child that has only a table of its own', () => {
+    const spec = monitorFilter('x64', on)
+    const OWN_TABLE = 0x4111n
+    expect(judge(spec, 'clone', [OWN_TABLE])).toBe('allow')
+    for (const flags of [17n, 0x10000n, OWN_TABLE | 0x400n, OWN_TABLE | 0x10000000n])
+      expect(judge(spec, 'clone', [flags])).toBe('kill')
+    expect(judge(spec, 'socket', [2n, 1n | 0o2000000n, 0n])).toBe('allow')
+    for (const args of [
+      [2n, 3n, 1n],
+      [16n, 3n, 0n],
+      [1n, 1n, 0n],
+      [17n, 3n, 0n],
+      [2n, 2n, 0n]
+    ])
+      expect(judge(spec, 'socket', args)).toBe('kill')
+    for (const name of ['clone', 'socket', 'memfd_create', 'dup3', 'listen'])
+      expect(judge(monitorFilter('x64', off), name, [OWN_TABLE, 1n, 0n])).toBe('kill')
+  })
+
+  it('the gateway opens, starts, binds and looks into nothing', () => {
+    for (const name of [
+      'openat',
+      'open',
+      'bind',
+      'listen',
+      'kill',
+      'pidfd_getfd',
+      'process_vm_readv',
+      'memfd_create',
+      'ioctl'
+    ])
+      expect(judge(gatewayFilter('x64'), name, [])).toBe('kill')
+  })
+
+  it('the payload makes no TCP socket, listens nowhere and sets no option by itself that could lead elsewhere', () => {
+    const { spec } = payloadFilter('x64', on)
+    expect(judge(spec, 'socket', [2n, 1n, 0n])).toBe('notify')
+    expect(judge(spec, 'socket', [2n, 2n, 0n])).toBe('allow')
+    expect(judge(spec, 'listen', [3n, 5n])).toBe('notify')
+    expect(judge(spec, 'setsockopt', [3n, 6n, 1n])).toBe('allow')
+    const elsewhere = [
+      [0n, 4n],
+      [41n, 57n],
+      [41n, 6n],
+      [1n, 25n],
+      [1n, 62n],
+      [0n, 50n],
+      [41n, 76n],
+      [6n, 30n],
+      [6n, 31n],
+      [6n, 19n],
+      [0n, 42n],
+      [1n, 26n],
+      [255n, 1n]
+    ]
+    for (const [level = 0n, name = 0n] of elsewhere)
+      expect(judge(spec, 'setsockopt', [3n, level, name]), `${level} ${name}`).toBe('notify')
+    expect(judge(payloadFilter('x64', off).spec, 'setsockopt', [3n, 6n, 30n])).toBe('allow')
+  })
+})
+
 describe('ioctl commands', () => {
   it('are either plain or refused', () => {
-    const plain = new Set(Object.values(PLAIN_IOCTLS))
-    expect(plain.size).toBe(Object.keys(PLAIN_IOCTLS).length)
+    const plain = new Set([...Object.values(PLAIN_IOCTLS), ...Object.values(INTERFACE_IOCTLS)])
+    expect(plain.size).toBe(Object.keys(PLAIN_IOCTLS).length + Object.keys(INTERFACE_IOCTLS).length)
     for (const { command } of Object.values(REFUSED_IOCTLS)) expect(plain.has(command)).toBe(false)
   })
 })
