@@ -12,6 +12,7 @@ namespace qi {
 namespace {
 
 constexpr size_t kFirstRoom = 4096;
+constexpr unsigned kMaxReads = 2048;  // all is read again with each piece: many small ones would be a lot of work
 
 }  // namespace
 
@@ -91,6 +92,7 @@ bool Inspector::Begin(Connection* c) {
 }
 
 void Inspector::Read(Connection* c) {
+  if (++c->reads > kMaxReads) return Refuse(c, SaidHost(), "it says in too many pieces where to");
   if (c->size == c->room) {
     auto* grown = c->room < kMaxFirstBytes ? static_cast<uint8_t*>(realloc(c->first, c->room * 2)) : nullptr;
     if (grown == nullptr) return Refuse(c, SaidHost(), "it does not say in time where to");

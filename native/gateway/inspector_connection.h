@@ -18,6 +18,7 @@ struct Inspector::Connection {
   uint16_t port = 0;
   uint8_t* first = nullptr;  // what the client said before it was known where to
   size_t size = 0, room = 0, sent = 0;
+  unsigned reads = 0;
   Stream up, down;
 
   ~Connection() { free(first); }
