@@ -9,7 +9,7 @@ import { resolve } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
 import { askOnTerminal } from './ask.js'
 import { type Log, openLog } from './log.js'
-import { type RunOptions, toConfig } from './options.js'
+import { inFlags, type RunOptions, toConfig } from './options.js'
 import { rawArguments, rawEnvironment } from './raw.js'
 import type { Reporter } from './report.js'
 import { forwardSignals } from './signals.js'
@@ -48,12 +48,13 @@ export async function run(options: RunOptions, command: string[], reporter: Repo
   const rawArgv = rawArguments(command, profile.command.argv)
   const raw = { rawArgv, rawEnv: rawEnvironment(process.env) }
   const onConnect = options.ask ? askOnTerminal() : undefined
-  const id = options.id === undefined ? {} : { id: options.id }
+  const tell = (origin: string) => inFlags(origin, options)
+  const id = options.id === undefined ? {} : { id: options.id, tell }
   const jail = await launchProfile(profile, { stdio: 'inherit', ...raw, ...id, ...(onConnect ? { onConnect } : {}) })
   jail.on('askDecision', (answer) => reporter.notices(decided(answer), { askDecision: answer }))
   attach(jail)
   logJail(jail, log)
-  if (options.id === undefined) await reachable(jail, profile, log)
+  if (options.id === undefined) await reachable(jail, profile, tell, log)
   const exit = await jail.exited
   log.info(exit, 'ended')
   reporter.notices(sentences(exit, options), { exit })
@@ -61,9 +62,9 @@ export async function run(options: RunOptions, command: string[], reporter: Repo
 }
 
 /** A run whose --id nobody asked for goes on without: it is no part of the jail. */
-async function reachable(jail: Jail, profile: Profile, log: Log): Promise<void> {
+async function reachable(jail: Jail, profile: Profile, tell: (origin: string) => string, log: Log): Promise<void> {
   try {
-    await makeReachable(jail, profile)
+    await makeReachable(jail, profile, { tell })
     log.info({ id: jail.id }, 'reachable by qi-jail ctl')
   } catch (error) {
     log.info({ reason: (error as Error).message }, 'not reachable by qi-jail ctl')

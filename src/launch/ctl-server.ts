@@ -27,12 +27,18 @@ export type CtlAnswer =
   | { ok: true; status?: CtlStatus; rules?: CtlRule[] | null }
   | { ok: false; error: { code: string; message: string } }
 
+const ORIGIN = 'qi-jail ctl'
 const MAX_LINE = 4096
 const IDLE_MS = 10_000
 const MAX_CLIENTS = 32
 const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
 // sockaddr_un.sun_path without its NUL, unix(7).
 const MAX_PATH = 107
+
+export interface ControlAbout extends Omit<CtlStatus, 'id' | 'since'> {
+  /** Origins of rules in the words of who wrote them. */
+  tell?: (origin: string) => string
+}
 
 export interface ControlServer {
   readonly id: string
@@ -42,7 +48,7 @@ export interface ControlServer {
 /** Lets `qi-jail ctl` reach a running jail, as long as it and this process live. @throws QiError QI_CONTROL */
 export async function serveControl(
   jail: Jail,
-  about: Omit<CtlStatus, 'id' | 'since'>,
+  { tell, ...about }: ControlAbout,
   wanted?: string
 ): Promise<ControlServer> {
   const id = checkId(wanted) ?? randomBytes(4).toString('hex')
@@ -55,7 +61,7 @@ export async function serveControl(
   if (await isAlive(path))
     throw new QiError('QI_CONTROL', `another jail has the id ${id}`, { field: 'id', value: id, hint: 'choose another' })
   const status = { id, ...about, since: new Date().toISOString() }
-  const server = createServer((client) => serve(client, (request) => answer(jail, status, request)))
+  const server = createServer((client) => serve(client, (request) => answer(jail, status, request, tell)))
   server.maxConnections = MAX_CLIENTS
   await listen(server, path)
   removeAtExit(path)
@@ -125,13 +131,13 @@ function serve(client: Socket, respond: (request: unknown) => Promise<CtlAnswer>
   })
 }
 
-async function answer(jail: Jail, status: CtlStatus, request: unknown): Promise<CtlAnswer> {
+async function answer(jail: Jail, status: CtlStatus, request: unknown, tell: ControlAbout['tell']): Promise<CtlAnswer> {
   const { verb, host } = (request ?? {}) as { verb?: unknown; host?: unknown }
   try {
     if (verb === 'status') return { ok: true, status }
-    if (verb === 'rules') return { ok: true, rules: rulesOf(jail) }
-    if (verb === 'allow') await jail.allowHost(host as string)
-    else if (verb === 'deny') await jail.denyHost(host as string)
+    if (verb === 'rules') return { ok: true, rules: rulesOf(jail, tell) }
+    if (verb === 'allow') await jail.allowHost(host as string, ORIGIN)
+    else if (verb === 'deny') await jail.denyHost(host as string, ORIGIN)
     else throw new QiError('QI_CONTROL', `unknown request ${JSON.stringify(verb)}`)
     return { ok: true }
   } catch (error) {
@@ -140,11 +146,12 @@ async function answer(jail: Jail, status: CtlStatus, request: unknown): Promise<
   }
 }
 
-function rulesOf({ networkRules: rules }: Jail): CtlRule[] | null {
+function rulesOf({ networkRules: rules }: Jail, tell = (origin: string) => origin): CtlRule[] | null {
   if (!rules) return null
+  const told = (rule: string, { origin }: { origin: string }) => ({ rule, origin: tell(origin) })
   return [
-    ...rules.hosts.map((rule) => ({ rule: hostLine(rule), origin: rule.origin })),
-    ...rules.loopback.map(({ port, origin }) => ({ rule: `loopback ${port}`, origin })),
-    ...rules.publish.map(({ port, origin }) => ({ rule: `publish ${port}`, origin }))
+    ...rules.hosts.map((rule) => told(hostLine(rule), rule)),
+    ...rules.loopback.map((rule) => told(`loopback ${rule.port}`, rule)),
+    ...rules.publish.map((rule) => told(`publish ${rule.port}`, rule))
   ]
 }

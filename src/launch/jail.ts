@@ -144,14 +144,14 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
     await this.network.replace(network)
   }
 
-  /** Adds one host, written as in `network.allowedHosts`. @throws QiError QI_NETWORK_HOST, QI_NETWORK */
-  async allowHost(host: string): Promise<void> {
-    await this.network.add('allow', host, 'allowHost')
+  /** Adds one host, written as in `network.allowedHosts`; `origin` is shown with its rules. @throws QiError QI_NETWORK_HOST, QI_NETWORK */
+  async allowHost(host: string, origin = 'allowHost'): Promise<void> {
+    await this.network.add('allow', host, origin)
   }
 
   /** Adds one host to those that are denied whatever allows them. @throws QiError QI_NETWORK_HOST, QI_NETWORK */
-  async denyHost(host: string): Promise<void> {
-    await this.network.add('deny', host, 'denyHost')
+  async denyHost(host: string, origin = 'denyHost'): Promise<void> {
+    await this.network.add('deny', host, origin)
   }
 
   /** Every event from the first, also those from before the call. Ends when the jail has ended. */

@@ -7,7 +7,7 @@ import { CONTROL_ORIGIN } from '../profile/control.js'
 import type { Profile } from '../profile/types.js'
 import { askMilliseconds, type OnConnect } from './ask.js'
 import { tryFolder } from './ctl-folder.js'
-import { checkId, serveControl } from './ctl-server.js'
+import { type ControlAbout, checkId, serveControl } from './ctl-server.js'
 import { Jail } from './jail.js'
 import { loadAddon, monitorPath } from './locate.js'
 import type { NativeAddon } from './native.js'
@@ -40,6 +40,8 @@ export interface SpawnOptions {
   /** Let `qi-jail ctl` reach this jail, under `id` or, without one, under eight random hex digits (Jail.id). */
   control?: boolean
   id?: string
+  /** @internal Origins of rules as `qi-jail ctl` shows them. */
+  tell?: (origin: string) => string
   /** Record when each numbered step of the launch began (Jail.trace). */
   traceSteps?: boolean
 }
@@ -112,7 +114,7 @@ async function launchPlan(prepared: PreparedPlan, options: SpawnOptions & Monito
   void jail.exited.then(() => options.signal?.removeEventListener('abort', abort))
   try {
     await jail.ready()
-    if (options.control || options.id !== undefined) await makeReachable(jail, prepared.profile, options.id)
+    if (options.control || options.id !== undefined) await makeReachable(jail, prepared.profile, options)
   } catch (error) {
     jail.kill('SIGKILL')
     await jail.exited // nothing may be left when the caller learns of it
@@ -131,9 +133,13 @@ function refuseUnasked({ network }: Profile, { onConnect }: SpawnOptions): void 
 }
 
 /** @internal Gives it a control socket and its id. */
-export async function makeReachable(jail: Jail, { name, command }: Profile, id?: string): Promise<void> {
+export async function makeReachable(
+  jail: Jail,
+  { name, command }: Profile,
+  { id, tell }: { id?: string | undefined; tell?: ControlAbout['tell'] }
+): Promise<void> {
   const about = { pid: jail.pid, profile: name, command: command.argv.join(' ').slice(0, 1024) }
-  jail.id = (await serveControl(jail, about, id)).id
+  jail.id = (await serveControl(jail, { ...about, ...(tell ? { tell } : {}) }, id)).id
 }
 
 /** A grant reaches around the folder of the control sockets: it must be there to be covered. */

@@ -90,6 +90,45 @@ describe.each(users)('the network of a run, as %s', (user) => {
   })
 })
 
+describe('a running jail', () => {
+  const place = placeOf(users[0] as 'root' | 'plain')
+
+  test('gets further hosts from qi-jail ctl, and tells its rules', async () => {
+    const runtime = { XDG_RUNTIME_DIR: place.home }
+    const running = start(place, ['--id', 'mine', '--net', 'a.example', '--', 'sh', '-c', 'echo ready; cat'], runtime)
+    await running.says('ready')
+    await until(() => existsSync(join(place.home, 'qi-jail/mine.sock')), 'its control socket')
+    const ctl = (...args: string[]) => run(place, ['ctl', 'mine', ...args], runtime)
+    expect(await ctl('allow', 'b.example:443')).toMatchObject({ status: 0, stderr: '' })
+    expect(await ctl('deny', '10.0.0.0/8:80')).toMatchObject({ status: 0, stderr: '' })
+    expect((await ctl('allow', '127.1')).stderr).toMatch(/^qi-jail: QI_NETWORK_HOST: /)
+    expect((await ctl('rules')).stdout.toString().split('\n')).toEqual([
+      '  host allow exact a.example tcp 1-65535  --net',
+      '  host allow exact b.example tcp 443-443  qi-jail ctl',
+      '  net deny 10.0.0.0/8 tcp 80-80           qi-jail ctl',
+      '  net deny 10.0.0.0/8 udp 80-80           qi-jail ctl',
+      ''
+    ])
+    running.child.stdin?.end()
+    await running.result
+  })
+
+  test('--ask: the person at the terminal says no, and the name does not exist', async () => {
+    const cli = join(place.root, 'bin/qi-jail')
+    const child = spawn('script', ['-qec', `${process.execPath} ${cli} --ask -- getent hosts a.invalid`, '/dev/null'], {
+      cwd: place.home
+    })
+    let shown = ''
+    child.stdout.on('data', (chunk) => {
+      shown += chunk
+    })
+    const status = new Promise((resolve) => child.once('close', resolve))
+    await until(() => shown.includes('looks up a.invalid'), 'the question')
+    child.stdin.write('d\n')
+    expect(await status).toBe(2) // getent(1): not found
+  })
+})
+
 test('qi-jail ctl --help', () => {
   const cli = fileURLToPath(new URL('../../bin/qi-jail', import.meta.url))
   const { status, stdout, stderr } = spawnSync(process.execPath, [cli, 'ctl', '--help'], { encoding: 'utf8' })

@@ -172,7 +172,7 @@ describe('a question', () => {
   })
 
   it('session: the rule holds before the answer', async () => {
-    const { sent, answer } = await asked(async () => 'session')
+    const { sent, answer } = await asked(async () => 'session' as const)
     expect(sent).toEqual(['network 1 add host allow exact a.example tcp 443-443', 'answer 7 allow'])
     expect(answer.policy).toBeUndefined()
   })
