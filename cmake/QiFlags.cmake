@@ -22,8 +22,9 @@ if(QI_SANITIZE OR QI_FUZZ)
     endif()
     set(sanitizers fuzzer-no-link,address,undefined)
   endif()
+  # vptr checks need the type information that our libraries are built without.
   target_compile_options(qi_flags INTERFACE
-    -fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    -fsanitize=${sanitizers} -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(qi_flags INTERFACE -fsanitize=${sanitizers})
 else()
   # Some distributions predefine another level, and redefining it is a warning; fortify needs the optimiser.

@@ -3,6 +3,7 @@
 #pragma once
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -10,6 +11,7 @@
 #include <cstring>
 
 #include "core/fd.h"
+#include "gateway/outside.h"
 #include "network/address.h"
 
 namespace qi_test {
@@ -40,6 +42,15 @@ inline bool Netlink(void* request, size_t size) {
          answer.body.error == 0;
 }
 
+// The kernel puts an IPv6 address into the routes a moment after it took it.
+inline bool AwaitAddress(const qi::IpAddress& ip) {
+  for (int i = 0; i < 1000; ++i) {
+    if (qi::IsOwnAddress(ip)) return true;
+    (void)poll(nullptr, 0, 1);
+  }
+  return false;
+}
+
 // "ip addr add ADDRESS dev lo"
 inline bool AddAddress(const char* text) {
   struct {
@@ -66,7 +77,7 @@ inline bool AddAddress(const char* text) {
     at += RTA_ALIGN(RTA_LENGTH(size));
   }
   request.head.nlmsg_len = static_cast<uint32_t>(NLMSG_LENGTH(sizeof(ifaddrmsg)) + at);
-  return Netlink(&request, request.head.nlmsg_len);
+  return Netlink(&request, request.head.nlmsg_len) && AwaitAddress(ip);
 }
 
 // "ip route add local default dev lo", as in a jail.
