@@ -75,6 +75,19 @@ export function encodeAnswer(query, { answers = [], authority = [], code = 0, id
   return Buffer.concat([header, query.question, ...answers, ...authority, ...(query.edns ? [opt()] : [])])
 }
 
+/** `%XX` in a label is that byte, also a dot. */
+const encodeLabels = (name) =>
+  Buffer.concat([
+    ...name.split('.').map((label) => {
+      const bytes = Buffer.from(
+        label.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16))),
+        'latin1'
+      )
+      return Buffer.concat([Buffer.from([bytes.length]), bytes])
+    }),
+    Buffer.from([0])
+  ])
+
 export function encodeQuery({ id, name, type, edns = 0 }) {
   const header = Buffer.alloc(12)
   header.writeUInt16BE(id, 0)
@@ -82,7 +95,7 @@ export function encodeQuery({ id, name, type, edns = 0 }) {
   header.writeUInt16BE(1, 4)
   header.writeUInt16BE(edns ? 1 : 0, 10)
   const tail = Buffer.from([type >> 8, type & 255, 0, 1])
-  return Buffer.concat([header, encodeName(name), tail, ...(edns ? [optOf(edns)] : [])])
+  return Buffer.concat([header, encodeLabels(name), tail, ...(edns ? [optOf(edns)] : [])])
 }
 
 const optOf = (size) => Buffer.from([0, 0, OPT, size >> 8, size & 255, 0, 0, 0, 0, 0, 0])
@@ -127,5 +140,6 @@ export function describeAnswer(bytes, id) {
     words.push(`${name}/${kind}/${ttl}=${textOf(bytes, type, fixed + 10, size)}`)
     at = fixed + 10 + size
   }
-  return words.join(' ')
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a line an answer
+  return words.join(' ').replace(/[\x00-\x1f]/g, '?')
 }

@@ -50,8 +50,7 @@ async function ask(query) {
     const answer = await Promise.race([byUdp(bytes), new Promise((resolve) => setTimeout(resolve, 500))])
     return answer ? describeAnswer(answer, id) : 'silence'
   }
-  const name = written.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
-  const bytes = encodeQuery({ id, name, type: TYPES[type] ?? Number(type), edns: how === 'edns' ? 1232 : 0 })
+  const bytes = encodeQuery({ id, name: written, type: TYPES[type] ?? Number(type), edns: how === 'edns' ? 1232 : 0 })
   const answer = await (how === 'tcp' ? byTcp(bytes) : byUdp(bytes))
   return answer ? describeAnswer(answer, id) : 'silence'
 }

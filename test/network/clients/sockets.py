@@ -232,11 +232,14 @@ def interrupted_often():
     """A timer that fires all the time must not keep a connect from finishing."""
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
-    for _ in range(20):
-        sock, where = make()
-        sock.connect(where)
-        echo(sock)
-        sock.close()
+    try:
+        for _ in range(20):
+            sock, where = make()
+            sock.connect(where)
+            echo(sock)
+            sock.close()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
     return "ok alarms"
 
 
