@@ -11,7 +11,10 @@ shift $(($# ? 1 : 0))
 cc=$(pick clang-14 clang)
 cxx=$(pick clang++-14 clang++)
 
-grep -qsF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" build-fuzz/CMakeCache.txt || rm -rf build-fuzz
+# A moved checkout, or another compiler (CMake then starts anew and forgets what is said here).
+for known in "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "CMAKE_CXX_COMPILER:STRING=$(command -v "$cxx")"; do
+  grep -qsxF "$known" build-fuzz/CMakeCache.txt || rm -rf build-fuzz
+done
 quietly 'configuring the fuzz targets' cmake -S . -B build-fuzz -DQI_FUZZ=ON \
   -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=RelWithDebInfo
 quietly 'building the fuzz targets' cmake --build build-fuzz --parallel "$(nproc)"

@@ -92,7 +92,7 @@ Outcome Loop::Run() {
           break;
         case kGateway:
           // Without it names lead nowhere: a jail half served is worse than none.
-          if (!broker_->hosts()->link().Drain()) Stop("killed");
+          if (!broker_->hosts()->link().Drain()) OnGatewayGone();
           break;
       }
     }
@@ -196,6 +196,13 @@ void Loop::OnInit() {
   if (!out_of_time_) outcome_.reason = WIFSIGNALED(message.status) ? "signal" : "exit";
   Destroy(running_);
   done_ = true;
+}
+
+void Loop::OnGatewayGone() {
+  JsonWriter& json = events_->Start("security", "gateway.lost", "error", "critical");
+  json.Pair("rule", "the gateway ended: the jail ends with it");
+  events_->Finish("high");
+  Stop("killed");
 }
 
 void Loop::OnDeadline() {

@@ -28,6 +28,7 @@ class Loop {
   void OnInit();
   void OnTimer();
   void OnDeadline();
+  void OnGatewayGone();
   void Forward(int signal, bool group);
   void Stop(const char* reason);
   void OnNetworkLine(char* line);

@@ -74,6 +74,13 @@ bool IpAddress::Is4() const { return memcmp(bytes, kMappedPrefix, sizeof(kMapped
 
 bool IpAddress::operator==(const IpAddress& other) const { return memcmp(bytes, other.bytes, sizeof(bytes)) == 0; }
 
+bool IsOwnLoopback(const IpAddress& address) {
+  constexpr uint8_t kZeros[15] = {};
+  const uint8_t* bytes = address.bytes;
+  if (address.Is4()) return bytes[12] == 127 || memcmp(bytes + 12, kZeros, 4) == 0;
+  return memcmp(bytes, kZeros, 15) == 0 && bytes[15] <= 1;
+}
+
 const char* ClassName(AddressClass c) {
   switch (c) {
     case AddressClass::kPublic:

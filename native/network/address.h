@@ -27,6 +27,8 @@ enum class AddressClass : uint8_t {
   kMulticast,    // and limited broadcast
   kReserved      // 192.0.0.0/24, 198.18.0.0/15, 240.0.0.0/4, 100::/64, ...
 };
+// 127.0.0.0/8, 0.0.0.0, ::1 and ::; connecting to "any" is connecting to the loopback.
+bool IsOwnLoopback(const IpAddress& address);
 const char* ClassName(AddressClass c);
 AddressClass Classify(const IpAddress& address);
 

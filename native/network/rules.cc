@@ -108,10 +108,14 @@ bool MatchesName(const Rule& rule, const Name& name) {
   return false;
 }
 
+// ::/0 is written of IPv6 hosts: it does not hold the IPv4 ones that have an IPv6 form here.
+bool Holds(const Rule& rule, const IpAddress& address) {
+  return rule.kind == Rule::Kind::kNet && rule.net.Is4() == address.Is4() && Within(address, rule.net, rule.prefix);
+}
+
 // A network wide enough to hold public addresses was not written with the special ones inside it in mind.
 bool MatchesAddress(const Rule& rule, const IpAddress& address) {
-  if (rule.kind != Rule::Kind::kNet || !Within(address, rule.net, rule.prefix)) return false;
-  return !rule.allow || rule.prefix >= ClassPrefix(address);
+  return Holds(rule, address) && (!rule.allow || rule.prefix >= ClassPrefix(address));
 }
 
 bool MatchesPort(const Rule& rule, uint16_t port, Transport transport) {
@@ -213,7 +217,8 @@ Judgement Rules::JudgeName(const Name& name, const Name** below) const {
       judgement.rule = &rule;
       return judgement;
     }
-    // The one with the fewest strings attached speaks for it: a wildcard's limits are not for a name that is spelled out.
+    // The one with the fewest strings attached speaks for it: a wildcard's limits are not for a name that is spelled
+    // out.
     if (!rule.allow || (judgement.rule != nullptr && judgement.rule->kind != Rule::Kind::kBelow)) continue;
     judgement.allowed = true;
     judgement.rule = &rule;
@@ -232,8 +237,7 @@ bool Rules::Denies(const IpAddress& address, const Name* name, uint16_t port, Tr
   for (size_t i = 0; i < count_; ++i) {
     const Rule& rule = rules_[i];
     if (rule.allow || !MatchesPort(rule, port, transport)) continue;
-    bool matches = rule.kind == Rule::Kind::kNet ? Within(address, rule.net, rule.prefix)
-                                                 : name != nullptr && MatchesName(rule, *name);
+    bool matches = rule.kind == Rule::Kind::kNet ? Holds(rule, address) : name != nullptr && MatchesName(rule, *name);
     if (!matches) continue;
     judgement->rule = &rule;
     judgement->reason = "the host is denied";

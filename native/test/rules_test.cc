@@ -184,6 +184,11 @@ TEST(NetworksCoverWhatTheyWereMeantFor) {
   CHECK(!May(rules, records, "fd00:ec2::254", 80));
   CHECK(!May(rules, records, "64:ff9b::a9fe:a9fe", 80));
   CHECK(!May(rules, records, "10.1.2.3", 443));
+  Load(&rules, "net allow ::/0 tcp 1-65535\n");
+  CHECK(!May(rules, records, "203.0.113.10", 443));
+  Load(&rules, "net allow 0.0.0.0/0 tcp 1-65535\nnet deny ::/0 tcp 1-65535\n");
+  CHECK(May(rules, records, "203.0.113.10", 443));
+  CHECK(!May(rules, records, "2606:4700::1111", 443));
   Load(&rules, "net allow 169.254.169.254/32 tcp 80-80\nnet allow 172.16.0.0/12 tcp 5432-5433\n");
   CHECK(May(rules, records, "169.254.169.254", 80));
   CHECK(May(rules, records, "::ffff:169.254.169.254", 80));

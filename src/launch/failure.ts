@@ -95,6 +95,16 @@ const HINTS: { steps: string[]; errno: string[]; hint: string }[] = [
     errno: ['EAGAIN'],
     hint: 'the process limit of this user is reached (ulimit -u)'
   },
+  {
+    steps: ['StartGateway'],
+    errno: ['ENOPROTOOPT'],
+    hint: 'an allow-list of hosts needs Linux 5.14 (SO_NETNS_COOKIE): launch without hosts on this kernel'
+  },
+  {
+    steps: ['OpenRelays'],
+    errno: ['EADDRINUSE'],
+    hint: 'the same port is asked for twice: list each UDP and inspected port once'
+  },
   { steps: ['MountRoot'], errno: ['ENOMEM', 'ENOSPC'], hint: 'not enough memory for the private tmpfs' }
 ]
 

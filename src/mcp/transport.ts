@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { QiError } from '../errors.js'
 import type { Jail } from '../launch/jail.js'
 import { LineSplitter } from '../launch/lines.js'
-import { type StdioChoice, spawnSandboxed } from '../launch/spawn.js'
+import { type SpawnOptions, type StdioChoice, spawnSandboxed } from '../launch/spawn.js'
 import type { SandboxConfig } from '../policy/index.js'
 
 /** A JSON-RPC 2.0 message; what it holds is the protocol's affair. */
@@ -22,6 +22,8 @@ export interface SandboxedServerParameters {
   maxBufferSize?: number
   /** What the server may do; profile `strict` when left out. */
   sandbox?: SandboxConfig
+  /** Asked about hosts that no rule names, and how it may be reached while it runs: as of spawnSandboxed. */
+  launch?: Pick<SpawnOptions, 'onConnect' | 'askTimeout' | 'control' | 'id' | 'correlationId'>
 }
 
 const MAX_BUFFER = 10 * 1000 * 1000
@@ -79,7 +81,11 @@ export class SandboxedStdioTransport {
     const stdio: [StdioChoice, StdioChoice, StdioChoice] = ['pipe', 'pipe', this.stderrChoice]
     let jail: Jail
     try {
-      jail = await spawnSandboxed(this.config(), [command, ...args], { stdio, signal: this.given.signal })
+      jail = await spawnSandboxed(this.config(), [command, ...args], {
+        ...this.server.launch,
+        stdio,
+        signal: this.given.signal
+      })
       if (this.given.signal.aborted) {
         await jail.exited
         throw this.given.signal.reason

@@ -125,9 +125,6 @@ function network(written: string): Read<HostPattern> {
   if (prefix === base.bits) return single(base, base.text)
   const four = prefix >= 96 && mapped(base)
   if (four) return fault('is an IPv4 network in IPv6 form', `write ${four}/${prefix - 96}`)
-  // qi-monitor compares IPv4 addresses in their IPv6 form, ::ffff:a.b.c.d.
-  if (base.bits === 128 && base.value === 0n && prefix <= 80)
-    return fault('holds every IPv4 address in IPv6 form, too', '"*" is every public host')
   if (isLoopback(base, prefix)) return fault('is the loopback', 'write 127.0.0.1:PORT')
   const nobody = noHost(base, prefix)
   if (nobody) return fault(`holds ${nobody} addresses only`, 'name a network of hosts')
