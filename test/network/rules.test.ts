@@ -179,7 +179,6 @@ describe('a host as it may not be written', () => {
     ['239.1.0.0/16', 'multicast'],
     ['0.0.0.0/8', 'unspecified'],
     ['::ffff:10.0.0.0/104', 'IPv6 form', '10.0.0.0/8'],
-    ['::/64', 'loopback'],
     // what people paste
     ['https://example.com/path', 'is a URL', 'example.com:443'],
     ['http://example.com:8080', 'is a URL', 'example.com:8080'],
