@@ -11,7 +11,6 @@
 #include <cstring>
 
 #include "core/fd.h"
-#include "gateway/outside.h"
 #include "network/address.h"
 
 namespace qi_test {
@@ -42,10 +41,20 @@ inline bool Netlink(void* request, size_t size) {
          answer.body.error == 0;
 }
 
-// The kernel puts an IPv6 address into the routes a moment after it took it.
+// The kernel finishes an IPv6 address and its routes a moment after it took it: until then packets get lost, and a
+// socket that was connected too early keeps the wrong route. So: until one sent to itself arrives.
 inline bool AwaitAddress(const qi::IpAddress& ip) {
   for (int i = 0; i < 1000; ++i) {
-    if (qi::IsOwnAddress(ip)) return true;
+    int family = ip.Is4() ? AF_INET : AF_INET6;
+    qi::UniqueFd fd(socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_storage a;
+    socklen_t size = qi::ToSockaddr(ip, 4999, family, &a);
+    auto* address = reinterpret_cast<sockaddr*>(&a);
+    char byte = 0;
+    pollfd wait = {fd.get(), POLLIN, 0};
+    if (bind(fd.get(), address, size) == 0 && connect(fd.get(), address, size) == 0 &&
+        send(fd.get(), &byte, 1, 0) == 1 && poll(&wait, 1, 5) == 1 && recv(fd.get(), &byte, 1, MSG_DONTWAIT) == 1)
+      return true;
     (void)poll(nullptr, 0, 1);
   }
   return false;
