@@ -23,11 +23,12 @@ bool Link::Init(UniqueFd fd) {
 
 bool Link::Tell(const GatewayMessage& message) {
   int error = SendMessage(fd_.get(), &message, sizeof(message));
-  if (error == EAGAIN) {
+  if (error == EAGAIN && !stuck_) {
     pollfd wait = {fd_.get(), POLLOUT, 0};
     (void)RetryEintr([&] { return poll(&wait, 1, kPatienceMs); });  // the next try says what came of it
     error = SendMessage(fd_.get(), &message, sizeof(message));
   }
+  stuck_ = error == EAGAIN;  // waited for once, not by each of the queries that follow
   return error == 0;
 }
 

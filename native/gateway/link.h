@@ -21,6 +21,7 @@ class Link {
 
  private:
   UniqueFd fd_;
+  bool stuck_ = false;
 };
 
 GatewayMessage MessageOf(GatewayMessageType type, const Name& name, const char* reason);

@@ -5,6 +5,14 @@
 #include "gateway/outside.h"
 
 namespace qi {
+namespace {
+
+// `name` is `rest`, a dot and `domain`; it is known to be below that.
+bool IsPrefix(const Name& rest, const Name& name, const Name& domain) {
+  return name.size == rest.size + 1 + domain.size && memcmp(name.text, rest.text, rest.size) == 0;
+}
+
+}  // namespace
 
 NameGate::NameGate(const Rules& rules, const Resolver& resolver)
     : rules_(rules), resolver_(resolver), key_(RandomNumber()) {}
@@ -26,12 +34,9 @@ Admission NameGate::Admit(const Name& name, uint64_t now_ms) {
     admission.verdict = Admission::Verdict::kAllowed;
     return admission;
   }
-  for (const Answer& answer : answers_) {
-    if (answer.until_ms <= now_ms || !(answer.name == name)) continue;
-    if (answer.allowed)
-      admission.verdict = Admission::Verdict::kAllowed;
-    else
-      admission.reason = "the host said no";
+  if (const Answer* answer = Answered(name, now_ms)) {
+    if (answer->allowed) admission.verdict = Admission::Verdict::kAllowed;
+    admission.reason = "the host said no";
     return admission;
   }
   if (judgement.ask) admission.verdict = Admission::Verdict::kAsk;
@@ -53,6 +58,19 @@ bool NameGate::AllowedBySearch(const Name& name, Name* judged) const {
     return true;
   }
   return false;
+}
+
+// A resolver library tries a name that it was told does not exist with the search list: the host is not asked about
+// these after it refused the name itself.
+const NameGate::Answer* NameGate::Answered(const Name& name, uint64_t now_ms) const {
+  for (const Answer& answer : answers_) {
+    if (answer.until_ms <= now_ms) continue;
+    if (answer.name == name) return &answer;
+    for (size_t i = 0; i < resolver_.search_count && !answer.allowed; ++i) {
+      if (IsBelow(name, resolver_.search[i]) && IsPrefix(answer.name, name, resolver_.search[i])) return &answer;
+    }
+  }
+  return nullptr;
 }
 
 bool NameGate::IsDenied(const Name& name) const {

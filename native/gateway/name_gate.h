@@ -43,6 +43,7 @@ class NameGate {
   };
 
   bool AllowedBySearch(const Name& name, Name* judged) const;
+  const Answer* Answered(const Name& name, uint64_t now_ms) const;
   const char* Brake(const Name& name, const Name& below, uint64_t now_ms);
   uint64_t Hash(const Name& name) const;
 

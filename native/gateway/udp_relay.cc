@@ -191,6 +191,12 @@ void UdpRelay::FromJail(size_t socket) {
 }
 
 void UdpRelay::FromOutside(Flow* flow) {
+  if (flow->rules_generation != rules_generation_) {
+    // The program may say nothing more and listen forever.
+    uint16_t port = ports_[flow->socket];
+    if (!JudgeReach(rules_, flow->to, port, Transport::kUdp, records_, NowMs()).allowed) return End(flow->index);
+    flow->rules_generation = rules_generation_;
+  }
   for (int i = 0; i < kPerWakeUp; ++i) {
     ssize_t n = recv(flow->fd.get(), buffer, sizeof(buffer), 0);
     if (n < 0) return;  // nothing more, or a port that nobody listens on: this has been told and is gone

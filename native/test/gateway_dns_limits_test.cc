@@ -221,7 +221,7 @@ TEST(TheHostIsAskedOnceForAName) {
 }
 
 TEST(TheHostSaysNo) {
-  World w("ask 5000\nhost deny exact bad.example.org tcp 1-65535\n");
+  World w("ask 5000\nhost deny exact bad.example.org tcp 1-65535\n", "search office.example\n");
   w.Start();
   w.SendQuery(World::Query("new.example.org", 1));
   CHECK(w.Until([&] { return w.Told(GatewayMessageType::kAskName).size() == 1; }));
@@ -230,6 +230,7 @@ TEST(TheHostSaysNo) {
   CHECK(w.Until([&] { return w.Receive(&bytes); }));
   CHECK_EQ(ReadResponse(bytes, "new.example.org", 1).rcode, kNxDomain);
   CHECK_STREQ(w.LastReason(), "the host said no");
+  CHECK_EQ(w.Ask("new.example.org.office.example").rcode, kNxDomain);  // libc's next try
   CHECK_EQ(w.Ask("bad.example.org").rcode, kNxDomain);
   CHECK_EQ(w.Told(GatewayMessageType::kAskName).size(), 1);  // what is denied is not asked
 }

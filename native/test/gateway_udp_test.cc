@@ -199,6 +199,27 @@ TEST(NewRulesHoldForOldFlows) {
   CHECK(w.Until([&] { return w.told.size() == 1; }));
 }
 
+TEST(NewRulesHoldForReplies) {
+  UdpWorld w(kListed);
+  qi::UniqueFd server = SocketAt(SOCK_DGRAM, "203.0.113.9", kPort);
+  CHECK(UdpWorld::SendTo(w.clients[0].get(), "203.0.113.9", "hello"));
+  std::string text;
+  qi::IpAddress from;
+  sockaddr_storage raw;
+  CHECK(w.Until([&] { return UdpWorld::Next(server.get(), &text, &from, &raw); }));
+  auto push = [&] {
+    return sendto(server.get(), "news", 4, 0, reinterpret_cast<sockaddr*>(&raw), sizeof(sockaddr_in));
+  };
+  CHECK_EQ(push(), 4);
+  CHECK(w.Until([&] { return UdpWorld::Next(w.clients[0].get(), &text, &from); }));
+  CHECK_EQ(w.rules.Parse("", 0, false), 0);
+  w.relay.OnRulesChanged();
+  size_t before = OpenDescriptors();
+  CHECK_EQ(push(), 4);
+  CHECK(w.Until([&] { return OpenDescriptors() == before - 1; }));
+  CHECK(!UdpWorld::Next(w.clients[0].get(), &text, &from));
+}
+
 TEST(FlowsAreBoundedAndAllAreServed) {
   UdpWorld w(kListed, 60000, 300);
   qi::UniqueFd server = SocketAt(SOCK_DGRAM, "203.0.113.9", kPort);
