@@ -21,13 +21,14 @@ const ONLY_ROOT = ['IdMapGrant', 'PassGrants', 'BecomePayloadUser']
 const reachedBy = (user: User) =>
   steps.filter((step) => user === 'root' || !ONLY_ROOT.includes(STEPS[step]?.name ?? ''))
 
-/** One launch that goes through every step there is: a writable grant, a deny in it, a pty, no network. */
+/** One launch that goes through every step there is: a writable grant, a deny in it, a pty, one allowed host. */
 function job(home: string, step: number): JobRequest {
   const project = join(home, 'project')
   return {
     config: {
       filesystem: { allowedPaths: [project], deniedPaths: [join(project, 'secret')] },
       devices: { pty: true },
+      network: { allowedHosts: ['203.0.113.10:443'] },
       audit: { file: join(home, `audit-${step}.jsonl`) }
     },
     argv: ['/bin/sh', '-c', `echo ran > ${project}/ran`],
