@@ -1,7 +1,8 @@
 // What the jail's name server says: of allowed names, of others, and of what hostile resolvers and programs send.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { skipUnless } from '../support/skip.js'
 import { type User, users } from '../support/user.js'
-import { buildPrograms } from './programs.js'
+import { buildPrograms, HAS } from './programs.js'
 import { configOf, type Network, type Refusal, refusals, requireReach } from './support.js'
 import { World } from './world.js'
 
@@ -19,7 +20,10 @@ const nameEvents = (all: Refusal[], name: string) =>
   all.filter((one) => one.action === 'dns.refused' && one.host === name)
 
 describe.each(users)('launched by %s', (user: User) => {
-  beforeEach(() => requireReach(user))
+  beforeEach(() => {
+    requireReach(user)
+    skipUnless(HAS.python3, 'needs python3')
+  })
 
   const bare = async (...queries: string[]) => lines((await world.bare(user, client(queries))).stdout)
   const ask = async (network: Network, ...queries: string[]) => {

@@ -1,8 +1,9 @@
 // Rules as they are written, against servers: what each lets through, and that nothing else is.
 import { spawn } from 'node:child_process'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { skipUnless } from '../support/skip.js'
 import { type User, users } from '../support/user.js'
-import { buildPrograms } from './programs.js'
+import { buildPrograms, HAS } from './programs.js'
 import { configOf, type Network, refusals, requireReach } from './support.js'
 import { type Request, World } from './world.js'
 
@@ -35,7 +36,10 @@ async function onHost<T>(user: User, listen: string, use: () => Promise<T>): Pro
 }
 
 describe.each(users)('launched by %s', (user: User) => {
-  beforeEach(() => requireReach(user))
+  beforeEach(() => {
+    requireReach(user)
+    skipUnless(HAS.python3, 'needs python3')
+  })
 
   /** What each command came to, and the refusals. */
   const run = async (network: Network, commands: string[], more: Partial<Request> = {}) => {
