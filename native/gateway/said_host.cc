@@ -25,6 +25,7 @@ bool ReadSaidHost(const uint8_t* bytes, size_t size, SaidHost* said) {
   if (result == HelloResult::kGood) {
     said->name = hello.name;
     if (hello.name.empty()) said->fault = "its TLS handshake names no host";
+    if (hello.encrypted) said->fault = "its TLS handshake may hide another host (ECH)";
     return true;
   }
   if (result == HelloResult::kOther) {
