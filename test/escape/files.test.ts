@@ -266,7 +266,7 @@ describe.each(users)('descriptors, launched by %s', (user: User) => {
       files: [[folder, 'r']],
       config: writable(folder)
     })
-    expect(result.error?.message).toMatch(/a standard stream is a folder/)
+    expect(result.error?.message).toMatch(/standard stream 0 .*directory/)
     // The control: a file as stdin is none of that.
     const control = await jailed(user, { argv: [ACT, 'descriptors'], files: [[`${folder}/file`, 'r']] })
     expect(control.stdout).toBe('OK 0 1 2\n')

@@ -39,7 +39,8 @@ async function spawnWithout({ calls, landlock }, config, argv, { stdio, cwd = '/
   const fds = stdio.map((one) => (one === 'pipe' ? -1 : one === 'ignore' ? -2 : one))
   const jail = new Jail({
     ...loadAddon().spawn({ monitor: monitorPath(), plan: bytes, stdio: fds, auditFd: -1 }),
-    protections
+    protections,
+    network: profile.network
   })
   await jail.ready()
   return jail
