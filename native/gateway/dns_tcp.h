@@ -26,7 +26,7 @@ class QuerySink {
 
 class DnsTcp final : public Handler {
  public:
-  static constexpr size_t kMax = 32;
+  static constexpr size_t kMax = 128;
   static constexpr size_t kMaxQuery = 4096;  // one question, and options nobody needs
 
   DnsTcp(Poller* poller, const DnsTimes& times, QuerySink* sink);

@@ -7,6 +7,20 @@
 #include "core/uapi.h"
 
 namespace qi {
+namespace {
+
+// linux/seccomp.h
+constexpr unsigned long kNotifSetFlags = SECCOMP_IOW(4, uint64_t);
+constexpr uint64_t kSyncWakeUp = 1;
+
+}  // namespace
+
+void Notify::Take(int listener) {
+  listener_.reset(listener);
+  // The caller sleeps until it is answered, so its processor is free for us: woken there (6.6) a call takes a fifth
+  // less.
+  (void)ioctl(listener, kNotifSetFlags, kSyncWakeUp);  // older kernels wake us anywhere
+}
 
 bool Notify::Alive(uint64_t id) const { return ioctl(fd(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0; }
 

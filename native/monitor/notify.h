@@ -35,7 +35,7 @@ struct Answer {
 
 class Notify {
  public:
-  void Take(int listener) { listener_.reset(listener); }
+  void Take(int listener);
   int fd() const { return listener_.get(); }
 
   // False once the caller was killed or (before 5.19) interrupted: what was read of it may be another's.

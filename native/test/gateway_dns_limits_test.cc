@@ -290,7 +290,7 @@ TEST(TcpConnectionsAreBounded) {
   w.times.idle_ms = 60000;
   w.Start();
   std::vector<qi::UniqueFd> held;
-  for (int i = 0; i < 40; ++i) {
+  for (size_t i = 0; i < qi::DnsTcp::kMax + 8; ++i) {
     held.push_back(w.ConnectTcp());
     (void)w.Until([&] { return true; });
     Sleep(2);
