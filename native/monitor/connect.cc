@@ -20,16 +20,6 @@ constexpr long kTickNs = 50 * 1000 * 1000;
 
 void Nothing(int) {}
 
-int GuardedConnect(int socket, const void* address, socklen_t length) {
-  // Repeating, so that a first expiry before the call cannot be the only one.
-  constexpr itimerval kOn = {{0, 20000}, {0, 20000}};
-  constexpr itimerval kOff = {};
-  (void)setitimer(ITIMER_REAL, &kOn, nullptr);  // cannot fail with these values
-  int error = connect(socket, static_cast<const sockaddr*>(address), length) == 0 ? 0 : errno;
-  (void)setitimer(ITIMER_REAL, &kOff, nullptr);
-  return error == EINTR ? EINPROGRESS : error;
-}
-
 // When a wait of the caller's own would end (SO_SNDTIMEO, socket(7)). 0: never.
 uint64_t Deadline(int socket) {
   timeval timeout = {};
@@ -48,15 +38,19 @@ bool PrepareConnects() {
 }
 
 int ConnectWithoutWaiting(int socket, const void* address, socklen_t length, bool* blocking) {
+  // A neighbour answers sooner than this. SO_SNDTIMEO would do for the rest, but counts in ticks of up to 10 ms, and a
+  // few hundred attempts that nobody answers would keep everybody else waiting for seconds. Repeating, so that a first
+  // expiry before the call cannot be the only one.
+  constexpr itimerval kOn = {{0, 200}, {0, 200}};
+  constexpr itimerval kOff = {};
+  auto* to = static_cast<const sockaddr*>(address);
   int flags = fcntl(socket, F_GETFL);
   *blocking = flags >= 0 && (flags & O_NONBLOCK) == 0;
-  timeval before = {}, shortest = {0, 1};
-  socklen_t size = sizeof(before);
-  if (*blocking) *blocking = getsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &before, &size) == 0;
-  if (*blocking) (void)setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &shortest, sizeof(shortest));
-  int error = GuardedConnect(socket, address, length);
-  if (*blocking) (void)setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &before, sizeof(before));
-  return error;
+  (void)setitimer(ITIMER_REAL, &kOn, nullptr);  // cannot fail with these values
+  int error = connect(socket, to, length) == 0 ? 0 : errno;
+  (void)setitimer(ITIMER_REAL, &kOff, nullptr);
+  if (error != EINTR) return error;
+  return length >= sizeof(to->sa_family) && to->sa_family == AF_UNIX ? EAGAIN : EINPROGRESS;
 }
 
 PendingConnects::~PendingConnects() { free(items_); }
@@ -138,7 +132,7 @@ void PendingConnects::Finish(uint32_t index, int error) {
   Item& item = items_[index];
   Answer answer;
   answer.Done(error);
-  if (item.live && (error == 0 || error == EINPROGRESS || error == EINTR)) live_->Add(item.socket, 0);
+  if (item.live && error != 0 && error != EINPROGRESS && error != EINTR) live_->Remove(item.socket);
   notify_->Respond(item.id, answer);
   (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, item.socket, nullptr);  // the payload's copies would keep it watched
   (void)close(item.socket);

@@ -25,7 +25,8 @@ class PendingConnects {
   // Readable when Serve has something to do.
   int fd() const { return epoll_.get(); }
 
-  // Takes `socket`, whose attempt goes on. `live`: to be counted once it is connected. False when there are too many.
+  // Takes `socket`, whose attempt goes on. `live`: counted for this attempt, and no more when it fails. False when
+  // there are too many.
   bool Add(uint64_t id, pid_t tid, UniqueFd socket, const Address& address, bool live);
   void Serve();
 

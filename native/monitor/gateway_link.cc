@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include <cstdio>
 #include <cstring>
 
 #include "core/uapi.h"
@@ -39,7 +40,10 @@ const char* RecordType(uint32_t type, char (&room)[16]) {
 }  // namespace
 
 bool GatewayLink::Drain() {
-  for (;;) {
+  // More than the channel holds, so that nothing that waited when this began is left; without end, a program that asks
+  // for refused names as fast as it can would keep the host's commands waiting.
+  constexpr int kMost = 16384;
+  for (int i = 0; i < kMost; ++i) {
     GatewayMessage message;
     ssize_t n = RetryEintr([&] { return recv(channel_.get(), &message, sizeof(message), MSG_DONTWAIT); });
     if (n < 0) return errno == EAGAIN;
@@ -47,6 +51,27 @@ bool GatewayLink::Drain() {
     Terminate(&message);
     Take(message);
   }
+  return true;
+}
+
+// `hosts ADDRESS NAME` of the plan. A short name that a search domain completes is told of as it was asked for.
+bool GatewayLink::IsInHostsTable(const Name& name, const IpAddress& address) const {
+  const char* end = resolver_ + resolver_size_;
+  for (const char *line = resolver_, *next; line < end; line = next) {
+    const auto* newline = static_cast<const char*>(memchr(line, '\n', static_cast<size_t>(end - line)));
+    next = newline == nullptr ? end : newline + 1;
+    char text[512] = "", host[256], number[INET6_ADDRSTRLEN];
+    auto size = static_cast<size_t>((newline == nullptr ? end : newline) - line);
+    if (size >= sizeof(text)) continue;
+    memcpy(text, line, size);
+    IpAddress listed;
+    Name known;
+    if (sscanf(text, "hosts %45s %255s", number, host) != 2 || !ParseAddress(number, &listed)) continue;
+    if (!(listed == address) || !ParseName(host, strlen(host), &known)) continue;
+    bool begins = known.size > name.size && known.text[name.size] == '.';
+    if (known == name || (begins && memcmp(known.text, name.text, name.size) == 0)) return true;
+  }
+  return false;
 }
 
 void GatewayLink::Take(const GatewayMessage& message) {
@@ -57,11 +82,12 @@ void GatewayLink::Take(const GatewayMessage& message) {
   switch (message.type) {
     case GatewayMessageType::kResolved: {
       // Judged again: a gateway that was taken over may not open what names do not lead to.
-      if (message.trusted == 0 && !rules_->MayResolveTo(message.address)) return;
+      bool trusted = message.trusted != 0 && IsInHostsTable(message.name, message.address);
+      if (!trusted && !rules_->MayResolveTo(message.address)) return;
       Record record;
       record.name = message.name;
       record.address = message.address;
-      record.trusted = message.trusted != 0;
+      record.trusted = trusted;
       record.expires_ms = NowMs() + message.milliseconds;
       return records_->Add(record, NowMs());
     }

@@ -22,9 +22,12 @@ class GatewayLink {
  public:
   GatewayLink(const Rules* rules, Records* records, RefusalLog* log) : rules_(rules), records_(records), log_(log) {}
 
-  void Take(UniqueFd channel, NameAsker* asker) {
+  // `resolver`: the plan's text, which holds the host's table of names.
+  void Take(UniqueFd channel, NameAsker* asker, const char* resolver, size_t size) {
     channel_ = static_cast<UniqueFd&&>(channel);
     asker_ = asker;
+    resolver_ = resolver;
+    resolver_size_ = size;
   }
   int fd() const { return channel_.get(); }
 
@@ -38,11 +41,14 @@ class GatewayLink {
 
  private:
   void Take(const GatewayMessage& message);
+  bool IsInHostsTable(const Name& name, const IpAddress& address) const;
 
   const Rules* rules_;
   Records* records_;
   RefusalLog* log_;
   NameAsker* asker_ = nullptr;
+  const char* resolver_ = "";
+  size_t resolver_size_ = 0;
   UniqueFd channel_;
 };
 

@@ -1,6 +1,7 @@
 #include "monitor/host_sockets.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cstdio>
@@ -38,13 +39,41 @@ bool NamesOneAddress(const Rule* rule) {
 }
 
 constexpr uint16_t kDnsPort = 53;
+constexpr uint16_t kDiscardPort = 9;  // any port would do
+
+// What connecting to "any" connects to.
+IpAddress SpelledOut(const IpAddress& ip) {
+  if (Classify(ip) != AddressClass::kUnspecified) return ip;
+  if (ip.Is4()) return From4("\x7f\0\0\1");
+  IpAddress loopback;
+  loopback.bytes[15] = 1;
+  return loopback;
+}
+
+// Tells published listeners apart; 0: no address that one is bound to.
+uint64_t ListenerMark(const IpAddress& ip, uint16_t port) {
+  IpAddress any;
+  if (ip == SpelledOut(any)) return uint64_t{1} << 16 | port;
+  return ip == From4("\x7f\0\0\1") ? port : 0;
+}
+
+// Closed or listening, so that what it is bound to stays: one under way can be shut down meanwhile, without asking us,
+// and then has no address any more. tcp(7)
+bool IsAtRest(int socket) {
+  constexpr uint8_t kClosed = 7, kListening = 10;  // tcpi_state
+  uint8_t state = 0;
+  socklen_t size = sizeof(state);
+  if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &state, &size) != 0) return false;
+  return state == kClosed || state == kListening;
+}
 
 }  // namespace
 
 Result HostSockets::Init(UniqueFd gateway, UniqueFd factory) {
   const PlanString& text = jail_.plan->network_rules;
   if (rules_.Parse(jail_.Text(text), text.length, false) != 0) return Fail(Step::kCheckPlan, EINVAL, "network rules");
-  link_.Take(static_cast<UniqueFd&&>(gateway), this);
+  const PlanString& resolver = jail_.plan->resolver;
+  link_.Take(static_cast<UniqueFd&&>(gateway), this, jail_.Text(resolver), resolver.length);
   factory_ = static_cast<UniqueFd&&>(factory);
   UniqueFd own(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   own_cookie_ = NetworkOf(own.get());
@@ -102,10 +131,7 @@ void HostSockets::ConnectDatagram(const seccomp_notif& request, int socket, Answ
     // to that is no attempt at anything, and whether the host has a way there is what it wants to know.
     bool probing = records_.Next(ip, NowMs()) != nullptr;
     if (!judgement.allowed && !probing) return Refuse(judgement, nullptr, answer);
-    int probe = ip.Is4() ? probe4_.get() : probe6_.get();
-    sockaddr_storage to;
-    socklen_t size = ToSockaddr(ip, port == 0 ? 9 : port, ip.Is4() ? AF_INET : AF_INET6, &to);
-    if (connect(probe, reinterpret_cast<sockaddr*>(&to), size) != 0) return answer->Done(errno);
+    if (Probe(ip, port) < 0) return answer->Done(errno);
   } else if (port != kDnsPort && !jail_.Has(kPlanInnerLoopback)) {
     return Refuse(Judgement(), "the jail's own loopback is not allowed", answer);
   }
@@ -118,11 +144,15 @@ void HostSockets::ConnectStream(const seccomp_notif& request, int fd, Answer* an
   uint16_t port;
   if (!FromSockaddr(&answer->address.storage, answer->address.length, &ip, &port)) return answer->Done(EINVAL);
   if (IsOwnLoopback(ip)) {
-    if (MayPassLoopback(port)) return ConnectIn(Where::kHost, request, static_cast<UniqueFd&&>(socket), answer);
+    if (MayPassLoopback(ip, port)) {
+      // "Any" is spelled out: which family's loopback the kernel takes it for depends on what the socket is bound to.
+      answer->address.length = ToSockaddr(SpelledOut(ip), port, answer->address.family(), &answer->address.storage);
+      return ConnectOut(Where::kHost, request, static_cast<UniqueFd&&>(socket), answer);
+    }
     if (port != kDnsPort && !jail_.Has(kPlanInnerLoopback)) {
       return Refuse(Judgement(), "the loopback of the host, and the jail's own, are not allowed", answer);
     }
-    return ConnectIn(Where::kJail, request, static_cast<UniqueFd&&>(socket), answer);
+    return ConnectIn(Where::kJail, request, static_cast<UniqueFd&&>(socket), false, answer);
   }
   Judgement judgement = rules_.Judge(ip, port, Transport::kTcp, records_, NowMs());
   if (judgement.name != nullptr) answer->host = *judgement.name;
@@ -132,16 +162,19 @@ void HostSockets::ConnectStream(const seccomp_notif& request, int fd, Answer* an
   }
   if (!NamesOneAddress(judgement.rule) && IsOwnAddress(ip))
     return Refuse(judgement, "an address of the host itself", answer);
-  if (judgement.inspect) return ConnectIn(Where::kJail, request, static_cast<UniqueFd&&>(socket), answer);
+  ConnectOut(judgement.inspect ? Where::kJail : Where::kHost, request, static_cast<UniqueFd&&>(socket), answer);
+}
+
+// To somebody outside, by way of the gateway or directly.
+void HostSockets::ConnectOut(Where where, const seccomp_notif& request, UniqueFd socket, Answer* answer) {
   if (!live_->Room(rules_.max_connections())) {
-    return Refuse(judgement, "maxConnections: as many connections are open", answer);
+    return Refuse(Judgement(), "maxConnections: as many connections are open", answer);
   }
-  ConnectIn(Where::kHost, request, static_cast<UniqueFd&&>(socket), answer);
+  ConnectIn(where, request, static_cast<UniqueFd&&>(socket), true, answer);
 }
 
 // Connects the payload's socket, or, where that is of the other network, one that then takes its place.
-void HostSockets::ConnectIn(Where where, const seccomp_notif& request, UniqueFd socket, Answer* answer) {
-  bool live = where == Where::kHost;
+void HostSockets::ConnectIn(Where where, const seccomp_notif& request, UniqueFd socket, bool live, Answer* answer) {
   if ((NetworkOf(socket.get()) == own_cookie_) == (where == Where::kHost)) {
     return Attempt(request, static_cast<UniqueFd&&>(socket), live, answer);
   }
@@ -150,12 +183,12 @@ void HostSockets::ConnectIn(Where where, const seccomp_notif& request, UniqueFd 
   Swap swap(notify_, request, socket.get(), root_);
   const char* rule = nullptr;
   if (!swap.Prepare(fresh.get(), &rule)) return Refuse(Judgement(), rule, answer);
+  if (live && live_->Add(fresh.get(), 0) == LiveSockets::Added::kNo) return answer->Done(ENOBUFS);
   bool blocking;
   const Address& address = answer->address;
   int error = ConnectWithoutWaiting(fresh.get(), &address.storage, address.length, &blocking);
   if (error != 0 && error != EINPROGRESS) return answer->Done(error);
   if (int failed = swap.Install(fresh.get())) return answer->Done(failed);
-  if (live) live_->Add(fresh.get(), 0);
   answer->Done(error);
   if (error != EINPROGRESS || !blocking) return;
   answer->deferred =
@@ -164,12 +197,16 @@ void HostSockets::ConnectIn(Where where, const seccomp_notif& request, UniqueFd 
 }
 
 void HostSockets::Attempt(const seccomp_notif& request, UniqueFd socket, bool live, Answer* answer) {
+  // Counted from the attempt on: of many that wait each would find room.
+  LiveSockets::Added added = live ? live_->Add(socket.get(), 0) : LiveSockets::Added::kBefore;
+  if (added == LiveSockets::Added::kNo) return answer->Done(ENOBUFS);
+  live = added == LiveSockets::Added::kNew;
   bool blocking;
   const Address& address = answer->address;
   int error = ConnectWithoutWaiting(socket.get(), &address.storage, address.length, &blocking);
   answer->Done(error);
   bool going = error == EINPROGRESS || error == EALREADY;
-  if (live && (error == 0 || (going && !blocking))) live_->Add(socket.get(), 0);
+  if (live && error != 0 && !going) live_->Remove(socket.get());
   if (!going || !blocking) return;
   answer->deferred =
       pending_->Add(request.id, static_cast<pid_t>(request.pid), static_cast<UniqueFd&&>(socket), address, live);
@@ -189,20 +226,31 @@ UniqueFd HostSockets::Fresh(Where where, int like) const {
 }
 
 // Listed services of the host, and servers of the jail that clients on the host reach.
-bool HostSockets::MayPassLoopback(uint16_t port) const {
-  return rules_.IsLoopbackPort(port) || (rules_.IsPublished(port) && published_.Count(port) > 0);
+bool HostSockets::MayPassLoopback(const IpAddress& ip, uint16_t port) const {
+  if (rules_.IsLoopbackPort(port)) return true;
+  // A program of the host may listen on the same port of another loopback address.
+  uint64_t mark = ListenerMark(SpelledOut(ip), port);
+  return rules_.IsPublished(port) && mark != 0 && published_.Count(mark) > 0;
+}
+
+// A UDP socket that would send there, or -1.
+int HostSockets::Probe(const IpAddress& ip, uint16_t port) const {
+  int probe = ip.Is4() ? probe4_.get() : probe6_.get();
+  sockaddr_storage address = {};
+  // Of no family: else it would keep the source address of the probe before.
+  (void)connect(probe, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  socklen_t size = ToSockaddr(ip, port == 0 ? kDiscardPort : port, ip.Is4() ? AF_INET : AF_INET6, &address);
+  return connect(probe, reinterpret_cast<sockaddr*>(&address), size) == 0 ? probe : -1;
 }
 
 // The kernel routes what is sent to an address of its own from that very address.
 bool HostSockets::IsOwnAddress(const IpAddress& ip) const {
-  int family = ip.Is4() ? AF_INET : AF_INET6;
-  int probe = ip.Is4() ? probe4_.get() : probe6_.get();
+  int probe = Probe(ip, kDiscardPort);
+  if (probe < 0) return false;  // no way there at all
   sockaddr_storage address;
-  socklen_t size = ToSockaddr(ip, 9, family, &address);
+  socklen_t size = sizeof(address);
   IpAddress from;
   uint16_t port;
-  if (connect(probe, reinterpret_cast<sockaddr*>(&address), size) != 0) return false;  // no way there at all
-  size = sizeof(address);
   return getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
          !FromSockaddr(&address, size, &from, &port) || from == ip;
 }
@@ -236,9 +284,7 @@ void HostSockets::OnBind(const seccomp_notif& request, Answer* answer) {
     }
     Address to = address;
     to.length = ToSockaddr(loopback, port, address.family(), &to.storage);
-    answer->Done(bind_here(socket.get(), to));
-    if (answer->error == 0) published_.Add(socket.get(), port);
-    return;
+    return answer->Done(bind_here(socket.get(), to));
   }
   if (!jail_.Has(kPlanInnerLoopback)) {
     // A client that binds before it connects: any port will do, and listening on it is refused.
@@ -266,17 +312,22 @@ void HostSockets::OnListen(const seccomp_notif& request, Answer* answer) {
   socklen_t size = sizeof(name);
   IpAddress ip;
   uint16_t port;
+  bool host = NetworkOf(socket.get()) == own_cookie_;
+  bool rest = IsAtRest(socket.get());  // before its name is looked at
   bool inet = getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
               FromSockaddr(&name, size, &ip, &port);
-  if (inet && NetworkOf(socket.get()) == own_cookie_ &&
-      !(Classify(ip) == AddressClass::kLoopback && rules_.IsPublished(port))) {
+  if (inet && host && !(rest && Classify(ip) == AddressClass::kLoopback && rules_.IsPublished(port))) {
     answer->action = "network.refused";
     answer->address.storage = name;
     answer->address.length = size;
     answer->address.readable = true;
     return Refuse(Judgement(), "not a published port", answer);
   }
+  // Known before it listens, or not at all.
+  uint64_t mark = inet && host ? ListenerMark(ip, port) : 0;
+  if (mark != 0 && published_.Add(socket.get(), mark) == LiveSockets::Added::kNo) return answer->Done(ENOBUFS);
   answer->Done(listen(socket.get(), static_cast<int>(request.data.args[1])) == 0 ? 0 : errno);
+  if (mark != 0 && answer->error != 0) published_.Remove(socket.get());  // somebody else listens there
 }
 
 // Goes on whatever it is: on a UDP socket of the jail it reaches the gateway, which judges for itself, and without

@@ -68,10 +68,12 @@ class HostSockets final : public NameAsker {
 
   void ConnectStream(const seccomp_notif& request, int socket, Answer* answer);
   void ConnectDatagram(const seccomp_notif& request, int socket, Answer* answer);
-  void ConnectIn(Where where, const seccomp_notif& request, UniqueFd socket, Answer* answer);
+  void ConnectOut(Where where, const seccomp_notif& request, UniqueFd socket, Answer* answer);
+  void ConnectIn(Where where, const seccomp_notif& request, UniqueFd socket, bool live, Answer* answer);
   void Attempt(const seccomp_notif& request, UniqueFd socket, bool live, Answer* answer);
   UniqueFd Fresh(Where where, int like) const;
-  bool MayPassLoopback(uint16_t port) const;
+  bool MayPassLoopback(const IpAddress& ip, uint16_t port) const;
+  int Probe(const IpAddress& ip, uint16_t port) const;
   bool IsOwnAddress(const IpAddress& ip) const;
   void Refuse(const Judgement& judgement, const char* reason, Answer* answer) const;
   bool Ask(const seccomp_notif& request, const IpAddress& ip, uint16_t port, const Judgement& judgement,

@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 
+#include <cerrno>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -23,12 +24,15 @@ bool LiveSockets::Init() {
   return static_cast<bool>(epoll_);
 }
 
-void LiveSockets::Add(int socket, uint64_t mark) {
+LiveSockets::Added LiveSockets::Add(int socket, uint64_t mark) {
   epoll_event event = {};
   event.data.u64 = mark;
-  // EEXIST: the same file under the same number, from an attempt before.
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket, &event) == 0 && mark == 0) ++at_most_;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket, &event) != 0) return errno == EEXIST ? Added::kBefore : Added::kNo;
+  if (mark == 0) ++at_most_;
+  return Added::kNew;
 }
+
+void LiveSockets::Remove(int socket) { (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket, nullptr); }
 
 size_t LiveSockets::Count(uint64_t mark) const {
   char path[64];

@@ -12,7 +12,10 @@ namespace qi {
 class LiveSockets {
  public:
   bool Init();
-  void Add(int socket, uint64_t mark);
+  enum class Added { kNo, kNew, kBefore };
+  // kBefore: the same file, under the same number, from an attempt before. kNo: what cannot be counted must not be.
+  Added Add(int socket, uint64_t mark);
+  void Remove(int socket);  // while it still has the number that it was added with
   // Open files added with this mark, each once.
   size_t Count(uint64_t mark) const;
   // False when `max` (0: any number) are open. Cheap while fewer than that were ever added.
