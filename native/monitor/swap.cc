@@ -26,6 +26,7 @@ namespace {
 
 // More descriptors than this in the jail and the search would keep others waiting.
 constexpr size_t kMaxLooks = 32768;
+constexpr char kTooMuch[] = "too many descriptors to find the socket's places among";
 
 constexpr struct {
   int level, name;
@@ -139,7 +140,7 @@ bool Swap::ScanProcess(const char* pid, bool caller) {
   if (dir == nullptr) return true;  // it ended, or is pid 1, which has none of the payload's
   while (dirent* entry = fault_ == nullptr ? readdir(dir) : nullptr) {
     if (entry->d_name[0] == '.') continue;
-    if (++looked_ > kMaxLooks) fault_ = "too many descriptors to find the socket's places among";
+    if (++looked_ > kMaxLooks) fault_ = kTooMuch;
     ssize_t n = readlinkat(dirfd(dir), entry->d_name, text, sizeof(text) - 1);
     text[n > 0 ? n : 0] = 0;
     int number = atoi(entry->d_name);
@@ -147,8 +148,8 @@ bool Swap::ScanProcess(const char* pid, bool caller) {
       if (!caller) fault_ = "another process shares the socket, so it cannot be moved into the jail's network";
       if (place_count_ == kMaxPlaces) fault_ = "the socket is in too many places to be moved";
       if (fault_ == nullptr) places_[place_count_++] = number;
-    } else if (caller && strcmp(text, "anon_inode:[eventpoll]") == 0 && !ScanEpoll(pid, number)) {
-      fault_ = "the socket is in too many epoll sets to be moved";
+    } else if (caller && strcmp(text, "anon_inode:[eventpoll]") == 0) {
+      ScanEpoll(pid, number);
     }
   }
   (void)closedir(dir);
@@ -163,17 +164,21 @@ bool Swap::ScanProcess(const char* pid, bool caller) {
   return fault_ == nullptr;
 }
 
-bool Swap::ScanEpoll(const char* pid, int number) {
+// Sets can be many and hold much, each line of which is a look of its own.
+void Swap::ScanEpoll(const char* pid, int number) {
   char path[64];
   snprintf(path, sizeof(path), "proc/%s/fdinfo/%d", pid, number);
   ProcLines lines(root_, path);
-  while (const char* line = lines.Next()) {
+  while (const char* line = fault_ == nullptr ? lines.Next() : nullptr) {
     EpollEntry entry;
+    if (++looked_ > kMaxLooks) fault_ = kTooMuch;
     if (!ParseEpollEntry(line, &entry) || entry.inode != inode_ || entry.device != device_) continue;
-    if (watch_count_ == kMaxPlaces) return false;
-    watches_[watch_count_++] = {number, entry.fd, entry.events, entry.data};
+    if (watch_count_ == kMaxPlaces) {
+      fault_ = "the socket is in too many epoll sets to be moved";
+    } else {
+      watches_[watch_count_++] = {number, entry.fd, entry.events, entry.data};
+    }
   }
-  return true;
 }
 
 bool Swap::MoveWatches(int fresh) {

@@ -29,7 +29,7 @@ class Swap {
   };
 
   bool ScanProcess(const char* pid, bool caller);
-  bool ScanEpoll(const char* pid, int number);
+  void ScanEpoll(const char* pid, int number);
   bool MoveWatches(int fresh);
 
   Notify* notify_;
