@@ -55,7 +55,11 @@ async function run({ config, argv, env, cwd, steps = [], answers, askTimeout, ti
     const options = { cwd: cwd ?? '/', env: { ...process.env, ...env }, ...asking }
     const jail = await spawnSandboxed(config, argv, { ...options, stdio: ['pipe', 'pipe', 'pipe'] })
     jail.on('askDecision', (answer) => decided.push(answer))
-    const timer = setTimeout(() => jail.kill('SIGKILL'), timeout)
+    let killedAt
+    const timer = setTimeout(() => {
+      killedAt = performance.now()
+      jail.kill('SIGKILL')
+    }, timeout)
     const gathered = (async () => {
       for await (const event of jail.events()) events.push(event)
     })()
@@ -65,10 +69,11 @@ async function run({ config, argv, env, cwd, steps = [], answers, askTimeout, ti
     if (steps.length === 0) jail.stdin.end()
     const followed = follow(steps, jail, seen, updates)
     const exit = await jail.exited
+    const killMs = killedAt === undefined ? undefined : performance.now() - killedAt
     clearTimeout(timer)
     seen.ended = true
     await Promise.all([both, followed, gathered])
-    return { stdout: seen.stdout, stderr: seen.stderr, exit, events, updates, asked, decided }
+    return { stdout: seen.stdout, stderr: seen.stderr, exit, killMs, events, updates, asked, decided }
   } catch (error) {
     return { error: { code: error.code, message: error.message, hint: error.hint } }
   }

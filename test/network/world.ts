@@ -24,6 +24,8 @@ export interface Result extends Outcome {
   /** What `onConnect` was asked, and what became of it. */
   asked: Record<string, unknown>[]
   decided: Record<string, unknown>[]
+  /** From the kill after `timeout` to the end of the jail. */
+  killMs?: number
   error?: { code: string; message: string; hint?: string }
 }
 
