@@ -173,6 +173,9 @@ void DnsServer::Reply(const DnsClient& client, const DnsQuery& query, const Outc
     if (!query.name.empty()) message.name = query.name;
     message.number = query.type;
     message.address = outcome.address;
+    IpAddress from;
+    if (!client.tcp)
+      (void)FromSockaddr(&client.from, client.from_size, &from, &message.port);  // our own socket said it
     if (!link_->Tell(message)) return;  // a refusal that nobody hears of is none: the program will ask again
   }
   Respond(client, query, outcome.rcode, data);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 
@@ -61,6 +62,10 @@ bool PendingConnects::Init() {
   epoll_event event = {};
   event.events = EPOLLIN;
   event.data.u32 = kTimer;
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return false;
+  constexpr rlim_t kForOthers = 64;  // a file or two per call, and the descriptors there are already
+  most_ = files.rlim_cur >= kMax + kForOthers ? kMax : files.rlim_cur > kForOthers ? files.rlim_cur - kForOthers : 1;
   return epoll_ && timer_ && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &event) == 0;
 }
 
@@ -69,7 +74,7 @@ bool PendingConnects::Add(uint64_t id, pid_t tid, UniqueFd socket, const Address
   if (items_ == nullptr) return false;
   uint32_t index = 0;
   while (index < used_ && items_[index].id != 0) ++index;
-  if (index == kMax) return false;
+  if (index >= most_) return false;
   epoll_event event = {};
   event.events = EPOLLOUT | EPOLLONESHOT;
   event.data.u32 = index;

@@ -51,6 +51,7 @@ class PendingConnects {
   UniqueFd epoll_;
   UniqueFd timer_;
   Item* items_ = nullptr;
+  uint64_t most_ = 0;  // that wait at once: each holds a descriptor, and others need some too
   uint32_t used_ = 0;  // items_[0, used_) may be taken
   uint32_t waiting_ = 0;
 };

@@ -93,6 +93,8 @@ void GatewayLink::Take(const GatewayMessage& message) {
     }
     case GatewayMessageType::kRefusedName:
       refusal.action = "dns.refused";
+      refusal.processes = &processes_;
+      refusal.from_port = message.port;
       refusal.type = RecordType(message.number, room);
       return log_->AddNetwork(refusal);
     case GatewayMessageType::kRefusedPacket:

@@ -30,6 +30,7 @@ class GatewayLink {
     resolver_size_ = size;
   }
   int fd() const { return channel_.get(); }
+  void SetRoot(int root) { processes_.SetRoot(root); }
 
   // Takes in everything that waits: what the gateway said before it answered a query is known before the connect that
   // follows the answer is judged. False when the gateway is gone.
@@ -50,6 +51,7 @@ class GatewayLink {
   const char* resolver_ = "";
   size_t resolver_size_ = 0;
   UniqueFd channel_;
+  JailProcesses processes_;
 };
 
 }  // namespace qi

@@ -33,7 +33,10 @@ class HostSockets final : public NameAsker {
   // `gateway`: the channel to it. `factory`: to pid 1, which makes sockets of the jail's own network. `root`: the
   // jail's.
   Result Init(UniqueFd gateway, UniqueFd factory);
-  void SetRoot(int root) { root_ = root; }
+  void SetRoot(int root) {
+    root_ = root;
+    link_.SetRoot(root);
+  }
 
   void OnSocket(const seccomp_notif& request, Answer* answer);
   void OnConnect(const seccomp_notif& request, Answer* answer);

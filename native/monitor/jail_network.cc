@@ -1,11 +1,13 @@
 #include "monitor/jail_network.h"
 
+#include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <cstddef>
 #include <cstring>
 
 #include "core/fd.h"
@@ -18,26 +20,9 @@ namespace {
 
 constexpr int kLoopbackIndex = 1;  // LOOPBACK_IFINDEX of every network namespace
 
-// "ip route add local default dev lo" of one family. Returns 0 or an errno.
-int AddLocalRoute(int netlink, uint8_t family) {
-  struct {
-    nlmsghdr head;
-    rtmsg route;
-    rtattr device;
-    int32_t index;
-  } request = {};
-  request.head.nlmsg_len = sizeof(request);
-  request.head.nlmsg_type = RTM_NEWROUTE;
-  request.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
-  request.route.rtm_family = family;
-  request.route.rtm_table = RT_TABLE_LOCAL;
-  request.route.rtm_protocol = RTPROT_BOOT;
-  request.route.rtm_scope = family == AF_INET ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE;
-  request.route.rtm_type = RTN_LOCAL;
-  request.device.rta_len = RTA_LENGTH(sizeof(request.index));
-  request.device.rta_type = RTA_OIF;
-  request.index = kLoopbackIndex;
-  if (send(netlink, &request, sizeof(request), 0) != static_cast<ssize_t>(sizeof(request))) return errno;
+// Sends one request of rtnetlink(7) and takes its answer. Returns 0 or an errno.
+int Ask(int netlink, const nlmsghdr* request) {
+  if (send(netlink, request, request->nlmsg_len, 0) != static_cast<ssize_t>(request->nlmsg_len)) return errno;
   struct {
     nlmsghdr head;
     nlmsgerr body;
@@ -50,12 +35,62 @@ int AddLocalRoute(int netlink, uint8_t family) {
   return -answer.body.error;
 }
 
+constexpr uint16_t kCreate = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
+
+// "ip route add local default dev lo"
+int AddLocalRoute(int netlink, uint8_t family) {
+  struct {
+    nlmsghdr head;
+    rtmsg route;
+    rtattr device;
+    int32_t index;
+  } request = {};
+  request.head = {sizeof(request), RTM_NEWROUTE, kCreate, 0, 0};
+  request.route.rtm_family = family;
+  request.route.rtm_table = RT_TABLE_LOCAL;
+  request.route.rtm_protocol = RTPROT_BOOT;
+  request.route.rtm_scope = family == AF_INET ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE;
+  request.route.rtm_type = RTN_LOCAL;
+  request.device = {RTA_LENGTH(sizeof(request.index)), RTA_OIF};
+  request.index = kLoopbackIndex;
+  return Ask(netlink, &request.head);
+}
+
+// "ip address add ADDRESS dev lo" with a prefix of its whole length.
+int AddAddress(int netlink, uint8_t family, const void* address, uint16_t size) {
+  struct {
+    nlmsghdr head;
+    ifaddrmsg about;
+    rtattr local;
+    uint8_t address[16];
+  } request = {};
+  request.head = {static_cast<uint32_t>(offsetof(decltype(request), address) + size), RTM_NEWADDR, kCreate, 0, 0};
+  request.about.ifa_family = family;
+  request.about.ifa_prefixlen = static_cast<uint8_t>(size * 8);
+  request.about.ifa_flags = IFA_F_NODAD;
+  request.about.ifa_scope = RT_SCOPE_UNIVERSE;
+  request.about.ifa_index = kLoopbackIndex;
+  request.local = {static_cast<uint16_t>(RTA_LENGTH(size)), IFA_LOCAL};
+  memcpy(request.address, address, size);
+  return Ask(netlink, &request.head);
+}
+
+// Resolvers that are told AI_ADDRCONFIG (getaddrinfo(3)) leave out a family of which there is no address but the
+// loopback's. 192.0.0.8 is the dummy address of RFC 7600; the other is of the discard-only block of RFC 6666.
+void AddAddresses(int netlink, bool six) {
+  constexpr uint8_t kFour[4] = {192, 0, 0, 8};
+  constexpr uint8_t kSix[16] = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8};
+  (void)AddAddress(netlink, AF_INET, kFour, sizeof(kFour));  // without it only such lookups fail
+  if (six) (void)AddAddress(netlink, AF_INET6, kSix, sizeof(kSix));
+}
+
 Result AddLocalRoutes(const Jail& jail) {
   QI_BEGIN(jail, Step::kAddLocalRoutes);
   UniqueFd netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!netlink) return Fail(Step::kAddLocalRoutes, errno, "socket");
   if (int error = AddLocalRoute(netlink.get(), AF_INET)) return Fail(Step::kAddLocalRoutes, error, "IPv4");
   (void)AddLocalRoute(netlink.get(), AF_INET6);  // a kernel without IPv6 has nothing to route
+  AddAddresses(netlink.get(), jail.host_has_ipv6);
   return Ok();
 }
 

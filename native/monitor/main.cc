@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "core/errno_names.h"
 #include "core/plan.h"
@@ -20,6 +21,7 @@
 #include "core/uapi.h"
 #include "monitor/loop.h"
 #include "monitor/privileges.h"
+#include "monitor/proc_lines.h"
 
 namespace qi {
 namespace {
@@ -197,6 +199,18 @@ void RaiseDescriptorLimit() {
   (void)setrlimit(RLIMIT_NOFILE, &limit);  // fewer then have room, and the rest get EAGAIN
 }
 
+// "20010db8... 02 40 00 80 eth0": address, interface, prefix, scope (0: global), flags, name. proc_net(5)
+bool HostHasIpv6() {
+  ProcLines lines("/proc/self/net/if_inet6");
+  while (const char* line = lines.Next()) {
+    unsigned scope;
+    char name[32];
+    if (sscanf(line, "%*32s %*x %*x %x %*x %31s", &scope, name) == 2 && scope == 0 && strcmp(name, "lo") != 0)
+      return true;
+  }
+  return false;
+}
+
 Result Prepare(UniqueFd* signals) {
   QI_TRY(ReadPlan(kPlanFd, &jail.blob));
   jail.plan = &PlanOf(jail.blob);
@@ -207,7 +221,10 @@ Result Prepare(UniqueFd* signals) {
   QI_BEGIN(jail, Step::kReadPlan);
   QI_BEGIN(jail, Step::kCheckPlan);
   if (!PrepareConnects()) return Fail(Step::kOpenChannels, errno, "sigaction");
-  if (jail.Has(kPlanAllowListNetwork)) RaiseDescriptorLimit();
+  if (jail.Has(kPlanAllowListNetwork)) {
+    RaiseDescriptorLimit();
+    jail.host_has_ipv6 = HostHasIpv6();
+  }
   return OpenSignals(signals);
 }
 

@@ -76,7 +76,14 @@ void RefusalLog::AddNetwork(const NetworkRefusal& refusal) {
   scratch_.Pair("rule", refusal.rule);
   uint64_t key =
       Hash(Hash(0xcbf29ce484222325u, scratch_.data(), scratch_.size()), refusal.action, strlen(refusal.action));
-  if (!Counted(key)) Remember(key, refusal.action);
+  if (Counted(key)) return;
+  ProcessFacts facts;
+  if (refusal.processes != nullptr && refusal.processes->FindUdp(refusal.from_port, &facts)) {
+    scratch_.Pair("jailPid", facts.jail_pid);
+    scratch_.Pair("comm", facts.comm);
+    scratch_.Pair("commandLine", facts.command_line);
+  }
+  Remember(key, refusal.action);
 }
 
 bool RefusalLog::Counted(uint64_t key) {

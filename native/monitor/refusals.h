@@ -5,6 +5,7 @@
 
 #include "monitor/decode.h"
 #include "monitor/events.h"
+#include "monitor/jail_processes.h"
 #include "network/address.h"
 
 namespace qi {
@@ -31,6 +32,9 @@ struct NetworkRefusal {
   uint16_t port = 0;
   const char* protocol = "";
   const char* said = "";  // the name that was claimed instead
+  // Who asked: the process with this UDP port, looked up when the refusal is of a new kind.
+  const JailProcesses* processes = nullptr;
+  uint16_t from_port = 0;
 };
 
 class RefusalLog {

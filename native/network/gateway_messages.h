@@ -10,7 +10,7 @@ namespace qi {
 
 enum class GatewayMessageType : uint32_t {
   kResolved = 1,   // up: `name` was answered with `address`, connectable for `milliseconds`; `trusted`
-  kRefusedName,    // up: a query for `name` (type `number`) was refused; `reason`
+  kRefusedName,    // up: a query for `name` (type `number`) from the jail's UDP `port` (0: TCP) was refused; `reason`
   kRefusedPacket,  // up: a datagram to `address` `port` was refused; `reason`; `name` when known
   kRefusedHello,   // up: an inspected connection to `name` at `address` `port` was refused; `reason`, `said` = its SNI
                    // or Host

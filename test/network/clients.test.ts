@@ -162,6 +162,16 @@ const toolRows: Row[] = [
     refused: /^failed Name or service not known/
   },
   {
+    name: 'getaddrinfo of one family, AI_ADDRCONFIG',
+    argv: [
+      'python3',
+      '-c',
+      `import socket; print([socket.getaddrinfo('${API}', 7, f, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)[0][4][0] for f in (2, 10)])`
+    ],
+    expect: /203\.0\.113\.10.*2001:db8::10/,
+    refused: 'nothing to refuse'
+  },
+  {
     name: 'musl getaddrinfo',
     needs: 'musl-gcc',
     argv: ['{w}/clients/musl-client', API, '7'],

@@ -66,3 +66,30 @@ describe('the gateway', () => {
     expect(await left(all)).toEqual([])
   })
 })
+
+/** Asks for evil.example and keeps the socket, as resolvers do that ask again. */
+const ASKER = `
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect(("127.0.0.1", 53))
+s.send(bytes.fromhex("000101000001000000000000046576696c076578616d706c650000010001"))
+print(s.recv(512)[3] & 15, flush=True)
+time.sleep(60)
+`
+
+describe('a refused lookup', () => {
+  it('is told with the process that asked', async () => {
+    const jail = await spawnSandboxed({ network: { allowedHosts: ['api.example.test'] } }, ['python3', '-c', ASKER])
+    const [event, [rcode]] = await Promise.all([
+      (async () => {
+        for await (const one of jail.events()) if (one.event.action === 'dns.refused') return one
+        return undefined
+      })(),
+      once(jail.stdout as NodeJS.ReadableStream, 'data')
+    ])
+    expect(String(rcode)).toBe('3\n') // NXDOMAIN
+    expect(event?.context.parameters).toMatchObject({ host: 'evil.example', recordType: 'A', comm: 'python3' })
+    jail.kill('SIGKILL')
+    await jail.exited
+  })
+})
