@@ -48,6 +48,10 @@ constexpr uint16_t kDnsPort = 53;
 
 }  // namespace
 
+Result Broker::Prepare() {
+  return PrepareConnects() && live_.Init() && pending_.Init() ? Ok() : Fail(Step::kOpenChannels, errno, "epoll");
+}
+
 Result Broker::Init(int listener, pid_t payload) {
   notify_.Take(listener);
   QI_BEGIN(jail_, Step::kOpenJailRoot);
@@ -58,7 +62,6 @@ Result Broker::Init(int listener, pid_t payload) {
   if (!root_ || fstat(root_.get(), &st) != 0) return Fail(Step::kOpenJailRoot, errno, path);
   root_device_ = st.st_dev;
   hosts_.SetRoot(root_.get());
-  if (!live_.Init() || !pending_.Init()) return Fail(Step::kOpenJailRoot, errno, "epoll");
   return jail_.Has(kPlanGuardCreates) ? guard_.Init(root_.get()) : Ok();
 }
 

@@ -23,6 +23,9 @@ class Broker final : public FrontDesk {
         pending_(&notify_, &live_),
         hosts_(jail, &notify_, &pending_, &live_, log, this) {}
 
+  // Before qi-monitor is confined. Step kOpenChannels.
+  Result Prepare();
+
   // `listener`: the notify descriptor. `payload`: any process of the jail, to open its root. Step kOpenJailRoot.
   Result Init(int listener, pid_t payload);
 

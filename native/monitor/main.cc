@@ -211,7 +211,7 @@ bool HostHasIpv6() {
   return false;
 }
 
-Result Prepare(UniqueFd* signals) {
+Result Prepare(Broker* broker, UniqueFd* signals) {
   QI_TRY(ReadPlan(kPlanFd, &jail.blob));
   jail.plan = &PlanOf(jail.blob);
   void* page = mmap(nullptr, sizeof(StepTrace), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -220,11 +220,11 @@ Result Prepare(UniqueFd* signals) {
   events.Init(jail, jail.Has(kPlanControl) ? kControlFd : -1, jail.Has(kPlanAudit) ? kAuditFd : -1);
   QI_BEGIN(jail, Step::kReadPlan);
   QI_BEGIN(jail, Step::kCheckPlan);
-  if (!PrepareConnects()) return Fail(Step::kOpenChannels, errno, "sigaction");
   if (jail.Has(kPlanAllowListNetwork)) {
     RaiseDescriptorLimit();
     jail.host_has_ipv6 = HostHasIpv6();
   }
+  QI_TRY(broker->Prepare());
   return OpenSignals(signals);
 }
 
@@ -247,7 +247,7 @@ int Main() {
   UniqueFd signals;
   static Broker broker(jail, &refusals, &events);
   Running running;
-  Result r = Prepare(&signals);
+  Result r = Prepare(&broker, &signals);
   if (r.ok()) r = Launch(jail, &broker, &running, {ConfineMonitor, RecordLaunch});
   if (!r.ok()) {
     int code = ReportFailure(r);
