@@ -9,6 +9,7 @@ import { configOf, type Network, refusals, requireReach } from './support.js'
 import { type Request, World } from './world.js'
 
 const TOOL = fileURLToPath(new URL('../../build/Release/test-tools/net_attack', import.meta.url))
+const CLI = fileURLToPath(new URL('../../bin/qi-jail', import.meta.url))
 const isRoot = process.getuid?.() === 0
 
 const ALLOWED = '203.0.113.10'
@@ -340,6 +341,20 @@ describe.each(users)('launched by %s', (user: User) => {
         steps: [{ when: 'flooded', stdin: '\n' }]
       })
       expect(stdout).toContain('started 300 refused 250')
+    })
+
+    it('more waiting threads than qi-monitor has descriptors for', async () => {
+      const options = `--cwd /tmp --net ${ALLOWED} --net ${BLACKHOLE} --ro ${world.folder} --`.split(' ')
+      const flood = act('flood-threads', 300, BLACKHOLE, ALLOWED, 7)
+      const { stdout } = await world.bare(user, [
+        'prlimit',
+        '--nofile=160:160',
+        process.execPath,
+        CLI,
+        ...options,
+        ...flood
+      ])
+      expect(stdout).toMatch(/^started 300 refused (1\d\d|2\d\d)\n(honest: ok\n){5}flooded/)
     })
 
     it('flags and patience that change under a connect do not hold up a kill', async () => {
