@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint32_t kTimer = UINT32_MAX;
 constexpr long kTickNs = 50 * 1000 * 1000;
+constexpr int kBeginAgain = 512;  // the kernel's ERESTARTSYS: EINTR, or once more, as the signal's handler wants it
 
 void Nothing(int) {}
 
@@ -85,6 +86,7 @@ bool PendingConnects::Add(uint64_t id, pid_t tid, UniqueFd socket, const Address
   item.tid = tid;
   item.socket = socket.release();
   item.live = live;
+  item.signalled = false;
   item.address = address;
   if (index == used_) ++used_;
   if (waiting_++ == 0) Arm(true);
@@ -125,11 +127,17 @@ void PendingConnects::Tick() {
     Item& item = items_[i];
     if (item.id == 0) continue;
     bool late = item.deadline_ns != 0 && NowNs() >= item.deadline_ns;
-    if (!notify_->Alive(item.id) || SignalWaits(item.tid)) {
+    // A signal of the whole process is another thread's to take, unless it still waits at the next tick.
+    bool signalled = SignalWaits(item.tid);
+    if (!notify_->Alive(item.id)) {
       Finish(i, EINTR);
+    } else if (signalled && item.signalled) {
+      // A call with a timeout is not begun again. socket(7), signal(7)
+      Finish(i, item.deadline_ns != 0 ? EINTR : kBeginAgain);
     } else if (late) {
       Finish(i, EINPROGRESS);
     }
+    item.signalled = signalled;
   }
 }
 
@@ -137,7 +145,8 @@ void PendingConnects::Finish(uint32_t index, int error) {
   Item& item = items_[index];
   Answer answer;
   answer.Done(error);
-  if (item.live && error != 0 && error != EINPROGRESS && error != EINTR) live_->Remove(item.socket);
+  if (item.live && error != 0 && error != EINPROGRESS && error != EINTR && error != kBeginAgain)
+    live_->Remove(item.socket);
   notify_->Respond(item.id, answer);
   (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, item.socket, nullptr);  // the payload's copies would keep it watched
   (void)close(item.socket);

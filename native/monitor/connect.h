@@ -38,6 +38,7 @@ class PendingConnects {
     pid_t tid;
     int socket;
     bool live;
+    bool signalled;  // at the last tick a signal waited
     Address address;
   };
 

@@ -258,7 +258,7 @@ const socketRows: Row[] = [
     allow: 'v4.example.test',
     expect: /^ok/
   },
-  ...['timeout', 'send-timeout', 'interrupted'].map((kind) => ({
+  ...['timeout', 'send-timeout', 'interrupted', 'restarted'].map((kind) => ({
     name: `${kind}: nobody answers`,
     argv: sockets(kind, 'black.example.test', '7'),
     allow: 'black.example.test',

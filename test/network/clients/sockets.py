@@ -228,6 +228,31 @@ def interrupted():
     return "failed: connected"
 
 
+def restarted():
+    """A signal in a blocking connect whose handler restarts calls: it goes on waiting, as connect(2) itself would."""
+    import ctypes
+
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    signal.siginterrupt(signal.SIGUSR1, False)
+    sock, where = make()
+    address = struct.pack("=HH4s8x", socket.AF_INET, socket.htons(where[1]), socket.inet_aton(where[0]))
+    libc = ctypes.CDLL(None, use_errno=True)
+    failed = []
+
+    def wait():
+        libc.connect(sock.fileno(), address, len(address))
+        failed.append(ctypes.get_errno())
+
+    waiter = threading.Thread(target=wait, daemon=True)
+    waiter.start()
+    for _ in range(8):
+        time.sleep(0.25)
+        if not failed:
+            signal.pthread_kill(waiter.ident, signal.SIGUSR1)
+    print("ok alarms" if not failed else "failed: errno %d" % failed[0], flush=True)
+    os._exit(0)
+
+
 def interrupted_often():
     """A timer that fires all the time must not keep a connect from finishing. Its handler restarts calls, as runtimes'
     handlers do: a call that a signal meets before qi-monitor has seen it ends, by the kernel's rule, as that asks for."""
@@ -397,7 +422,7 @@ CASES = {
         run.__name__.replace("_", "-"): run
         for run in (
             blocking, nonblocking, poll, options, names, half_close, bound, mapped, timeout, send_timeout, interrupted,
-            interrupted_often, fork_before, dup_before, inherited, threads, in_a_row, at_once, download, upload, udp,
+            restarted, interrupted_often, fork_before, dup_before, inherited, threads, in_a_row, at_once, download, upload, udp,
             udp_refused, refused,
         )
     },
