@@ -29,6 +29,13 @@ bool IsForbiddenIoctl(uint32_t command) {
          command == kSetLineDiscipline || command == kVhangup;
 }
 
+// What a socket tells of its network's interfaces (netdevice(7), wireless extensions). A standard stream is often a
+// socket of the host, and a descriptor can be exchanged after a look at it, so it is refused whatever is asked.
+bool IsInterfaceIoctl(uint32_t command) {
+  uint32_t low = command & 0xffff;
+  return (low >= 0x890b && low <= 0x89ff) || low >> 8 == 0x8b;
+}
+
 const SyscallRule* FindRule(const Jail& jail, int number) {
   Span<SyscallRule> rules = List(jail.blob, jail.plan->syscalls);
   size_t low = 0, high = rules.size;
@@ -140,14 +147,9 @@ void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answe
   }
 }
 
-// The number is in a register; which socket it is asked of only matters for what a socket of the host would tell of the
-// host's interfaces.
 void Broker::DecideIoctl(const seccomp_notif& request, Answer* answer) {
   auto command = static_cast<uint32_t>(request.data.args[1]);
-  answer->proceed = !IsForbiddenIoctl(command);
-  if (answer->proceed && jail_.Has(kPlanAllowListNetwork) && command >> 8 == 0x89) {
-    answer->proceed = !hosts_.IsHostSocket(request);
-  }
+  answer->proceed = !IsForbiddenIoctl(command) && (!IsInterfaceIoctl(command) || jail_.Has(kPlanShareHostNetwork));
 }
 
 void Broker::DecideCreate(const seccomp_notif& request, const SyscallRule* rule, Answer* answer) {

@@ -96,11 +96,6 @@ void HostSockets::OnSocket(const seccomp_notif& request, Answer* answer) {
   notify_->Inject(request.id, made.get(), (type & SOCK_CLOEXEC) != 0, answer);
 }
 
-bool HostSockets::IsHostSocket(const seccomp_notif& request) const {
-  UniqueFd socket = Duplicate(static_cast<pid_t>(request.pid), static_cast<int>(request.data.args[0]));
-  return socket && NetworkOf(socket.get()) == own_cookie_;
-}
-
 void HostSockets::OnConnect(const seccomp_notif& request, Answer* answer) {
   UniqueFd socket = Duplicate(static_cast<pid_t>(request.pid), static_cast<int>(request.data.args[0]));
   if (!socket) return answer->Done(errno);

@@ -43,8 +43,6 @@ class HostSockets final : public NameAsker {
   void OnBind(const seccomp_notif& request, Answer* answer);
   void OnListen(const seccomp_notif& request, Answer* answer);
   void OnSendTo(Answer* answer);
-  // True when the descriptor is a socket of the host's network.
-  bool IsHostSocket(const seccomp_notif& request) const;
 
   GatewayLink& link() { return link_; }
   // Replaces the rules or adds to them, here and in the gateway. 0, or the number of the bad line.

@@ -47,7 +47,10 @@ export const PLAIN_IOCTLS: Readonly<Record<string, number>> = {
   FS_IOC_FIEMAP: 0xc020660b
 }
 
-/** What interfaces and addresses there are (netdevice(7)), in the network that the socket is of. */
+/**
+ * What interfaces and addresses there are (netdevice(7)), in the network that the socket is of: refused by qi-monitor, unless the
+ * jail shares the host's. getifaddrs(3) asks by netlink, which only ever tells of the jail's own.
+ */
 export const INTERFACE_IOCTLS: Readonly<Record<string, number>> = {
   SIOCGIFNAME: 0x8910,
   SIOCGIFCONF: 0x8912,

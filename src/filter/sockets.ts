@@ -2,7 +2,7 @@
 import { Verdict } from '../plan/layout.gen.js'
 import { always, anyOf, type Condition, clear, is, isNull, masked, never } from './conditions.js'
 import { ask, EACCES, EPERM, type Group, refuse } from './group.js'
-import { INTERFACE_IOCTLS, PLAIN_IOCTLS } from './ioctls.js'
+import { PLAIN_IOCTLS } from './ioctls.js'
 import { SOCKET_OPTIONS } from './socket-options.js'
 
 const MSG_FASTOPEN = 0x20000000
@@ -56,11 +56,16 @@ const COMMON: Group[] = [
     reason: 'MSG_FASTOPEN is a connect in disguise.',
     calls: { sendmsg: [[clear(2, MSG_FASTOPEN)]], sendmmsg: [[clear(3, MSG_FASTOPEN)]] },
     otherwise: refuse(EPERM)
+  },
+  {
+    name: 'ioctl',
+    reason:
+      'Everyday terminal, socket and file requests pass; qi-monitor refuses those that reach the caller’s terminal, or ' +
+      'that a socket of the host (a standard stream is often one) would answer with the host’s interfaces.',
+    calls: { ioctl: anyOf(1, Object.values(PLAIN_IOCTLS)) },
+    otherwise: ask(Verdict.Ioctl)
   }
 ]
-
-const IOCTL_REASON =
-  'Everyday terminal, socket and file requests pass; qi-monitor refuses those that reach the caller’s terminal.'
 
 const WITHOUT_HOSTS: Group[] = [
   {
@@ -73,12 +78,6 @@ const WITHOUT_HOSTS: Group[] = [
     name: 'socket-use',
     reason: 'Sockets of a network without a way out.',
     calls: always('listen setsockopt')
-  },
-  {
-    name: 'ioctl',
-    reason: IOCTL_REASON,
-    calls: { ioctl: anyOf(1, [...Object.values(PLAIN_IOCTLS), ...Object.values(INTERFACE_IOCTLS)]) },
-    otherwise: ask(Verdict.Ioctl)
   }
 ]
 
@@ -108,12 +107,6 @@ const WITH_HOSTS: Group[] = [
       'Source routes, other interfaces, fast open and protocols on top would take a connection elsewhere than it was allowed.',
     calls: { setsockopt: SOCKET_OPTIONS.map(([level, name]) => [is(1, level), is(2, name)]) },
     otherwise: refuse(EPERM)
-  },
-  {
-    name: 'ioctl',
-    reason: `${IOCTL_REASON} Interfaces are not told of by a socket of the host.`,
-    calls: { ioctl: anyOf(1, Object.values(PLAIN_IOCTLS)) },
-    otherwise: ask(Verdict.Ioctl)
   }
 ]
 
