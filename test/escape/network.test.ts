@@ -240,6 +240,17 @@ describe.each(users)('services of the host, launched by %s', (user: User) => {
     expect(reached).toBe(1)
   })
 
+  it('its interfaces are not told of: a standard stream is often one of its sockets', async () => {
+    const flagsOfLo = `b:${'6c6f'.padEnd(80, '0')}`
+    const words = chain(socket(INET, DGRAM), call('ioctl', '$0', 0x8913, flagsOfLo)) // SIOCGIFFLAGS
+    expect(bare([ACT, 'call', ...words])).toBe('OK 0')
+    const { line, event } = await attempt(words)
+    expect(line).toBe('EPERM #1')
+    expect(event?.context.parameters).toMatchObject({ syscall: 'ioctl', rule: 'ioctl' })
+    const shared = await attempt(words, { network: { dangerouslyShareHostNetwork: true } })
+    expect(shared.line).toBe('OK 0')
+  })
+
   it('sockets of its own work', async () => {
     const own = (address: string) =>
       chain(
