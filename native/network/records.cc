@@ -7,8 +7,8 @@ namespace qi {
 Records::~Records() { free(records_); }
 
 void Records::Add(const Record& record, uint64_t now_ms) {
-  if (records_ == nullptr) records_ = static_cast<Record*>(malloc(kMax * sizeof(Record)));  // touched as it fills
-  if (records_ == nullptr) return;                                                          // the address stays refused
+  if (records_ == nullptr) records_ = static_cast<Record*>(calloc(kMax, sizeof(Record)));  // touched as it fills
+  if (records_ == nullptr) return;                                                         // the address stays refused
   Record* place = nullptr;
   for (size_t i = 0; i < count_; ++i) {
     Record& known = records_[i];

@@ -126,30 +126,29 @@ bool AnyPort(const Rule& rule) { return rule.low <= 1 && rule.high == 65535; }
 
 }  // namespace
 
-Rules::~Rules() { free(rules_); }
+Rules::~Rules() { free(state_.rules); }
 
 void Rules::Take(Rules* other) {
-  free(rules_);
-  memcpy(static_cast<void*>(this), other, sizeof(*this));
-  other->rules_ = nullptr;
-  other->count_ = 0;
+  free(state_.rules);
+  state_ = other->state_;
+  other->state_.rules = nullptr;
 }
 
 bool Rules::CopyFrom(const Rules& other) {
-  auto* copy = static_cast<Rule*>(malloc((other.count_ + 1) * sizeof(Rule)));
+  auto* copy = static_cast<Rule*>(calloc(other.state_.count + 1, sizeof(Rule)));
   if (copy == nullptr) return false;
-  memcpy(static_cast<void*>(this), &other, sizeof(*this));
-  if (count_ > 0) memcpy(static_cast<void*>(copy), other.rules_, count_ * sizeof(Rule));
-  rules_ = copy;
+  for (size_t i = 0; i < other.state_.count; ++i) copy[i] = other.state_.rules[i];
+  state_ = other.state_;
+  state_.rules = copy;
   return true;
 }
 
 bool Rules::AddRule(const Rule& rule) {
-  if (count_ == kMaxRules) return false;
-  auto* grown = static_cast<Rule*>(realloc(static_cast<void*>(rules_), (count_ + 1) * sizeof(Rule)));
+  if (state_.count == kMaxRules) return false;
+  auto* grown = static_cast<Rule*>(realloc(static_cast<void*>(state_.rules), (state_.count + 1) * sizeof(Rule)));
   if (grown == nullptr) return false;
-  rules_ = grown;
-  rules_[count_++] = rule;
+  state_.rules = grown;
+  state_.rules[state_.count++] = rule;
   return true;
 }
 
@@ -170,15 +169,15 @@ bool Rules::ParseLine(char* line) {
   if (w.Is(0, "public")) return PublicRule(w, &rule) && AddRule(rule);
   unsigned long number;
   if (w.count != 2) return false;
-  if (w.Is(0, "loopback")) return AddPort(w.word[1], &loopback_);
-  if (w.Is(0, "publish")) return AddPort(w.word[1], &published_);
+  if (w.Is(0, "loopback")) return AddPort(w.word[1], &state_.loopback);
+  if (w.Is(0, "publish")) return AddPort(w.word[1], &state_.published);
   if (!Number(w.word[1], UINT32_MAX, &number)) return false;
   if (w.Is(0, "max-connections")) {
-    max_connections_ = static_cast<uint32_t>(number);
+    state_.max_connections = static_cast<uint32_t>(number);
   } else if (w.Is(0, "ask")) {
-    ask_ms_ = static_cast<uint32_t>(number);
+    state_.ask_ms = static_cast<uint32_t>(number);
   } else if (w.Is(0, "on-denied") && (number == EACCES || number == ECONNREFUSED || number == ENETUNREACH)) {
-    on_denied_ = static_cast<int>(number);
+    state_.on_denied = static_cast<int>(number);
   } else {
     return false;
   }
@@ -208,8 +207,8 @@ Judgement Rules::JudgeName(const Name& name, const Name** below) const {
   Judgement judgement;
   judgement.name = &name;
   if (below != nullptr) *below = nullptr;
-  for (size_t i = 0; i < count_; ++i) {
-    const Rule& rule = rules_[i];
+  for (size_t i = 0; i < state_.count; ++i) {
+    const Rule& rule = state_.rules[i];
     if (rule.kind == Rule::Kind::kNet || !MatchesName(rule, name)) continue;
     if (!rule.allow && AnyPort(rule)) {
       judgement = Judgement();
@@ -225,7 +224,7 @@ Judgement Rules::JudgeName(const Name& name, const Name** below) const {
   }
   if (!judgement.allowed) {
     judgement.reason = "no rule allows this host";
-    judgement.ask = ask_ms_ > 0;
+    judgement.ask = state_.ask_ms > 0;
   } else if (below != nullptr && judgement.rule->kind == Rule::Kind::kBelow) {
     *below = &judgement.rule->name;
   }
@@ -234,8 +233,8 @@ Judgement Rules::JudgeName(const Name& name, const Name** below) const {
 
 bool Rules::Denies(const IpAddress& address, const Name* name, uint16_t port, Transport transport,
                    Judgement* judgement) const {
-  for (size_t i = 0; i < count_; ++i) {
-    const Rule& rule = rules_[i];
+  for (size_t i = 0; i < state_.count; ++i) {
+    const Rule& rule = state_.rules[i];
     if (rule.allow || !MatchesPort(rule, port, transport)) continue;
     bool matches = rule.kind == Rule::Kind::kNet ? Holds(rule, address) : name != nullptr && MatchesName(rule, *name);
     if (!matches) continue;
@@ -248,8 +247,8 @@ bool Rules::Denies(const IpAddress& address, const Name* name, uint16_t port, Tr
 
 const Rule* Rules::Allowing(const IpAddress& address, const Name* name, uint16_t port, Transport transport) const {
   const Rule* found = nullptr;
-  for (size_t i = 0; i < count_; ++i) {
-    const Rule& rule = rules_[i];
+  for (size_t i = 0; i < state_.count; ++i) {
+    const Rule& rule = state_.rules[i];
     if (!rule.allow || !MatchesPort(rule, port, transport)) continue;
     bool matches = MatchesAddress(rule, address) || (name != nullptr && MatchesName(rule, *name)) ||
                    (rule.kind == Rule::Kind::kPublic && Classify(address) == AddressClass::kPublic);
@@ -298,7 +297,7 @@ Judgement Rules::Judge(const IpAddress& address, uint16_t port, Transport transp
   }
   judgement.allowed = false;
   if (denied) return judgement;
-  judgement.ask = ask_ms_ > 0;
+  judgement.ask = state_.ask_ms > 0;
   judgement.reason = judgement.name != nullptr    ? "no rule allows this port of the host"
                      : c != AddressClass::kPublic ? "no rule allows this private or reserved address"
                                                   : "no rule allows this host";
@@ -307,8 +306,8 @@ Judgement Rules::Judge(const IpAddress& address, uint16_t port, Transport transp
 
 bool Rules::MayResolveTo(const IpAddress& address) const {
   if (Classify(address) == AddressClass::kPublic) return true;
-  for (size_t i = 0; i < count_; ++i) {
-    if (rules_[i].allow && MatchesAddress(rules_[i], address)) return true;
+  for (size_t i = 0; i < state_.count; ++i) {
+    if (state_.rules[i].allow && MatchesAddress(state_.rules[i], address)) return true;
   }
   return false;
 }

@@ -64,11 +64,11 @@ class Rules {
   // May a name's answer hold this address: public, or listed by a network rule of its own.
   bool MayResolveTo(const IpAddress& address) const;
 
-  bool IsLoopbackPort(uint16_t port) const { return loopback_.Has(port); }
-  bool IsPublished(uint16_t port) const { return published_.Has(port); }
-  uint32_t max_connections() const { return max_connections_; }
-  int on_denied() const { return on_denied_; }
-  uint32_t ask_ms() const { return ask_ms_; }
+  bool IsLoopbackPort(uint16_t port) const { return state_.loopback.Has(port); }
+  bool IsPublished(uint16_t port) const { return state_.published.Has(port); }
+  uint32_t max_connections() const { return state_.max_connections; }
+  int on_denied() const { return state_.on_denied; }
+  uint32_t ask_ms() const { return state_.ask_ms; }
 
  private:
   static constexpr size_t kMaxPorts = 256;
@@ -87,12 +87,16 @@ class Rules {
               Judgement* judgement) const;
   const Rule* Allowing(const IpAddress& address, const Name* name, uint16_t port, Transport transport) const;
 
-  Rule* rules_ = nullptr;
-  size_t count_ = 0;
-  PortList loopback_, published_;
-  uint32_t max_connections_ = 0;
-  int on_denied_ = 13;  // EACCES
-  uint32_t ask_ms_ = 0;
+  // Everything, to be copied and exchanged as one; `rules` is owned by the object that holds it.
+  struct State {
+    Rule* rules = nullptr;
+    size_t count = 0;
+    PortList loopback, published;
+    uint32_t max_connections = 0;
+    int on_denied = 13;  // EACCES
+    uint32_t ask_ms = 0;
+  };
+  State state_;
 };
 
 }  // namespace qi

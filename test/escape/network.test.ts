@@ -181,7 +181,7 @@ describe.each(users)('services of the host, launched by %s', (user: User) => {
   })
   const attempt = async (words: string[], config = {}) => {
     const result = await jailed(user, { argv: [ACT, 'call', ...words], config })
-    return { line: result.stdout.trim(), event: result.events.find((e) => e.event.action === 'network.refused') }
+    return { line: result.stdout.trim(), event: result.events.find((e) => e.event.action.endsWith('.refused')) }
   }
 
   it('a port of its loopback cannot be reached', async () => {
