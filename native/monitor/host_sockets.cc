@@ -1,16 +1,15 @@
 #include "monitor/host_sockets.h"
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 #include "core/try.h"
 #include "core/uapi.h"
 #include "monitor/channel.h"
+#include "monitor/socket_facts.h"
 #include "monitor/swap.h"
 #include "monitor/target.h"
 
@@ -19,20 +18,6 @@ namespace {
 
 uint64_t NowMs() { return NowNs() / 1000000u; }
 
-int Option(int socket, int level, int name) {
-  int value = -1;
-  socklen_t size = sizeof(value);
-  return getsockopt(socket, level, name, &value, &size) == 0 ? value : -1;
-}
-
-// Tells network namespaces apart; 5.14. 0: not a socket, or a kernel that cannot say.
-uint64_t NetworkOf(int socket) {
-  constexpr int kSoNetnsCookie = 71;
-  uint64_t cookie = 0;
-  socklen_t size = sizeof(cookie);
-  return getsockopt(socket, SOL_SOCKET, kSoNetnsCookie, &cookie, &size) == 0 ? cookie : 0;
-}
-
 // Such a rule means that address, whatever it is.
 bool NamesOneAddress(const Rule* rule) {
   return rule != nullptr && rule->kind == Rule::Kind::kNet && rule->prefix == 128;
@@ -40,32 +25,6 @@ bool NamesOneAddress(const Rule* rule) {
 
 constexpr uint16_t kDnsPort = 53;
 constexpr uint16_t kDiscardPort = 9;  // any port would do
-
-// What connecting to "any" connects to.
-IpAddress SpelledOut(const IpAddress& ip) {
-  if (Classify(ip) != AddressClass::kUnspecified) return ip;
-  if (ip.Is4()) return From4("\x7f\0\0\1");
-  IpAddress loopback;
-  loopback.bytes[15] = 1;
-  return loopback;
-}
-
-// Tells published listeners apart; 0: no address that one is bound to.
-uint64_t ListenerMark(const IpAddress& ip, uint16_t port) {
-  IpAddress any;
-  if (ip == SpelledOut(any)) return uint64_t{1} << 16 | port;
-  return ip == From4("\x7f\0\0\1") ? port : 0;
-}
-
-// Closed or listening, so that what it is bound to stays: one under way can be shut down meanwhile, without asking us,
-// and then has no address any more. tcp(7)
-bool IsAtRest(int socket) {
-  constexpr uint8_t kClosed = 7, kListening = 10;  // tcpi_state
-  uint8_t state = 0;
-  socklen_t size = sizeof(state);
-  if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &state, &size) != 0) return false;
-  return state == kClosed || state == kListening;
-}
 
 }  // namespace
 
@@ -103,10 +62,10 @@ void HostSockets::OnConnect(const seccomp_notif& request, Answer* answer) {
   (void)link_.Drain();  // gone: the loop sees it and ends the jail
   int family = answer->address.family();
   // Dissolving an association, and a family the socket does not have, lead nowhere.
-  if (family == AF_UNSPEC || Option(socket.get(), SOL_SOCKET, SO_DOMAIN) != family) {
+  if (family == AF_UNSPEC || SocketOption(socket.get(), SOL_SOCKET, SO_DOMAIN) != family) {
     return Attempt(request, static_cast<UniqueFd&&>(socket), false, answer);
   }
-  int type = Option(socket.get(), SOL_SOCKET, SO_TYPE);
+  int type = SocketOption(socket.get(), SOL_SOCKET, SO_TYPE);
   if (type == SOCK_DGRAM) return ConnectDatagram(request, socket.release(), answer);
   if (type == SOCK_STREAM) return ConnectStream(request, socket.release(), answer);
   answer->Refuse(EACCES, "neither TCP nor UDP");
@@ -141,7 +100,7 @@ void HostSockets::ConnectStream(const seccomp_notif& request, int fd, Answer* an
   if (IsOwnLoopback(ip)) {
     if (MayPassLoopback(ip, port)) {
       // "Any" is spelled out: which family's loopback the kernel takes it for depends on what the socket is bound to.
-      answer->address.length = ToSockaddr(SpelledOut(ip), port, answer->address.family(), &answer->address.storage);
+      answer->address.length = ToSockaddr(LoopbackOf(ip), port, answer->address.family(), &answer->address.storage);
       return ConnectOut(Where::kHost, request, static_cast<UniqueFd&&>(socket), answer);
     }
     if (port != kDnsPort && !jail_.Has(kPlanInnerLoopback)) {
@@ -151,7 +110,7 @@ void HostSockets::ConnectStream(const seccomp_notif& request, int fd, Answer* an
   }
   Judgement judgement = rules_.Judge(ip, port, Transport::kTcp, records_, NowMs());
   if (judgement.name != nullptr) answer->host = *judgement.name;
-  if (!judgement.allowed && !approved_) {
+  if (!judgement.allowed && !(approved_ && judgement.ask)) {
     if (judgement.ask && Ask(request, ip, port, judgement, answer)) return;
     return Refuse(judgement, nullptr, answer);
   }
@@ -210,7 +169,7 @@ void HostSockets::Attempt(const seccomp_notif& request, UniqueFd socket, bool li
 
 // A socket like `like` in either network; one of the jail's is made by pid 1, which lives there.
 UniqueFd HostSockets::Fresh(Where where, int like) const {
-  int domain = Option(like, SOL_SOCKET, SO_DOMAIN);
+  int domain = SocketOption(like, SOL_SOCKET, SO_DOMAIN);
   if (where == Where::kHost) return UniqueFd(socket(domain, SOCK_STREAM | SOCK_CLOEXEC, 0));
   int made = -1;
   size_t count = 1;
@@ -218,14 +177,6 @@ UniqueFd HostSockets::Fresh(Where where, int like) const {
   if (error == 0) error = ReceiveMessage(factory_.get(), &domain, sizeof(domain), &made, &count);
   errno = error != 0 ? error : EMFILE;
   return UniqueFd(error == 0 && count == 1 ? made : -1);
-}
-
-// Listed services of the host, and servers of the jail that clients on the host reach.
-bool HostSockets::MayPassLoopback(const IpAddress& ip, uint16_t port) const {
-  if (rules_.IsLoopbackPort(port)) return true;
-  // A program of the host may listen on the same port of another loopback address.
-  uint64_t mark = ListenerMark(SpelledOut(ip), port);
-  return rules_.IsPublished(port) && mark != 0 && published_.Count(mark) > 0;
 }
 
 // A UDP socket that would send there, or -1.
@@ -254,77 +205,6 @@ void HostSockets::Refuse(const Judgement& judgement, const char* reason, Answer*
   answer->Refuse(rules_.on_denied(), reason != nullptr ? reason : judgement.reason);
 }
 
-void HostSockets::OnBind(const seccomp_notif& request, Answer* answer) {
-  IpAddress ip;
-  uint16_t port;
-  UniqueFd socket = Duplicate(static_cast<pid_t>(request.pid), static_cast<int>(request.data.args[0]));
-  if (!socket) return answer->Done(errno);
-  if (!notify_->Alive(request.id)) return answer->Done(EINTR);
-  Address& address = answer->address;
-  if (Option(socket.get(), SOL_SOCKET, SO_DOMAIN) != address.family()) return answer->Done(EAFNOSUPPORT);
-  if (!FromSockaddr(&address.storage, address.length, &ip, &port)) return answer->Done(EINVAL);
-  bool stream = Option(socket.get(), SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
-  bool host = NetworkOf(socket.get()) == own_cookie_;
-  auto bind_here = [&](int fd, const Address& to) {
-    return bind(fd, reinterpret_cast<const sockaddr*>(&to.storage), to.length) == 0 ? 0 : errno;
-  };
-  if (!IsOwnLoopback(ip)) return Refuse(Judgement(), "only loopback addresses may be listened on", answer);
-  if (!stream) return answer->Done(bind_here(socket.get(), address));
-  if (host && rules_.IsPublished(port)) {
-    // On the host's loopback and nowhere else, whatever the payload asked for.
-    IpAddress loopback = From4("\x7f\0\0\1");
-    if (address.family() == AF_INET6 && Option(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY) == 1) {
-      loopback = IpAddress();
-      loopback.bytes[15] = 1;
-    }
-    Address to = address;
-    to.length = ToSockaddr(loopback, port, address.family(), &to.storage);
-    return answer->Done(bind_here(socket.get(), to));
-  }
-  if (!jail_.Has(kPlanInnerLoopback)) {
-    // A client that binds before it connects: any port will do, and listening on it is refused.
-    bool client = host && port == 0 && Classify(ip) == AddressClass::kUnspecified;
-    if (client) return answer->Done(bind_here(socket.get(), address));
-    return Refuse(Judgement(), "the jail's own loopback is not allowed", answer);
-  }
-  if (!host) return answer->Done(bind_here(socket.get(), address));
-  UniqueFd fresh = Fresh(Where::kJail, socket.get());
-  if (!fresh) return answer->Done(errno);
-  Swap swap(notify_, request, socket.get(), root_);
-  const char* rule = nullptr;
-  if (!swap.Prepare(fresh.get(), &rule)) return Refuse(Judgement(), rule, answer);
-  int error = bind_here(fresh.get(), address);
-  answer->Done(error != 0 ? error : swap.Install(fresh.get()));
-}
-
-// A socket of the host's network may listen only where a published server was bound: an unbound one would get a port on
-// every address of the host.
-void HostSockets::OnListen(const seccomp_notif& request, Answer* answer) {
-  UniqueFd socket = Duplicate(static_cast<pid_t>(request.pid), static_cast<int>(request.data.args[0]));
-  if (!socket) return answer->Done(errno);
-  if (!notify_->Alive(request.id)) return answer->Done(EINTR);
-  sockaddr_storage name = {};
-  socklen_t size = sizeof(name);
-  IpAddress ip;
-  uint16_t port;
-  bool host = NetworkOf(socket.get()) == own_cookie_;
-  bool rest = IsAtRest(socket.get());  // before its name is looked at
-  bool inet = getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
-              FromSockaddr(&name, size, &ip, &port);
-  if (inet && host && !(rest && Classify(ip) == AddressClass::kLoopback && rules_.IsPublished(port))) {
-    answer->action = "network.refused";
-    answer->address.storage = name;
-    answer->address.length = size;
-    answer->address.readable = true;
-    return Refuse(Judgement(), "not a published port", answer);
-  }
-  // Known before it listens, or not at all.
-  uint64_t mark = inet && host ? ListenerMark(ip, port) : 0;
-  if (mark != 0 && published_.Add(socket.get(), mark) == LiveSockets::Added::kNo) return answer->Done(ENOBUFS);
-  answer->Done(listen(socket.get(), static_cast<int>(request.data.args[1])) == 0 ? 0 : errno);
-  if (mark != 0 && answer->error != 0) published_.Remove(socket.get());  // somebody else listens there
-}
-
 // Goes on whatever it is: on a UDP socket of the jail it reaches the gateway, which judges for itself, and without
 // MSG_FASTOPEN, which is in a register, a TCP socket takes no address.
 void HostSockets::OnSendTo(Answer* answer) {
@@ -341,74 +221,6 @@ size_t HostSockets::Update(const char* text, size_t size, bool add) {
   size_t line = rules_.Parse(text, size, add);
   if (line != 0) return line;
   return link_.SendRules(text, size, add) == 0 ? 0 : SIZE_MAX;
-}
-
-HostSockets::AskItem* HostSockets::NewAsk() {
-  if (asks_ == nullptr) asks_ = static_cast<AskItem*>(calloc(kMaxAsks, sizeof(AskItem)));
-  if (asks_ == nullptr || asks_used_ == kMaxAsks || desk_ == nullptr) return nullptr;
-  AskItem* item = &asks_[asks_used_++];
-  *item = AskItem();
-  item->number = next_ask_++;
-  item->deadline_ms = NowMs() + rules_.ask_ms();
-  return item;
-}
-
-void HostSockets::AskName(uint32_t number, const Name& name) {
-  AskItem* item = NewAsk();
-  if (item == nullptr) return link_.SendAnswer(number, false);
-  item->name = true;
-  item->gateway_number = number;
-  desk_->AskHost(item->number, name.text, 0, 0);
-}
-
-bool HostSockets::Ask(const seccomp_notif& request, const IpAddress& ip, uint16_t port, const Judgement& judgement,
-                      Answer* answer) {
-  AskItem* item = NewAsk();
-  if (item == nullptr) return false;
-  item->request = request;
-  item->address = answer->address;
-  item->host = answer->host;
-  char text[INET6_ADDRSTRLEN];
-  FormatAddress(ip, text);
-  answer->deferred = true;
-  answer->refused = false;
-  desk_->AskHost(item->number, judgement.name != nullptr ? judgement.name->text : text, port,
-                 static_cast<pid_t>(request.pid));
-  return true;
-}
-
-void HostSockets::OnAnswer(uint32_t number, bool allowed) {
-  for (uint32_t i = 0; i < asks_used_; ++i) {
-    if (asks_[i].number == number) return Decided(i, allowed, "the host said no");
-  }
-}
-
-void HostSockets::ExpireAsks() {
-  for (uint32_t i = asks_used_; i-- > 0;) {
-    if (!asks_[i].name && !notify_->Alive(asks_[i].request.id)) {
-      asks_[i] = asks_[--asks_used_];
-    } else if (NowMs() >= asks_[i].deadline_ms) {
-      Decided(i, false, "nobody answered in time");
-    }
-  }
-}
-
-void HostSockets::Decided(uint32_t index, bool allowed, const char* reason) {
-  AskItem item = asks_[index];
-  asks_[index] = asks_[--asks_used_];
-  if (item.name) return link_.SendAnswer(item.gateway_number, allowed);
-  Answer answer;
-  answer.action = "network.refused";
-  answer.address = item.address;
-  answer.host = item.host;
-  if (allowed) {
-    approved_ = true;
-    OnConnect(item.request, &answer);
-    approved_ = false;
-  } else {
-    Refuse(Judgement(), reason, &answer);
-  }
-  desk_->Conclude(item.request, &answer);
 }
 
 }  // namespace qi

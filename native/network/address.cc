@@ -81,6 +81,14 @@ bool IsOwnLoopback(const IpAddress& address) {
   return memcmp(bytes, kZeros, 15) == 0 && bytes[15] <= 1;
 }
 
+IpAddress LoopbackOf(const IpAddress& address) {
+  if (Classify(address) != AddressClass::kUnspecified) return address;
+  if (address.Is4()) return From4("\x7f\0\0\1");
+  IpAddress loopback;
+  loopback.bytes[15] = 1;
+  return loopback;
+}
+
 const char* ClassName(AddressClass c) {
   switch (c) {
     case AddressClass::kPublic:

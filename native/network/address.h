@@ -29,6 +29,8 @@ enum class AddressClass : uint8_t {
 };
 // 127.0.0.0/8, 0.0.0.0, ::1 and ::; connecting to "any" is connecting to the loopback.
 bool IsOwnLoopback(const IpAddress& address);
+// The loopback address of its family for an unspecified address, any other as it is: what connecting to it connects to.
+IpAddress LoopbackOf(const IpAddress& address);
 const char* ClassName(AddressClass c);
 AddressClass Classify(const IpAddress& address);
 

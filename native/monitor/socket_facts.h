@@ -1,0 +1,24 @@
+// What getsockopt(2) says of a socket of the payload. Runs in: monitor.
+#pragma once
+#include <sys/socket.h>
+
+#include <cstdint>
+
+namespace qi {
+
+// -1: not a socket, or not an option of it.
+inline int SocketOption(int socket, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof(value);
+  return getsockopt(socket, level, name, &value, &size) == 0 ? value : -1;
+}
+
+// Tells network namespaces apart (SO_NETNS_COOKIE, 5.14). 0: not a socket, or a kernel that cannot say.
+inline uint64_t NetworkOf(int socket) {
+  constexpr int kSoNetnsCookie = 71;
+  uint64_t cookie = 0;
+  socklen_t size = sizeof(cookie);
+  return getsockopt(socket, SOL_SOCKET, kSoNetnsCookie, &cookie, &size) == 0 ? cookie : 0;
+}
+
+}  // namespace qi
