@@ -71,6 +71,15 @@ need_for_network_tests() {
   need 'has musl-gcc' 'musl, for a client in the network tests' musl-tools musl-gcc musl-dev
 }
 
+# The machines of test/vm bring their own qemu and kernels; this is what unpacks and starts them. Only Debian has those.
+need_for_vm() {
+  [[ $manager == apt-get ]] || return 0
+  need 'has unshare && has setpriv' 'unshare and setpriv, which confine the virtual machines' util-linux
+  need 'has perl' 'perl, which makes the root folder with systemd' perl
+  need 'has xz' 'xz, for modules of kernels' xz-utils
+  need '[[ -r /usr/share/keyrings/debian-archive-keyring.gpg ]]' "Debian's keys" debian-archive-keyring
+}
+
 openbsd_nc() { [[ $(nc -h 2>&1) == *OpenBSD* ]]; }
 
 # Formatting and warnings differ between LLVM releases: one release wherever the distribution has it, else its default.

@@ -2,17 +2,19 @@
 # Takes a fresh clone to where `npm start` and `npm test` work: system packages, npm packages, generated files, native
 # build, TypeScript build. Does only what is stale and says nothing when nothing is.
 #   --bench  also what the benchmarks compare with      --ci  also what lint, fuzzing and the whole suite need
+#   --vm  also what starts the virtual machines of test/vm
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/lib.sh
 source scripts/packages.sh
 
-bench=0 ci=0
+bench=0 ci=0 vm=0
 for argument in "$@"; do
   case $argument in
     --bench) bench=1 ;;
     --ci) ci=1 ;;
-    *) die "setup: unknown option $argument; known are --bench and --ci" ;;
+    --vm) vm=1 ;;
+    *) die "setup: unknown option $argument; known are --bench, --ci and --vm" ;;
   esac
 done
 
@@ -57,6 +59,7 @@ build_typescript() {
 if stale_native; then need_for_build; fi
 if ((bench || ci)); then need_for_bench; fi
 if ((ci)); then need_for_ci; fi
+if ((vm)); then need_for_vm; fi
 install_needed
 if stale_npm; then
   quietly 'installing npm packages' npm ci
