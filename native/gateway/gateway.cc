@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
-#include <cstdlib>
+#include <memory>
 #include <new>
 
 #include "core/try.h"
@@ -61,20 +61,18 @@ Result ConfineWithout(Jail jail) {
   bool optional = jail.Has(kPlanLandlockOptional) || jail.plan->landlock_fs == 0;
   Plan rest = {};
   rest.gateway_filter = {0, jail.plan->gateway_filter.length};
-  auto* filter = static_cast<uint8_t*>(malloc(rest.gateway_filter.length + 1u));
+  std::unique_ptr<uint8_t[]> filter(new (std::nothrow) uint8_t[rest.gateway_filter.length + 1u]);
   if (filter == nullptr) return Fail(kStep, ENOMEM);
   if (rest.gateway_filter.length == 0) return Fail(kStep, EINVAL, "no filter");
   Span<uint8_t> bytes = Bytes(jail.blob, jail.plan->gateway_filter);
-  memcpy(filter, bytes.data, bytes.size);
+  memcpy(filter.get(), bytes.data, bytes.size);
   if (munmap(const_cast<uint8_t*>(jail.blob.data), jail.blob.size) != 0) return Fail(kStep, errno, "munmap");
   if (jail.trace != nullptr && munmap(jail.trace, sizeof(*jail.trace)) != 0) return Fail(kStep, errno, "munmap");
   jail.trace = nullptr;
   jail.plan = &rest;
-  jail.blob.data = filter;
+  jail.blob.data = filter.get();
   jail.blob.size = rest.gateway_filter.length;
-  Result r = Confine(jail, ports, count, optional);
-  free(filter);
-  return r;
+  return Confine(jail, ports, count, optional);
 }
 
 Result Prepare(const Jail& jail, const int* sockets, size_t count, pid_t parent, int channel, GatewayLoop* loop) {
