@@ -44,7 +44,7 @@ function groupTable(kernels) {
   const rows = [
     ['controllers', ...kernels.map(({ groups }) => groups.controllers.join(' '))],
     ['controllers, delegated', ...kernels.map(({ delegated }) => delegated?.controllers.join(' ') ?? 'not asked')],
-    ...[...files].map((file) => [
+    ...[...files].sort().map((file) => [
       `\`${file}\``,
       ...kernels.map(({ groups, delegated }) => {
         const [all, own] = [tick(groups, file), tick(delegated, file)]
