@@ -36,7 +36,7 @@ describe.each(users)('limits, launched by %s', (user: User) => {
   it.each(['/tmp', '/dev/shm'])('the private %s is full when it is full', async (place) => {
     const fill = (size: number) => [
       'call',
-      ...chain(call('openat', -100, `s:${place}/x`, 0o102, 0o600), call('fallocate', '$0', 0, 0, size))
+      ...chain(call('openat', -100, `s:${place}/qi-limits`, 0o102, 0o600), call('fallocate', '$0', 0, 0, size))
     ]
     const config = resources({ tmpSize: '4MB' })
     expect(await line(fill(8 << 20), config)).toBe('ENOSPC #1')
@@ -46,7 +46,7 @@ describe.each(users)('limits, launched by %s', (user: User) => {
   it('a file ends at the limit', async () => {
     const config = { filesystem: { maxFileSize: '1MB' } }
     const write = (at: number) =>
-      chain(call('openat', -100, 's:/tmp/x', 0o102, 0o600), call('pwrite64', '$0', 's:x', 1, at))
+      chain(call('openat', -100, 's:/tmp/qi-limits', 0o102, 0o600), call('pwrite64', '$0', 's:x', 1, at))
     const killed = await act(['call', ...write(2 << 20)], config)
     expect(killed.exit.signal).toBe('SIGXFSZ')
     const event = killed.events.find((e) => e.event.action === 'limit.exceeded')
@@ -54,7 +54,7 @@ describe.each(users)('limits, launched by %s', (user: User) => {
     const ignore = call('rt_sigaction', 25, `b:01${'00'.repeat(31)}`, 0, 8)
     const ignored = chain(
       ignore,
-      call('openat', -100, 's:/tmp/x', 0o102, 0o600),
+      call('openat', -100, 's:/tmp/qi-limits', 0o102, 0o600),
       call('pwrite64', '$1', 's:x', 1, 2 << 20)
     )
     expect(await line(['call', ...ignored], config)).toBe('EFBIG #2')
