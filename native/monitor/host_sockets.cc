@@ -218,9 +218,12 @@ void HostSockets::OnSendTo(Answer* answer) {
 }
 
 size_t HostSockets::Update(const char* text, size_t size, bool add) {
-  size_t line = rules_.Parse(text, size, add);
+  // The lines are tried first and the gateway told before they hold here: a refused update leaves the old rules.
+  Rules tried;
+  size_t line = tried.Parse(text, size, false);
   if (line != 0) return line;
-  return link_.SendRules(text, size, add) == 0 ? 0 : SIZE_MAX;
+  if (link_.SendRules(text, size, add) != 0) return SIZE_MAX;
+  return rules_.Parse(text, size, add);
 }
 
 }  // namespace qi
