@@ -18,18 +18,32 @@ const FORWARDED = [
  * kept for it. Returns what to do with the jail.
  */
 export function forwardSignals(): (jail: Jail) => void {
+  let running: Jail | undefined
+  let stop = false
   const kept: ((jail: Jail) => void)[] = []
-  let deliver = (act: (jail: Jail) => void): void => void kept.push(act)
+  const deliver = (act: (jail: Jail) => void): void => {
+    if (running) act(running)
+    else kept.push(act)
+  }
   for (const { signal, group } of FORWARDED) {
     process.on(signal, () => deliver((jail) => jail.kill(signal, group)))
   }
   process.on('SIGTSTP', () => {
-    // The payload leads an orphaned process group, in which SIGTSTP is ignored: stop it the hard way, then ourselves.
-    deliver((jail) => jail.kill('SIGSTOP', true))
-    process.kill(process.pid, 'SIGSTOP')
+    stop = true
+    if (running) stopBoth(running)
+  })
+  process.on('SIGCONT', () => {
+    stop = false
   })
   return (jail) => {
-    deliver = (act) => act(jail)
+    running = jail
     for (const act of kept) act(jail)
+    if (stop) stopBoth(jail) // asked for while the jail was made: not before it can be stopped too
   }
+}
+
+/** The payload leads an orphaned process group, in which SIGTSTP is ignored: stop it the hard way, then ourselves. */
+function stopBoth(jail: Jail): void {
+  jail.kill('SIGSTOP', true)
+  process.kill(process.pid, 'SIGSTOP')
 }

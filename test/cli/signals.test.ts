@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { users } from '../support/user.js'
@@ -50,6 +51,21 @@ describe.each(users)('signals to a qi-jail of %s', (user) => {
     expect((await result).status).toBe(143)
   })
 
+  test('TSTP while the jail is made stops both once there are both', async () => {
+    const audit = join(place.home, `audit-${Math.random()}.jsonl`)
+    const { child, result } = start(place, ['--quiet', '--audit', audit, '--', 'sleep', '30'])
+    const cli = child.pid as number
+    while (!catchesTstp(cli)) await new Promise(setImmediate) // as soon as it can be asked
+    process.kill(cli, 'SIGTSTP')
+    const launched = () => readAudit(readFileSync(audit)).find(({ event }) => event.action === 'jail.launch')
+    await until(() => stateOf(cli) === 'T', 'qi-jail stopped')
+    expect(stateOf(launched()?.context.parameters?.pid as number)).toBe('T')
+    process.kill(cli, 'SIGCONT')
+    await until(() => stateOf(cli) !== 'T', 'qi-jail continued')
+    process.kill(cli, 'SIGTERM')
+    expect((await result).status).toBe(143)
+  })
+
   test('when qi-jail itself is killed nothing of the jail is left', async () => {
     const { cli, payload, result } = await launch(`trap '' TERM INT HUP; echo ready; while :; do sleep 1; done`)
     expect(stateOf(payload)).toBeDefined()
@@ -58,3 +74,8 @@ describe.each(users)('signals to a qi-jail of %s', (user) => {
     await until(() => stateOf(payload) === undefined, 'the payload is gone')
   })
 })
+
+function catchesTstp(pid: number): boolean {
+  const caught = /^SigCgt:\s+([0-9a-f]+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0'
+  return ((BigInt(`0x${caught}`) >> BigInt(constants.signals.SIGTSTP - 1)) & 1n) === 1n
+}
