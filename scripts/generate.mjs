@@ -61,7 +61,7 @@ function cppPlan() {
     for (const f of fields) out += `static_assert(offsetof(${name}, ${snake(f.name)}) == ${f.offset});\n`
   }
   for (const [name, { fields }] of Object.entries(structs)) {
-    out += `\ninline bool CheckRefs(const PlanBlob& blob, const ${name}& v) {\n  (void)blob;\n`
+    out += `\ninline bool CheckRefs(const PlanBlob& blob, const ${name}& v) {\n  (void)blob, (void)v;\n`
     for (const f of fields) {
       if (f.name === 'reserved') out += `  if (v.reserved != 0) return false;\n`
       else if (isEnum(f.type)) out += `  if (!IsValid(v.${snake(f.name)})) return false;\n`

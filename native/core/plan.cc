@@ -41,6 +41,20 @@ const char* FindNetworkFault(const PlanBlob& blob, const Plan& plan) {
   return nullptr;
 }
 
+const char* FindCgroupFault(const PlanBlob& blob, const Plan& plan) {
+  bool subtree = (plan.flags & kPlanCgroupSubtree) != 0;
+  bool scope = (plan.flags & kPlanCgroupScope) != 0;
+  if (subtree && scope) return "two sources of the cgroup";
+  if ((subtree || scope) && !IsPlainPath(blob, plan.cgroup_mount)) return "cgroupMount is not a plain absolute path";
+  if (subtree && !IsPlainPath(blob, plan.cgroup_parent)) return "cgroupParent is not a plain absolute path";
+  if (scope && !IsPlainPath(blob, plan.bus_socket)) return "busSocket is not a plain absolute path";
+  const PlanBytes& filter = plan.keeper_filter;
+  if (filter.length % 8 != 0 || filter.length / 8 > 4096 || (filter.length == 0) == subtree) return "filter length";
+  if (plan.cpu_weight > 10000) return "cpuWeight";
+  bool needs_cgroup = plan.cpu_quota_us != 0 || plan.cpu_weight != 0 || plan.io_limits.count != 0;
+  return needs_cgroup && !subtree && !scope ? "limits that need a cgroup" : nullptr;
+}
+
 const char* FindFault(const PlanBlob& blob, const Plan& plan) {
   if (plan.argv.count == 0) return "argv is empty";
   if (!IsAbsolute(blob, plan.exec_path)) return "execPath is not absolute";
@@ -65,6 +79,7 @@ const char* FindFault(const PlanBlob& blob, const Plan& plan) {
     // struct sock_filter is 8 bytes; BPF_MAXINSNS is 4096 (linux/bpf_common.h).
     if (filter.length == 0 || filter.length % 8 != 0 || filter.length / 8 > 4096) return "filter length";
   }
+  if (const char* fault = FindCgroupFault(blob, plan)) return fault;
   return FindNetworkFault(blob, plan);
 }
 

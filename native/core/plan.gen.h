@@ -8,7 +8,7 @@
 namespace qi {
 
 inline constexpr uint32_t kPlanMagic = 1279871313u;
-inline constexpr uint32_t kPlanVersion = 2u;
+inline constexpr uint32_t kPlanVersion = 3u;
 inline constexpr uint32_t kPlanMaxBytes = 16777216u;
 inline constexpr uint32_t kPlanMaxItems = 65536u;
 
@@ -22,6 +22,11 @@ inline constexpr uint32_t kPlanDevPts = 1u << 6;  // the jail has its own devpts
 inline constexpr uint32_t kPlanLandlockOptional = 1u << 7;  // a kernel without Landlock does not end the launch (reported as off)
 inline constexpr uint32_t kPlanGuardCreates = 1u << 8;  // names that do not exist yet are write-denied: calls that create names are decided by qi-monitor
 inline constexpr uint32_t kPlanAllowListNetwork = 1u << 9;  // hosts outside are reached through qi-monitor: TCP sockets are made by it, names answered and datagrams relayed by the gateway
+inline constexpr uint32_t kPlanCgroupSubtree = 1u << 10;  // the jail gets a cgroup of its own below cgroupParent
+inline constexpr uint32_t kPlanCgroupScope = 1u << 11;  // the jail gets a cgroup of its own in a transient systemd scope, asked for on busSocket
+inline constexpr uint32_t kPlanCgroupOptional = 1u << 12;  // a cgroup that cannot be had does not end the launch: the watchdog does what it can instead (reported)
+inline constexpr uint32_t kPlanCountRunningTime = 1u << 13;  // wallClockMs is CLOCK_MONOTONIC without the time the jail was paused, instead of CLOCK_BOOTTIME
+inline constexpr uint32_t kPlanKillAtProcessLimit = 1u << 14;  // reaching processesMax ends the jail instead of failing the fork
 
 inline constexpr uint32_t kMountRecursive = 1u << 0;  // with its submounts
 inline constexpr uint32_t kMountIdMap = 1u << 1;  // id-mapped: caller's files appear as the payload's (Privileged only)
@@ -145,6 +150,22 @@ static_assert(sizeof(Relay) == 8);
 static_assert(offsetof(Relay, kind) == 0);
 static_assert(offsetof(Relay, port) == 4);
 
+struct IoLimit {
+  uint32_t major;  // device number of a whole disk, io.max
+  uint32_t minor;
+  uint64_t read_bytes;  // per second; 0 = none, as in all of these
+  uint64_t write_bytes;
+  uint64_t read_ops;  // per second
+  uint64_t write_ops;
+};
+static_assert(sizeof(IoLimit) == 40);
+static_assert(offsetof(IoLimit, major) == 0);
+static_assert(offsetof(IoLimit, minor) == 4);
+static_assert(offsetof(IoLimit, read_bytes) == 8);
+static_assert(offsetof(IoLimit, write_bytes) == 16);
+static_assert(offsetof(IoLimit, read_ops) == 24);
+static_assert(offsetof(IoLimit, write_ops) == 32);
+
 struct Plan {
   uint32_t magic;
   uint32_t version;
@@ -158,7 +179,13 @@ struct Plan {
   uint32_t caller_gid;  // gid that launches
   uint32_t grace_ms;  // between TERM and KILL when the wall clock runs out, milliseconds
   uint32_t root_inodes;  // inode limit of the private tmpfs
-  uint64_t wall_clock_ms;  // milliseconds of CLOCK_BOOTTIME, 0 = none
+  uint32_t processes_max;  // processes and threads of the payload: RLIMIT_NPROC, and pids.max where there is a cgroup
+  uint32_t cpu_weight;  // cpu.weight, 1 to 10000; 0 = as the kernel has it
+  uint32_t cpu_quota_us;  // of each 100 ms, over all cores, microseconds; cpu.max; 0 = none
+  uint32_t launcher_pid;  // the launcher's process, which may be moved to a leaf when it keeps cgroupParent from having controllers; 0 = leave it
+  uint64_t wall_clock_ms;  // milliseconds of CLOCK_BOOTTIME (see CountRunningTime), 0 = none
+  uint64_t memory_max;  // bytes of the whole jail: memory.max, else the watchdog and RLIMIT_DATA; 0 = none
+  uint64_t memory_threshold;  // bytes from which on limit.threshold is reported once: memory.high, else the watchdog; 0 = none
   uint64_t root_bytes;  // size limit of the private tmpfs, bytes
   uint64_t landlock_fs;  // handled LANDLOCK_ACCESS_FS_*
   uint64_t landlock_net;  // handled LANDLOCK_ACCESS_NET_*
@@ -175,18 +202,23 @@ struct Plan {
   PlanList<GuardedName> guarded_names;
   PlanList<PlanString> guarded_grants;  // mount points in the jail in which only qi-monitor creates names
   PlanList<Relay> relays;  // sockets that pid 1 opens for the gateway
+  PlanList<IoLimit> io_limits;  // io.max, needs a cgroup
+  PlanString cgroup_mount;  // where the host has cgroup v2 mounted; empty without CgroupSubtree and CgroupScope
+  PlanString cgroup_parent;  // directory below cgroupMount (or itself) in which the caller may make groups; CgroupSubtree only
+  PlanString bus_socket;  // socket of the D-Bus on which systemd answers: the user's, or the system's for root; CgroupScope only
   PlanString network_rules;  // lines, see native/network/rules.h
   PlanString resolver;  // lines: nameserver ADDRESS, search DOMAIN, hosts ADDRESS NAME
   PlanBytes payload_filter;  // struct sock_filter[] of the payload
   PlanBytes init_filter;  // struct sock_filter[] of pid 1
   PlanBytes monitor_filter;  // struct sock_filter[] of qi-monitor
+  PlanBytes keeper_filter;  // struct sock_filter[] of the keeper; empty without CgroupSubtree
   PlanBytes gateway_filter;  // struct sock_filter[] of the gateway; empty without one
   PlanString audit_head;  // JSON members (version, source, security) put verbatim into every event
   PlanString launch_params;  // JSON object: parameters of the launch event
   PlanString profile_name;  // for events
   PlanString command_line;  // for events
 };
-static_assert(sizeof(Plan) == 264);
+static_assert(sizeof(Plan) == 336);
 static_assert(offsetof(Plan, magic) == 0);
 static_assert(offsetof(Plan, version) == 4);
 static_assert(offsetof(Plan, size) == 8);
@@ -199,36 +231,47 @@ static_assert(offsetof(Plan, caller_uid) == 32);
 static_assert(offsetof(Plan, caller_gid) == 36);
 static_assert(offsetof(Plan, grace_ms) == 40);
 static_assert(offsetof(Plan, root_inodes) == 44);
-static_assert(offsetof(Plan, wall_clock_ms) == 48);
-static_assert(offsetof(Plan, root_bytes) == 56);
-static_assert(offsetof(Plan, landlock_fs) == 64);
-static_assert(offsetof(Plan, landlock_net) == 72);
-static_assert(offsetof(Plan, landlock_scope) == 80);
-static_assert(offsetof(Plan, exec_path) == 88);
-static_assert(offsetof(Plan, cwd) == 96);
-static_assert(offsetof(Plan, hostname) == 104);
-static_assert(offsetof(Plan, argv) == 112);
-static_assert(offsetof(Plan, envp) == 120);
-static_assert(offsetof(Plan, mounts) == 128);
-static_assert(offsetof(Plan, landlock_rules) == 136);
-static_assert(offsetof(Plan, rlimits) == 144);
-static_assert(offsetof(Plan, syscalls) == 152);
-static_assert(offsetof(Plan, guarded_names) == 160);
-static_assert(offsetof(Plan, guarded_grants) == 168);
-static_assert(offsetof(Plan, relays) == 176);
-static_assert(offsetof(Plan, network_rules) == 184);
-static_assert(offsetof(Plan, resolver) == 192);
-static_assert(offsetof(Plan, payload_filter) == 200);
-static_assert(offsetof(Plan, init_filter) == 208);
-static_assert(offsetof(Plan, monitor_filter) == 216);
-static_assert(offsetof(Plan, gateway_filter) == 224);
-static_assert(offsetof(Plan, audit_head) == 232);
-static_assert(offsetof(Plan, launch_params) == 240);
-static_assert(offsetof(Plan, profile_name) == 248);
-static_assert(offsetof(Plan, command_line) == 256);
+static_assert(offsetof(Plan, processes_max) == 48);
+static_assert(offsetof(Plan, cpu_weight) == 52);
+static_assert(offsetof(Plan, cpu_quota_us) == 56);
+static_assert(offsetof(Plan, launcher_pid) == 60);
+static_assert(offsetof(Plan, wall_clock_ms) == 64);
+static_assert(offsetof(Plan, memory_max) == 72);
+static_assert(offsetof(Plan, memory_threshold) == 80);
+static_assert(offsetof(Plan, root_bytes) == 88);
+static_assert(offsetof(Plan, landlock_fs) == 96);
+static_assert(offsetof(Plan, landlock_net) == 104);
+static_assert(offsetof(Plan, landlock_scope) == 112);
+static_assert(offsetof(Plan, exec_path) == 120);
+static_assert(offsetof(Plan, cwd) == 128);
+static_assert(offsetof(Plan, hostname) == 136);
+static_assert(offsetof(Plan, argv) == 144);
+static_assert(offsetof(Plan, envp) == 152);
+static_assert(offsetof(Plan, mounts) == 160);
+static_assert(offsetof(Plan, landlock_rules) == 168);
+static_assert(offsetof(Plan, rlimits) == 176);
+static_assert(offsetof(Plan, syscalls) == 184);
+static_assert(offsetof(Plan, guarded_names) == 192);
+static_assert(offsetof(Plan, guarded_grants) == 200);
+static_assert(offsetof(Plan, relays) == 208);
+static_assert(offsetof(Plan, io_limits) == 216);
+static_assert(offsetof(Plan, cgroup_mount) == 224);
+static_assert(offsetof(Plan, cgroup_parent) == 232);
+static_assert(offsetof(Plan, bus_socket) == 240);
+static_assert(offsetof(Plan, network_rules) == 248);
+static_assert(offsetof(Plan, resolver) == 256);
+static_assert(offsetof(Plan, payload_filter) == 264);
+static_assert(offsetof(Plan, init_filter) == 272);
+static_assert(offsetof(Plan, monitor_filter) == 280);
+static_assert(offsetof(Plan, keeper_filter) == 288);
+static_assert(offsetof(Plan, gateway_filter) == 296);
+static_assert(offsetof(Plan, audit_head) == 304);
+static_assert(offsetof(Plan, launch_params) == 312);
+static_assert(offsetof(Plan, profile_name) == 320);
+static_assert(offsetof(Plan, command_line) == 328);
 
 inline bool CheckRefs(const PlanBlob& blob, const MountOp& v) {
-  (void)blob;
+  (void)blob, (void)v;
   if (!IsValid(v.kind)) return false;
   if (v.reserved != 0) return false;
   if (!CheckRef(blob, v.source)) return false;
@@ -238,19 +281,19 @@ inline bool CheckRefs(const PlanBlob& blob, const MountOp& v) {
 }
 
 inline bool CheckRefs(const PlanBlob& blob, const LandlockRule& v) {
-  (void)blob;
+  (void)blob, (void)v;
   if (!CheckRef(blob, v.path)) return false;
   return true;
 }
 
 inline bool CheckRefs(const PlanBlob& blob, const Rlimit& v) {
-  (void)blob;
+  (void)blob, (void)v;
   if (v.reserved != 0) return false;
   return true;
 }
 
 inline bool CheckRefs(const PlanBlob& blob, const SyscallRule& v) {
-  (void)blob;
+  (void)blob, (void)v;
   if (!IsValid(v.verdict)) return false;
   if (v.reserved != 0) return false;
   if (!CheckRef(blob, v.name)) return false;
@@ -259,7 +302,7 @@ inline bool CheckRefs(const PlanBlob& blob, const SyscallRule& v) {
 }
 
 inline bool CheckRefs(const PlanBlob& blob, const GuardedName& v) {
-  (void)blob;
+  (void)blob, (void)v;
   if (!CheckRef(blob, v.parent)) return false;
   if (!CheckRef(blob, v.name)) return false;
   if (!CheckRef(blob, v.rule)) return false;
@@ -267,13 +310,18 @@ inline bool CheckRefs(const PlanBlob& blob, const GuardedName& v) {
 }
 
 inline bool CheckRefs(const PlanBlob& blob, const Relay& v) {
-  (void)blob;
+  (void)blob, (void)v;
   if (!IsValid(v.kind)) return false;
   return true;
 }
 
+inline bool CheckRefs(const PlanBlob& blob, const IoLimit& v) {
+  (void)blob, (void)v;
+  return true;
+}
+
 inline bool CheckRefs(const PlanBlob& blob, const Plan& v) {
-  (void)blob;
+  (void)blob, (void)v;
   if (!CheckRef(blob, v.exec_path)) return false;
   if (!CheckRef(blob, v.cwd)) return false;
   if (!CheckRef(blob, v.hostname)) return false;
@@ -313,11 +361,19 @@ inline bool CheckRefs(const PlanBlob& blob, const Plan& v) {
   for (const auto& item : List(blob, v.relays)) {
     if (!CheckRefs(blob, item)) return false;
   }
+  if (!CheckListRef(blob, v.io_limits, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.io_limits)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckRef(blob, v.cgroup_mount)) return false;
+  if (!CheckRef(blob, v.cgroup_parent)) return false;
+  if (!CheckRef(blob, v.bus_socket)) return false;
   if (!CheckRef(blob, v.network_rules)) return false;
   if (!CheckRef(blob, v.resolver)) return false;
   if (!CheckRef(blob, v.payload_filter)) return false;
   if (!CheckRef(blob, v.init_filter)) return false;
   if (!CheckRef(blob, v.monitor_filter)) return false;
+  if (!CheckRef(blob, v.keeper_filter)) return false;
   if (!CheckRef(blob, v.gateway_filter)) return false;
   if (!CheckRef(blob, v.audit_head)) return false;
   if (!CheckRef(blob, v.launch_params)) return false;

@@ -60,7 +60,15 @@ enum class Step : uint32_t {
   kReceiveRelays = 52,  // monitor: receive those sockets
   kStartGateway = 53,  // monitor: fork the gateway
   kConfineGateway = 54,  // gateway: drop the gateway's rights and filter it
+  kAskForScope = 55,  // monitor: ask systemd for a transient scope
+  kOpenCgroupParent = 56,  // monitor: open the cgroup in which the jail's may be made, and free it of processes
+  kMakeCgroup = 57,  // monitor: make the jail's cgroup and mark it as ours
+  kLimitCgroup = 58,  // monitor: write the limits and read them back
+  kOpenCgroupFiles = 59,  // monitor: open the counters and switches of the cgroup
+  kStartKeeper = 60,  // monitor: fork the process that removes the cgroup at the end
+  kEnterCgroup = 61,  // monitor: move pid 1 into the cgroup, where clone3 could not start it there
+  kHideCgroup = 62,  // init: enter a cgroup namespace rooted at the jail's cgroup
 };
-inline constexpr uint32_t kStepCount = 55;
+inline constexpr uint32_t kStepCount = 63;
 
 }  // namespace qi

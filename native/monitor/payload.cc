@@ -62,21 +62,27 @@ Result NestUserNamespace(const Jail& jail, int proc) {
   return strcmp(back, "0\n") == 0 ? Ok() : Fail(Step::kForbidUserNamespaces, EPERM, "read back");
 }
 
+// Soft and hard, and never above the hard limit that the caller has.
+Result SetLimit(uint32_t resource, rlim_t wanted) {
+  char name[32];
+  snprintf(name, sizeof(name), "resource %u", resource);
+  auto which = static_cast<__rlimit_resource>(resource);
+  rlimit now;
+  if (getrlimit(which, &now) != 0) return Fail(Step::kSetRlimit, errno, name);
+  rlim_t value = wanted < now.rlim_max ? wanted : now.rlim_max;
+  rlimit next = {value, value};
+  return setrlimit(which, &next) == 0 ? Ok() : Fail(Step::kSetRlimit, errno, name);
+}
+
 Result SetLimits(const Jail& jail) {
   // After entering the user namespace: RLIMIT_NPROC is then counted per namespace, not with all the caller's processes.
   for (const Rlimit& limit : List(jail.blob, jail.plan->rlimits)) {
     QI_BEGIN(jail, Step::kSetRlimit);
-    rlimit now;
-    char name[32];
-    snprintf(name, sizeof(name), "resource %u", limit.resource);
-    if (getrlimit(static_cast<__rlimit_resource>(limit.resource), &now) != 0)
-      return Fail(Step::kSetRlimit, errno, name);
-    rlim_t value = limit.value < now.rlim_max ? limit.value : now.rlim_max;
-    rlimit next = {value, value};
-    if (setrlimit(static_cast<__rlimit_resource>(limit.resource), &next) != 0)
-      return Fail(Step::kSetRlimit, errno, name);
+    QI_TRY(SetLimit(limit.resource, limit.value));
   }
-  return Ok();
+  // Between two looks of the watchdog this is the most that one process gets by heap and private mappings.
+  bool watched = jail.plan->memory_max != 0 && !jail.in_cgroup;
+  return watched ? SetLimit(RLIMIT_DATA, jail.plan->memory_max) : Ok();
 }
 
 Result EnterDirectory(const Jail& jail) {

@@ -61,4 +61,12 @@ export const STEPS: Record<number, LaunchStep> = {
   52: { name: 'ReceiveRelays', who: 'monitor', what: 'receive those sockets' },
   53: { name: 'StartGateway', who: 'monitor', what: 'fork the gateway' },
   54: { name: 'ConfineGateway', who: 'gateway', what: 'drop the gateway\'s rights and filter it' },
+  55: { name: 'AskForScope', who: 'monitor', what: 'ask systemd for a transient scope' },
+  56: { name: 'OpenCgroupParent', who: 'monitor', what: 'open the cgroup in which the jail\'s may be made, and free it of processes' },
+  57: { name: 'MakeCgroup', who: 'monitor', what: 'make the jail\'s cgroup and mark it as ours' },
+  58: { name: 'LimitCgroup', who: 'monitor', what: 'write the limits and read them back' },
+  59: { name: 'OpenCgroupFiles', who: 'monitor', what: 'open the counters and switches of the cgroup' },
+  60: { name: 'StartKeeper', who: 'monitor', what: 'fork the process that removes the cgroup at the end' },
+  61: { name: 'EnterCgroup', who: 'monitor', what: 'move pid 1 into the cgroup, where clone3 could not start it there' },
+  62: { name: 'HideCgroup', who: 'init', what: 'enter a cgroup namespace rooted at the jail\'s cgroup' },
 }

@@ -28,7 +28,7 @@ export interface BuiltPlan {
 /** Grace between TERM and KILL when the wall clock runs out, milliseconds. */
 const GRACE_MS = 2000
 const ROOT_INODES = 65536
-const RLIMIT = { fsize: 1, data: 2, core: 4, nproc: 6, nofile: 7 } as const
+const RLIMIT = { fsize: 1, core: 4, nproc: 6, nofile: 7 } as const
 
 /**
  * Profile -> Plan, for one host. Pure but for `compile`.
@@ -54,6 +54,7 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     rootInodes: ROOT_INODES,
     wallClockMs: BigInt(limits.maxExecutionTime ?? 0),
     rootBytes: BigInt(limits.tmpSize),
+    ...cgroup(profile),
     ...landlock(profile, facts, mounts.guarded),
     execPath: profile.command.file,
     cwd: profile.command.cwd,
@@ -131,10 +132,40 @@ function rlimits({ limits }: Profile): Rlimit[] {
     [RLIMIT.nofile, limits.maxFileDescriptors],
     [RLIMIT.fsize, limits.maxFileSize],
     [RLIMIT.nproc, limits.maxProcesses],
-    [RLIMIT.data, limits.maxMemory],
     [RLIMIT.core, 0]
   ]
   return values.flatMap(([resource, value]) => (value === undefined ? [] : [{ resource, value: BigInt(value) }]))
+}
+
+type CgroupPlan = Pick<
+  Plan,
+  | 'processesMax'
+  | 'cpuWeight'
+  | 'cpuQuotaUs'
+  | 'launcherPid'
+  | 'memoryMax'
+  | 'memoryThreshold'
+  | 'ioLimits'
+  | 'cgroupMount'
+  | 'cgroupParent'
+  | 'busSocket'
+  | 'keeperFilter'
+>
+
+function cgroup({ limits }: Profile): CgroupPlan {
+  return {
+    processesMax: limits.maxProcesses,
+    cpuWeight: 0,
+    cpuQuotaUs: 0,
+    launcherPid: 0,
+    memoryMax: BigInt(limits.maxMemory ?? 0),
+    memoryThreshold: 0n,
+    ioLimits: [],
+    cgroupMount: '',
+    cgroupParent: '',
+    busSocket: '',
+    keeperFilter: new Uint8Array()
+  }
 }
 
 /** Members of the launch event: what this jail is, honestly. */

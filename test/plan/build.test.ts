@@ -197,7 +197,6 @@ test('limits become rlimits, core dumps are off', () => {
     7: 10n,
     1: 20n,
     6: 30n,
-    2: 40n,
     4: 0n
   })
   expect(plan).toMatchObject({ wallClockMs: 50n, rootBytes: 60n })

@@ -1,0 +1,64 @@
+// The jail's own group of the cgroup v2 hierarchy: where it comes from, its limits, its counters, its end. cgroups(7)
+// and Documentation/admin-guide/cgroup-v2.rst of Linux. Runs in: monitor.
+#pragma once
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "core/fd.h"
+#include "monitor/jail.h"
+
+namespace qi {
+
+// Counters and switches, opened while qi-monitor still has its caller's rights, so that nothing need be opened later.
+// Not open where the kernel, or the host's delegation, has no such file: the reader then reports no such figure.
+struct CgroupFiles {
+  UniqueFd memory_current, memory_peak, memory_events, memory_pressure;
+  UniqueFd memory_high;  // for writing
+  UniqueFd pids_current, pids_peak, pids_events;
+  UniqueFd cpu_stat, cpu_pressure;
+  UniqueFd io_stat, io_pressure;
+  UniqueFd freeze;  // for writing
+  UniqueFd kill;    // for writing; Linux 5.14
+  UniqueFd events;  // cgroup.events: `populated`, `frozen`; POLLPRI when it changes
+};
+
+class Cgroup {
+ public:
+  // Makes the group that the plan asks for, with its limits, before the jail is cloned; nothing without CgroupSubtree
+  // and CgroupScope. On failure nothing of it is left. Groups of ours that a killed qi-monitor left below the same
+  // parent are removed first.
+  Result Make(const Jail& jail);
+
+  bool made() const { return static_cast<bool>(dir_); }
+
+  // The directory, for CLONE_INTO_CGROUP.
+  int dir() const { return dir_.get(); }
+
+  // For a pid 1 that was cloned without CLONE_INTO_CGROUP and waits for its maps.
+  Result Enter(const Jail& jail, pid_t pid);
+
+  // Forks the process that removes the group when this one asks for it or has died. Not for a scope, which is systemd's
+  // to remove.
+  Result StartKeeper(const Jail& jail);
+
+  // Kills what is in it, removes it, and waits until it is gone. Of a scope systemd removes it after qi-monitor has
+  // ended.
+  void Remove();
+
+  const CgroupFiles& files() const { return files_; }
+
+  // Host path below the mount, for events and `ps`; empty without a group.
+  const char* path() const { return path_; }
+
+ private:
+  UniqueFd parent_;
+  UniqueFd dir_;
+  UniqueFd keeper_;
+  CgroupFiles files_;
+  bool scope_ = false;
+  char name_[32] = "";
+  char path_[1024] = "";
+};
+
+}  // namespace qi
