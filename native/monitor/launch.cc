@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/try.h"
@@ -35,6 +36,13 @@ pid_t CloneJail(uint64_t flags, int* pidfd) {
   return static_cast<pid_t>(pid);
 }
 
+// A /proc of another pid namespace has a stranger under this number, whose maps would be written.
+Result CheckProc() {
+  char self[16] = {};
+  if (readlink("/proc/self", self, sizeof(self) - 1) < 0) return Fail(Step::kMapGroups, errno, "/proc/self");
+  return atoi(self) == getpid() ? Ok() : Fail(Step::kMapGroups, ESRCH, "this /proc is of another pid namespace");
+}
+
 int WriteProc(pid_t pid, const char* name, const char* text) {
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
@@ -48,6 +56,7 @@ Result WriteMaps(const Jail& jail, pid_t pid) {
   const Plan& plan = *jail.plan;
   char map[64];
   QI_BEGIN(jail, Step::kMapGroups);
+  QI_TRY(CheckProc());
   // Without privilege a gid map needs setgroups denied first (CVE-2014-8989). With it, pid 1 empties the list instead.
   if (!jail.Has(kPlanPrivileged)) {
     if (int error = WriteProc(pid, "setgroups", "deny")) return Fail(Step::kMapGroups, error, "setgroups");
