@@ -1,7 +1,7 @@
 import type { SyscallRule } from '../plan/layout.gen.js'
 import type { Calls } from './conditions.js'
 import type { Group } from './group.js'
-import { gatewayCalls, initCalls, monitorCalls } from './supervisors.js'
+import { gatewayCalls, initCalls, keeperCalls, monitorCalls } from './supervisors.js'
 import { SYSCALLS } from './syscalls.gen.js'
 import { type PayloadOptions, payloadGroups } from './table.js'
 import type { Arch, FilterAction, FilterRule, FilterSpec } from './types.js'
@@ -45,6 +45,13 @@ export const gatewayFilter = (arch: Arch): FilterSpec => ({
   arch,
   fallback: KILL,
   rules: allowRules(arch, gatewayCalls())
+})
+
+/** Of the keeper, for its whole life. */
+export const keeperFilter = (arch: Arch): FilterSpec => ({
+  arch,
+  fallback: KILL,
+  rules: allowRules(arch, keeperCalls())
 })
 
 function groupRules(arch: Arch, { calls, otherwise }: Group): FilterRule[] {

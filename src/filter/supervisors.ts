@@ -1,5 +1,5 @@
 /**
- * The filters that pid 1, qi-monitor and the gateway put on themselves before the payload runs. Whatever is not listed
+ * The filters that pid 1, qi-monitor, the gateway and the keeper put on themselves before the payload runs. Whatever is not listed
  * kills the process, and with it the jail: a supervisor that does what it never does has been taken over.
  */
 import { always, anyOf, type Calls, type Condition, clear, is, masked } from './conditions.js'
@@ -95,5 +95,20 @@ export function gatewayCalls(): Calls {
     ],
     mmap: [[clear(2, PROT_EXEC)]],
     mprotect: [[clear(2, PROT_EXEC)]]
+  }
+}
+
+const SIGKILL = 9
+const AT_REMOVEDIR = 0x200
+
+/**
+ * Waits until qi-monitor asks for the end of the jail's cgroup or is gone, then ends it by descriptors that it was given.
+ * Nothing of the jail's reaches it but the numbers of processes that it kills.
+ */
+export function keeperCalls(): Calls {
+  return {
+    ...always('recvfrom sendmsg poll ppoll pread64 write close exit exit_group rt_sigreturn restart_syscall'),
+    kill: [[is(1, SIGKILL)]],
+    unlinkat: [[is(2, AT_REMOVEDIR)]]
   }
 }

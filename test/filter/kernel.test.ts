@@ -97,7 +97,11 @@ describe('the kernel', () => {
   it.each(CASES.filter(({ spec, title }) => spec.arch === native && !title.startsWith('payload')))(
     'loads $title, which kills what is not listed',
     ({ spec, title }) => {
-      const listed = title.startsWith('gateway') ? SYSCALLS.brk : SYSCALLS.getpid
+      const listed = title.startsWith('gateway')
+        ? SYSCALLS.brk
+        : title.startsWith('keeper')
+          ? SYSCALLS.close
+          : SYSCALLS.getpid
       expect(callUnder(spec, listed?.[native] ?? -1, [0n])).toBe(0)
       expect(callUnder(spec, SYSCALLS.execve?.[native] ?? -1, [])).toBe('SIGSYS')
     }

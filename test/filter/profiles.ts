@@ -1,4 +1,4 @@
-import { gatewayFilter, initFilter, monitorFilter, payloadFilter } from '../../src/filter/build.js'
+import { gatewayFilter, initFilter, keeperFilter, monitorFilter, payloadFilter } from '../../src/filter/build.js'
 import type { Arch, FilterRule, FilterSpec } from '../../src/filter/types.js'
 import type { SyscallRule } from '../../src/plan/layout.gen.js'
 
@@ -31,7 +31,8 @@ export const CASES: FilterCase[] = ARCHES.flatMap((arch) => [
     spec: initFilter(arch, options),
     syscalls: []
   })),
-  { title: `gateway-${arch}`, spec: gatewayFilter(arch), syscalls: [] }
+  { title: `gateway-${arch}`, spec: gatewayFilter(arch), syscalls: [] },
+  { title: `keeper-${arch}`, spec: keeperFilter(arch), syscalls: [] }
 ])
 
 export const LAST_NUMBER = 600

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { gatewayFilter, initFilter, monitorFilter, payloadFilter } from '../../src/filter/build.js'
+import { gatewayFilter, initFilter, keeperFilter, monitorFilter, payloadFilter } from '../../src/filter/build.js'
 import { INTERFACE_IOCTLS, PLAIN_IOCTLS, REFUSED_IOCTLS } from '../../src/filter/ioctls.js'
 import { SYSCALLS } from '../../src/filter/syscalls.gen.js'
 import { payloadGroups } from '../../src/filter/table.js'
@@ -74,7 +74,7 @@ describe('every filter', () => {
     ]
     for (const arch of ARCHES) {
       const specs = VARIANTS.flatMap((options) => [initFilter(arch, options), monitorFilter(arch, options)])
-      for (const spec of [...specs, gatewayFilter(arch)]) {
+      for (const spec of [...specs, gatewayFilter(arch), keeperFilter(arch)]) {
         const program = compile(spec)
         const judge = (name: string, args: bigint[]) =>
           verdict(program, { nr: SYSCALLS[name]?.[arch] ?? 601, arch: AUDIT_ARCH[arch], args })
@@ -95,6 +95,23 @@ describe('every filter', () => {
       expect(open(false, flags)).toBe('kill')
       expect(open(true, flags)).toBe('allow')
     }
+  })
+})
+
+describe('the keeper', () => {
+  const judge = (name: string, args: bigint[]) =>
+    verdict(compile(keeperFilter('x64')), { nr: SYSCALLS[name]?.x64 ?? 601, arch: AUDIT_ARCH.x64, args })
+
+  it('sends no signal but KILL and removes nothing but folders', () => {
+    expect(judge('kill', [7n, 9n])).toBe('allow')
+    expect(judge('kill', [7n, 15n])).toBe('kill')
+    expect(judge('unlinkat', [3n, 0n, 0x200n])).toBe('allow')
+    expect(judge('unlinkat', [3n, 0n, 0n])).toBe('kill')
+  })
+
+  it('opens, starts and talks to nothing', () => {
+    for (const name of ['openat', 'open', 'socket', 'connect', 'fork', 'mmap', 'renameat2', 'rmdir', 'unlink', 'ioctl'])
+      expect(judge(name, []), name).toBe('kill')
   })
 })
 
