@@ -1,6 +1,7 @@
 // The addon: converts in, calls core, converts out. Its TypeScript face is src/launch/native.ts.
 #include <napi.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #include <string>
 #include <vector>
@@ -187,6 +188,19 @@ Napi::Value Reap(const Napi::CallbackInfo& info) {
   return promise;
 }
 
+// The delegation mark that systemd puts on cgroups.
+Napi::Value GetXattr(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsString()) {
+    return Throw(env, "QI_INTERNAL", "getXattr(path, name)", 0);
+  }
+  char value[256];
+  std::string path = info[0].As<Napi::String>();
+  std::string name = info[1].As<Napi::String>();
+  ssize_t size = lgetxattr(path.c_str(), name.c_str(), value, sizeof value - 1);
+  return size < 0 ? env.Null() : Napi::String::New(env, value, static_cast<size_t>(size));
+}
+
 Napi::Value ErrnoName(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), qi::ErrnoName(info[0].As<Napi::Number>().Int32Value()));
 }
@@ -198,6 +212,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("spawn", Napi::Function::New(env, Spawn));
   exports.Set("kill", Napi::Function::New(env, Kill));
   exports.Set("reap", Napi::Function::New(env, Reap));
+  exports.Set("getXattr", Napi::Function::New(env, GetXattr));
   exports.Set("errnoName", Napi::Function::New(env, ErrnoName));
   return exports;
 }

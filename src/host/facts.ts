@@ -1,3 +1,26 @@
+/** Where a jail's own cgroup would come from. Found by reading, nothing is asked or changed (src/host/cgroup.ts). */
+export interface CgroupFacts {
+  /** The hierarchy that memory, cpu and io belong to here. */
+  version: 2 | 1 | 'none'
+  /** Where cgroup v2 is mounted. */
+  mount?: string
+  /**
+   * `subtree`: a group that was delegated to the caller; `scope`: systemd is asked for one; `root`: the hierarchy's root, by
+   * root where no systemd manages it.
+   */
+  source: 'subtree' | 'scope' | 'root' | 'none'
+  /** Of the group below which the jail's is made: a folder in `mount`; with `subtree` and `root`. */
+  path?: string
+  /** Where systemd is asked, with `scope`. */
+  busSocket?: string
+  /** What can be limited there: memory, cpu, io, pids. */
+  controllers: string[]
+  /** A process that is in the way there and may be moved to a leaf of its own: the command line tool's. */
+  launcherPid?: number
+  /** Why there is none, or none of a better kind; empty for a subtree. */
+  reason: string
+}
+
 /**
  * What this host's kernel and caller allow, as plain data: `resolve` and `build` are pure functions of it, so a test can
  * state any host it likes. Probed by calling the kernel, never by version (src/host/probe.ts).
@@ -20,4 +43,5 @@ export interface HostFacts {
   }
   /** mount_setattr(2), 5.12; without it id-mapped mounts are not to be had. */
   mountSetattr: boolean
+  cgroup: CgroupFacts
 }

@@ -1,20 +1,42 @@
 import { release } from 'node:os'
 import { QiError } from '../errors.js'
 import { loadAddon } from '../launch/locate.js'
-import type { HostFacts } from './facts.js'
+import { findCgroup } from './cgroup.js'
+import { hostReader } from './cgroup-reader.js'
+import type { CgroupFacts, HostFacts } from './facts.js'
 
 /** capabilities(7) numbers. */
 const NEEDED_OF_ROOT = { CAP_SETGID: 6n, CAP_SETUID: 7n, CAP_SYS_ADMIN: 21n }
 
-let known: HostFacts | undefined
+type Lasting = Omit<HostFacts, 'cgroup'>
 
-/** Asks the kernel, once per process. @throws QiError QI_HOST on a platform that has none of the needed features. */
-export function probeHost(): HostFacts {
+let known: Lasting | undefined
+let cgroup: { of: string; facts: CgroupFacts } | undefined
+
+/**
+ * Asks the kernel, once per process; where a cgroup would come from, again when the process came to be in another one.
+ * @throws QiError QI_HOST on a platform that has none of the needed features.
+ */
+export function probeHost({ launcherPid }: { launcherPid?: number } = {}): HostFacts {
   known ??= probe()
-  return known
+  return { ...known, cgroup: probeCgroup(known.uid, launcherPid) }
 }
 
-function probe(): HostFacts {
+function probeCgroup(uid: number, launcherPid: number | undefined): CgroupFacts {
+  const { XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS } = process.env
+  const of = JSON.stringify([
+    hostReader.read('/proc/self/cgroup'),
+    XDG_RUNTIME_DIR,
+    DBUS_SESSION_BUS_ADDRESS,
+    launcherPid
+  ])
+  if (cgroup?.of === of) return cgroup.facts
+  const caller = { uid, env: process.env, ...(launcherPid === undefined ? {} : { launcherPid }) }
+  cgroup = { of, facts: findCgroup(hostReader, caller) }
+  return cgroup.facts
+}
+
+function probe(): Lasting {
   if (process.arch !== 'x64' && process.arch !== 'arm64') {
     throw new QiError('QI_HOST', `no filter table for the architecture ${process.arch}`, {
       hint: 'x64 and arm64 are supported'

@@ -39,6 +39,8 @@ export interface NativeAddon {
   kill(pidfd: number, signal: number): void
   /** Resolves with the wait status once qi-monitor is gone, and closes the pidfd. */
   reap(pid: number, pidfd: number): Promise<{ code: number; signal: number }>
+  /** lgetxattr(2), 255 bytes at most; null when it is not there or not to be read. */
+  getXattr(path: string, name: string): string | null
   /** errno number -> name, e.g. 13 -> EACCES */
   errnoName(errno: number): string
 }

@@ -56,6 +56,7 @@ export function prepare(request: ResolveRequest, facts: HostFacts, options: Prep
     request.cwd,
     request.home,
     request.askMs,
+    facts.cgroup, // of all facts the one that changes while this process lives
     options
   ])
   const known = entries.get(key)

@@ -1,12 +1,13 @@
 import { QiError } from '../errors.js'
-import { gatewayFilter, initFilter, monitorFilter, payloadFilter } from '../filter/build.js'
+import { gatewayFilter, initFilter, keeperFilter, monitorFilter, payloadFilter } from '../filter/build.js'
 import type { PayloadOptions } from '../filter/table.js'
 import type { Arch, FilterSpec } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
 import { relays, resolverText, rulesText } from '../network/text.js'
 import type { Profile, Protection } from '../profile/types.js'
 import { landlock } from './landlock.js'
-import { type Plan, PlanFlag, type Rlimit } from './layout.gen.js'
+import { type Plan, PlanFlag } from './layout.gen.js'
+import { limitFlags, planLimits } from './limits.js'
 import { planMounts } from './mounts.js'
 import { protections } from './protections.js'
 
@@ -25,10 +26,8 @@ export interface BuiltPlan {
   protections: Protection[]
 }
 
-/** Grace between TERM and KILL when the wall clock runs out, milliseconds. */
-const GRACE_MS = 2000
-const ROOT_INODES = 65536
-const RLIMIT = { fsize: 1, core: 4, nproc: 6, nofile: 7 } as const
+/** Of the private tmpfs: its root, and room for what the launch makes and removes again. */
+const OWN_INODES = 64
 
 /**
  * Profile -> Plan, for one host. Pure but for `compile`.
@@ -40,21 +39,19 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   const states = protections(profile, facts)
   const guardCreates = mounts.guarded.size > 0
   const hostSockets = profile.network.mode === 'allowList'
-  const filters = filtersOf(facts.arch, { guardCreates, hostSockets }, options.compile)
-  const { identity, limits } = profile
+  const planFlags = flags(profile, facts, options, guardCreates)
+  const keeper = (planFlags & PlanFlag.CgroupSubtree) !== 0
+  const filters = filtersOf(facts.arch, { guardCreates, hostSockets }, keeper, options.compile)
+  const { identity } = profile
   const plan: Plan = {
-    flags: flags(profile, facts, options, guardCreates),
+    flags: planFlags,
     uidOutside: identity.uidOutside,
     gidOutside: identity.gidOutside,
     uidInside: identity.uidInside,
     gidInside: identity.gidInside,
     callerUid: facts.uid,
     callerGid: facts.gid,
-    graceMs: GRACE_MS,
-    rootInodes: ROOT_INODES,
-    wallClockMs: BigInt(limits.maxExecutionTime ?? 0),
-    rootBytes: BigInt(limits.tmpSize),
-    ...cgroup(profile),
+    ...planLimits(profile, facts, mounts.mounts.length + OWN_INODES),
     ...landlock(profile, facts, mounts.guarded),
     execPath: profile.command.file,
     cwd: profile.command.cwd,
@@ -62,7 +59,6 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     argv: profile.command.argv,
     envp: profile.env.map(([name, value]) => `${name}=${value}`),
     mounts: mounts.mounts,
-    rlimits: rlimits(profile),
     guardedNames: mounts.guardedNames,
     guardedGrants: mounts.guardedGrants,
     ...network(profile),
@@ -75,14 +71,17 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   return { plan, protections: states }
 }
 
-type Filters = Pick<Plan, 'syscalls' | 'payloadFilter' | 'initFilter' | 'monitorFilter' | 'gatewayFilter'>
+type Filters = Pick<
+  Plan,
+  'syscalls' | 'payloadFilter' | 'initFilter' | 'monitorFilter' | 'gatewayFilter' | 'keeperFilter'
+>
 const compiled = new WeakMap<BuildOptions['compile'], Map<string, Filters>>()
 
 /** libseccomp takes milliseconds for what depends on few choices. */
-function filtersOf(arch: Arch, choices: PayloadOptions, compile: BuildOptions['compile']): Filters {
+function filtersOf(arch: Arch, choices: PayloadOptions, keeper: boolean, compile: BuildOptions['compile']): Filters {
   const known = compiled.get(compile) ?? new Map<string, Filters>()
   compiled.set(compile, known)
-  const key = `${arch} ${JSON.stringify(choices)}`
+  const key = `${arch} ${keeper} ${JSON.stringify(choices)}`
   const found = known.get(key)
   if (found) return found
   const { spec, syscalls } = payloadFilter(arch, choices)
@@ -91,7 +90,8 @@ function filtersOf(arch: Arch, choices: PayloadOptions, compile: BuildOptions['c
     payloadFilter: compile(spec),
     initFilter: compile(initFilter(arch, choices)),
     monitorFilter: compile(monitorFilter(arch, choices)),
-    gatewayFilter: choices.hostSockets ? compile(gatewayFilter(arch)) : new Uint8Array()
+    gatewayFilter: choices.hostSockets ? compile(gatewayFilter(arch)) : new Uint8Array(),
+    keeperFilter: keeper ? compile(keeperFilter(arch)) : new Uint8Array()
   }
   known.set(key, made)
   return made
@@ -109,7 +109,8 @@ function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardC
     [PlanFlag.DevPts]: profile.devices.pty,
     // Where the host has it, it is stated as enforced: then nothing may make it optional.
     [PlanFlag.LandlockOptional]: facts.landlockAbi === 0 && profile.tolerate.includes('landlockFs'),
-    [PlanFlag.GuardCreates]: guardCreates
+    [PlanFlag.GuardCreates]: guardCreates,
+    ...limitFlags(profile, facts)
   }
   return Object.entries(wanted).reduce((sum, [bit, on]) => (on ? sum | Number(bit) : sum), 0)
 }
@@ -125,47 +126,6 @@ function requireNotifications(facts: HostFacts): void {
     field: 'seccomp',
     hint: 'Linux 5.0 or newer is needed'
   })
-}
-
-function rlimits({ limits }: Profile): Rlimit[] {
-  const values: [number, number | undefined][] = [
-    [RLIMIT.nofile, limits.maxFileDescriptors],
-    [RLIMIT.fsize, limits.maxFileSize],
-    [RLIMIT.nproc, limits.maxProcesses],
-    [RLIMIT.core, 0]
-  ]
-  return values.flatMap(([resource, value]) => (value === undefined ? [] : [{ resource, value: BigInt(value) }]))
-}
-
-type CgroupPlan = Pick<
-  Plan,
-  | 'processesMax'
-  | 'cpuWeight'
-  | 'cpuQuotaUs'
-  | 'launcherPid'
-  | 'memoryMax'
-  | 'memoryThreshold'
-  | 'ioLimits'
-  | 'cgroupMount'
-  | 'cgroupParent'
-  | 'busSocket'
-  | 'keeperFilter'
->
-
-function cgroup({ limits }: Profile): CgroupPlan {
-  return {
-    processesMax: limits.maxProcesses,
-    cpuWeight: 0,
-    cpuQuotaUs: 0,
-    launcherPid: 0,
-    memoryMax: BigInt(limits.maxMemory ?? 0),
-    memoryThreshold: 0n,
-    ioLimits: [],
-    cgroupMount: '',
-    cgroupParent: '',
-    busSocket: '',
-    keeperFilter: new Uint8Array()
-  }
 }
 
 /** Members of the launch event: what this jail is, honestly. */

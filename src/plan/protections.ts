@@ -1,9 +1,8 @@
 import { QiError } from '../errors.js'
 import type { HostFacts } from '../host/facts.js'
 import { PROTECTIONS, type Profile, type Protection, type ProtectionName } from '../profile/types.js'
-
-/** `lacking`: the host falls short of what the profile asks for, as against what the profile chose. */
-type State = [state: Protection['state'], reason: string, lacking?: 'lacking']
+import { limitStates, unsupported } from './limit-states.js'
+import type { State } from './state.js'
 
 /**
  * What each layer comes to on this host. Everything stated `enforced` is verified by the launch: a step that fails ends
@@ -15,7 +14,8 @@ export function protections(profile: Profile, facts: HostFacts): Protection[] {
   const states = statesOf(profile, facts)
   for (const name of PROTECTIONS) {
     const [state, reason, lacking] = states[name] ?? ENFORCED
-    if (lacking && !profile.tolerate.includes(name)) throw refusal(name, state, reason)
+    if (!lacking || profile.tolerate.includes(name)) continue
+    throw unsupported(name, profile, facts, reason) ?? refusal(name, state, reason)
   }
   return PROTECTIONS.map((name) => {
     const [state, reason] = states[name] ?? ENFORCED
@@ -52,15 +52,7 @@ function statesOf(profile: Profile, facts: HostFacts): Partial<Record<Protection
     mandatoryDenies: unguarded
       ? ['degraded', 'names that do not exist yet cannot be guarded without Landlock', 'lacking']
       : ['enforced', 'existing paths by read-only mounts, missing ones by deciding every creation'],
-    memoryLimit:
-      profile.limits.maxMemory === undefined
-        ? ['off', 'no limit asked for']
-        : ['degraded', 'RLIMIT_DATA, for each process; the total is not limited', 'lacking'],
-    cpuLimit: ['off', 'no limit asked for, or tolerated without one'],
-    wallClock:
-      profile.limits.maxExecutionTime === undefined
-        ? ['off', 'no limit asked for']
-        : ['enforced', `${profile.limits.maxExecutionTime} ms of CLOCK_BOOTTIME`]
+    ...limitStates(profile, facts)
   }
 }
 

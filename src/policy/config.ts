@@ -3,31 +3,9 @@ import { isAnyHost, wrongForRule, wrongForUdp } from '../network/entry.js'
 import { parseHostPattern } from '../network/host.js'
 import { DENIED_ERRNO, type DeniedErrno } from '../network/types.js'
 import { PROTECTIONS } from '../profile/types.js'
+import { count, number, path, refuse, size } from './fields.js'
 import { issueToError } from './issues.js'
-import { parseCount, parseDuration, parseSize, type UnitResult } from './units.js'
-
-/** A refusal with its own code: `issueToError` turns `params.qi` into the QiError's code. */
-function refuse(context: z.RefinementCtx, code: `QI_${string}`, message: string, hint?: string): never {
-  context.addIssue({ code: 'custom', message, params: { qi: code, hint } })
-  return z.NEVER
-}
-
-const limit = (result: UnitResult, context: z.RefinementCtx): number =>
-  result.value ?? refuse(context, 'QI_LIMIT', result.reason as string)
-
-// Not z.number(), which refuses NaN and Infinity with words of its own.
-const number = z.custom<number>((v) => typeof v === 'number', 'is not a number')
-const written = (example: string) =>
-  z.custom<number | string>(
-    (v) => typeof v === 'number' || typeof v === 'string',
-    `is no number and no text like ${example}`
-  )
-const size = written('"512MB"').transform((v, c) => limit(parseSize(v), c))
-const duration = written('"30s"').transform((v, c) => limit(parseDuration(v), c))
-const count = number.transform((v, c) => limit(parseCount(v), c))
-const fraction = number.transform((v, c) =>
-  v > 0 && Number.isFinite(v) ? v : refuse(c, 'QI_LIMIT', 'must be a finite number of cores greater than 0')
-)
+import { resources } from './resources.js'
 
 // 0xffffffff is (uid_t)-1, which setresuid(2) reads as "leave unchanged"; 0 would make tools believe they are root.
 const id = number.transform((v, c) =>
@@ -35,15 +13,6 @@ const id = number.transform((v, c) =>
     ? v
     : refuse(c, 'QI_IDENTITY', 'must be a whole number from 1 to 4294967294', 'the payload never runs as id 0')
 )
-
-const path = z.string().transform((v, c) => {
-  if (v === '') return refuse(c, 'QI_PATH', 'is an empty path', 'name a path, or leave it out')
-  // A NUL ends the string for the kernel, a newline forges lines in logs, `..` says something else after a rename.
-  if (v.includes('\0')) return refuse(c, 'QI_PATH', 'contains a NUL byte', 'remove it')
-  if (/[\r\n]/.test(v)) return refuse(c, 'QI_PATH', 'contains a newline', 'rename the file or folder')
-  if (v.split('/').includes('..')) return refuse(c, 'QI_PATH', 'contains a ".." segment', 'write the path it means')
-  return v
-})
 
 const envName = z
   .string()
@@ -134,20 +103,6 @@ const network = z.strictObject({
   /** No network namespace: every listener and service of the host is in reach. */
   dangerouslyShareHostNetwork: z.boolean().optional(),
   innerLoopback: z.boolean().optional()
-})
-
-const resources = z.strictObject({
-  /** Bytes per process; RLIMIT_DATA. */
-  maxMemory: size.optional(),
-  /** Cores. */
-  maxCpu: fraction.optional(),
-  /** Milliseconds of wall clock. */
-  maxExecutionTime: duration.optional(),
-  maxFileDescriptors: count.optional(),
-  /** Processes and threads. */
-  maxProcesses: count.optional(),
-  /** Bytes of the private tmp. */
-  tmpSize: size.optional()
 })
 
 const NEEDS_ALLOW_LIST = [

@@ -58,6 +58,8 @@ function mergeOne(policy: Policy, config: Layer['config']): void {
   const { filesystem = {} } = config
   Object.assign(policy.env, envRecord(config.env))
   Object.assign(policy.processIsolation, defined(config.processIsolation))
+  // A threshold belongs to the maximum it was written for.
+  if (config.resources?.maxMemory !== undefined) delete policy.resources.memoryThreshold
   Object.assign(policy.resources, defined(config.resources))
   if (config.cwd !== undefined) policy.cwd = config.cwd
   if (filesystem.tempDirectory !== undefined) policy.filesystem.tempDirectory = filesystem.tempDirectory

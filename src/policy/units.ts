@@ -20,6 +20,8 @@ const DURATION_UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, min:
 
 const WRITTEN = /^([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)$/i
 
+const PERCENT = /^([0-9]+(?:\.[0-9]+)?)\s*(%?)$/
+
 export interface UnitResult {
   value?: number
   /** Why `value` is missing. */
@@ -39,6 +41,21 @@ export function parseDuration(written: number | string): UnitResult {
 /** A whole number of at least one. */
 export function parseCount(written: number): UnitResult {
   return positive(written, 'a whole number of at least 1')
+}
+
+// The kernel's shortest quota is 1 ms of the 100 ms we count by, its widest number of processors far below this.
+const [LEAST_CORES, MOST_CORES] = [0.01, 8192]
+
+/** Cores, as 0.5 or 2, or "50%" of one. */
+export function parseCores(written: number | string): UnitResult {
+  const expected = 'a number of cores like 0.5 or 2, or a share of one like "50%"'
+  const match = typeof written === 'number' ? undefined : PERCENT.exec(written.trim())
+  if (match === null) return { reason: `is not ${expected}` }
+  const value = match ? Number(match[1]) / (match[2] ? 100 : 1) : (written as number)
+  if (!Number.isFinite(value)) return { reason: `is not a finite number; write ${expected}` }
+  if (value <= 0) return { reason: `must be greater than 0; leave the key out for the profile's value` }
+  if (value < LEAST_CORES) return { reason: 'is less than the kernel can give, 1% of a core' }
+  return value > MOST_CORES ? { reason: `is more than ${MOST_CORES} cores; leave the key out` } : { value }
 }
 
 function parse(written: number | string, units: Record<string, number>, bare: string, expected: string): UnitResult {

@@ -1,29 +1,45 @@
 import { QiError } from '../errors.js'
 import type { Policy } from '../policy/merge.js'
+import { expand, type Host } from './host.js'
+import { ioTarget } from './io-target.js'
 import type { ProfileLimits } from './types.js'
 
 /** For a profile that is silent; the shipped ones are not. */
-const FALLBACK = { maxFileDescriptors: 4096, maxFileSize: 2 ** 30, maxProcesses: 512, tmpSize: 256 * 2 ** 20 }
+const FALLBACK = {
+  maxFileDescriptors: 4096,
+  maxFileSize: 2 ** 30,
+  maxProcesses: 512,
+  onProcessLimit: 'refuse',
+  executionClock: 'wall',
+  terminationGrace: 2000,
+  tmpSize: 256 * 2 ** 20,
+  tmpFiles: 65536,
+  cgroup: 'auto'
+} as const
 
-export function resolveLimits({ resources, filesystem, tolerate }: Policy): ProfileLimits {
-  if (resources.maxCpu !== undefined && !tolerate.includes('cpuLimit')) {
-    throw new QiError(
-      'QI_LIMIT_UNSUPPORTED',
-      `resources.maxCpu = ${resources.maxCpu}: cannot be enforced without a cgroup`,
-      {
-        field: 'resources.maxCpu',
-        value: resources.maxCpu,
-        hint: "leave it out, or add 'cpuLimit' to tolerate to run without it"
-      }
-    )
-  }
-  const { maxMemory, maxExecutionTime } = resources
+/** Where a limit warns before it holds, of a maximum that says nothing of it. */
+const THRESHOLD = 0.9
+
+export function resolveLimits({ resources, filesystem }: Policy, host: Host): ProfileLimits {
+  const { memoryThreshold: _threshold, maxIo, ...given } = resources
+  const io = maxIo && { ...maxIo, ...ioTarget(host.fs, maxIo.path ? expand(host, maxIo.path).path : host.cwd) }
   return {
-    maxFileDescriptors: resources.maxFileDescriptors ?? FALLBACK.maxFileDescriptors,
-    maxFileSize: filesystem.maxFileSize ?? FALLBACK.maxFileSize,
-    maxProcesses: resources.maxProcesses ?? FALLBACK.maxProcesses,
-    tmpSize: resources.tmpSize ?? FALLBACK.tmpSize,
-    ...(maxMemory === undefined ? {} : { maxMemory }),
-    ...(maxExecutionTime === undefined ? {} : { maxExecutionTime })
+    ...FALLBACK,
+    ...given,
+    ...(filesystem.maxFileSize === undefined ? {} : { maxFileSize: filesystem.maxFileSize }),
+    ...threshold(resources),
+    ...(io ? { maxIo: io } : {})
   }
+}
+
+function threshold({ maxMemory, memoryThreshold }: Policy['resources']): { memoryThreshold?: number } {
+  if (maxMemory === undefined && memoryThreshold === undefined) return {}
+  if (memoryThreshold === undefined) return { memoryThreshold: Math.floor((maxMemory as number) * THRESHOLD) }
+  if (maxMemory !== undefined && memoryThreshold < maxMemory) return { memoryThreshold }
+  const field = 'resources.memoryThreshold'
+  const [fault, hint] =
+    maxMemory === undefined
+      ? ['warns before a limit, and there is none', 'set resources.maxMemory']
+      : [`is not below resources.maxMemory = ${maxMemory}`, 'lower it, or leave it out for nine tenths of maxMemory']
+  throw new QiError('QI_LIMIT', `${field} = ${memoryThreshold}: ${fault}`, { field, value: memoryThreshold, hint })
 }

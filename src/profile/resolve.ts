@@ -45,10 +45,10 @@ const HOSTNAME = 'qi-jail'
 export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const fs = snapshot(request.fs ?? nodeFs)
   const { loaded, policy } = loadPolicy(request, fs)
-  const limits = resolveLimits(policy)
   const network = resolveNetwork(policy, loaded, fs, request.askMs)
   const who = identity(facts, policy.processIsolation, request.random)
   const host = makeHost(request, fs, policy)
+  const limits = resolveLimits(policy, host)
   const temp = placeTemp(policy, host)
   const tempDirectory = temp.real
   const env = environment(request.env, policy.env, host.home, tempDirectory)

@@ -1,5 +1,6 @@
 import type { NetworkLayer } from '../network/merge.js'
 import type { NetworkRules, Resolver } from '../network/types.js'
+import type { IoTarget } from './io-target.js'
 
 /** The layers of the jail, each reported per host. */
 export const PROTECTIONS = [
@@ -24,6 +25,8 @@ export const PROTECTIONS = [
   'rlimits',
   'memoryLimit',
   'cpuLimit',
+  'processLimit',
+  'ioLimit',
   'wallClock',
   'monitorConfinement'
 ] as const
@@ -82,14 +85,32 @@ export interface ProfileLimits {
   maxFileDescriptors: number
   /** RLIMIT_FSIZE, bytes */
   maxFileSize: number
-  /** RLIMIT_NPROC, counted inside the jail's user namespace: processes and threads */
+  /** Processes and threads: RLIMIT_NPROC, counted inside the jail's user namespace, and pids.max. */
   maxProcesses: number
-  /** RLIMIT_DATA, bytes per process; undefined = none */
+  /** What happens to the fork that would be one too many: EAGAIN, or the end of the jail. */
+  onProcessLimit: 'refuse' | 'kill'
+  /** Bytes of the whole jail; undefined = none. */
   maxMemory?: number
-  /** CLOCK_BOOTTIME milliseconds; undefined = none */
+  /** Bytes; set with maxMemory, and below it. */
+  memoryThreshold?: number
+  /** Cores, over all processes; undefined = none. */
+  maxCpu?: number
+  /** cpu.weight */
+  cpuWeight?: number
+  /** Each per second; `device` is the whole disk that `path` lies on, `reason` why none can be named. */
+  maxIo?: { readBytes?: number; writeBytes?: number; readOps?: number; writeOps?: number } & IoTarget
+  /** Milliseconds; undefined = none */
   maxExecutionTime?: number
+  /** `wall`: CLOCK_BOOTTIME; `running`: CLOCK_MONOTONIC without the time the jail was paused. */
+  executionClock: 'wall' | 'running'
+  /** Milliseconds between SIGTERM and SIGKILL when the time is over. */
+  terminationGrace: number
   /** Size of the jail's private tmpfs (/tmp, /dev/shm), bytes */
   tmpSize: number
+  /** Files and folders in it. */
+  tmpFiles: number
+  /** `off`: no cgroup, whatever the host has. */
+  cgroup: 'auto' | 'off'
 }
 
 /** Everything decided, with each rule's origin. The output of `resolve`, the input of `build`. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { MountKind, PlanFlag } from '../../src/plan/layout.gen.js'
 import type { Deny, ProtectionName } from '../../src/profile/types.js'
-import { build, describeMount, facts, grant, planOf, profile, rootFacts } from './samples.js'
+import { build, describeMount, facts, grant, limits, planOf, profile, rootFacts } from './samples.js'
 
 const deny = (path: string, now: Deny['now'], kind: Deny['kind'] = 'write'): Deny => ({
   path,
@@ -184,15 +184,15 @@ describe('what the host lacks', () => {
 })
 
 test('limits become rlimits, core dumps are off', () => {
-  const limits = {
+  const some = limits({
     maxFileDescriptors: 10,
     maxFileSize: 20,
     maxProcesses: 30,
     maxMemory: 40,
     maxExecutionTime: 50,
     tmpSize: 60
-  }
-  const plan = planOf(profile({ limits, tolerate: ['memoryLimit'] }))
+  })
+  const plan = planOf(profile({ limits: some, tolerate: ['memoryLimit'] }))
   expect(Object.fromEntries(plan.rlimits.map(({ resource, value }) => [resource, value]))).toEqual({
     7: 10n,
     1: 20n,

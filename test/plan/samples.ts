@@ -1,7 +1,7 @@
 import type { HostFacts } from '../../src/host/facts.js'
 import { type BuildOptions, buildPlan } from '../../src/plan/index.js'
 import { MountFlag, MountKind, type MountKindValue, type MountOp, type Plan } from '../../src/plan/layout.gen.js'
-import type { Grant, Profile } from '../../src/profile/types.js'
+import type { Grant, Profile, ProfileLimits } from '../../src/profile/types.js'
 
 export const facts = (over: Partial<HostFacts> = {}): HostFacts => ({
   arch: 'x64',
@@ -12,6 +12,7 @@ export const facts = (over: Partial<HostFacts> = {}): HostFacts => ({
   landlockAbi: 6,
   seccomp: { userNotif: true, waitKillableRecv: true },
   mountSetattr: true,
+  cgroup: { version: 2, mount: '/sys/fs/cgroup', source: 'none', controllers: [], reason: 'a test has none' },
   ...over
 })
 export const rootFacts = (over: Partial<HostFacts> = {}) => facts({ uid: 0, gid: 0, privileged: true, ...over })
@@ -23,6 +24,19 @@ export const grant = (path: string, over: Partial<Grant> = {}): Grant => ({
   as: 'caller',
   optional: false,
   origin: 'a test',
+  ...over
+})
+
+export const limits = (over: Partial<ProfileLimits> = {}): ProfileLimits => ({
+  maxFileDescriptors: 1024,
+  maxFileSize: 1 << 20,
+  maxProcesses: 64,
+  onProcessLimit: 'refuse',
+  executionClock: 'wall',
+  terminationGrace: 2000,
+  tmpSize: 1 << 26,
+  tmpFiles: 4096,
+  cgroup: 'auto',
   ...over
 })
 
@@ -49,7 +63,7 @@ export const profile = (over: Partial<Profile> = {}): Profile => ({
   denies: [],
   network: { mode: 'none', innerLoopback: false },
   devices: { pty: false },
-  limits: { maxFileDescriptors: 1024, maxFileSize: 1 << 20, maxProcesses: 64, tmpSize: 1 << 26 },
+  limits: limits(),
   tolerate: [],
   audit: { userId: '501' },
   ...over

@@ -92,7 +92,8 @@ export const PLAIN: HostFacts = {
   privileged: false,
   landlockAbi: 2,
   seccomp: { userNotif: true, waitKillableRecv: true },
-  mountSetattr: true
+  mountSetattr: true,
+  cgroup: { version: 2, mount: '/sys/fs/cgroup', source: 'none', controllers: [], reason: 'a test has none' }
 }
 export const ROOT: HostFacts = { ...PLAIN, uid: 0, gid: 0, privileged: true }
 

@@ -6,7 +6,7 @@ import { QiError } from '../../src/errors.js'
 import type { SandboxConfig } from '../../src/policy/config.js'
 import { nodeFs } from '../../src/profile/fs.js'
 import { resolve } from '../../src/profile/resolve.js'
-import { codeOf, PLAIN, ROOT, resolveOn } from './fake.js'
+import { codeOf, PLAIN, profileOf, ROOT, resolveOn } from './fake.js'
 
 describe('resolve', () => {
   it('golden: node server.js under strict, as a plain user', () => {
@@ -177,17 +177,46 @@ describe('limits, network and tmp', () => {
     const resources = { maxMemory: '1GiB', maxExecutionTime: '5s', maxFileDescriptors: 9, maxProcesses: 8, tmpSize: 7 }
     expect(resolveOn({ config: { resources, filesystem: { maxFileSize: 6 } } }).limits).toEqual({
       maxMemory: 2 ** 30,
+      memoryThreshold: Math.floor(2 ** 30 * 0.9),
       maxExecutionTime: 5000,
+      executionClock: 'wall',
+      terminationGrace: 2000,
       maxFileDescriptors: 9,
       maxProcesses: 8,
+      onProcessLimit: 'refuse',
       tmpSize: 7,
-      maxFileSize: 6
+      tmpFiles: 65536,
+      maxFileSize: 6,
+      cgroup: 'auto'
     })
   })
 
-  it('maxCpu is refused unless it may be missing', () => {
-    expect(codeOf(() => resolveOn({ config: { resources: { maxCpu: 1 } } }))).toBe('QI_LIMIT_UNSUPPORTED')
-    expect(codeOf(() => resolveOn({ config: { resources: { maxCpu: 1 }, tolerate: ['cpuLimit'] } }))).toBe('none')
+  it('a threshold lies below its limit', () => {
+    const on = (resources: SandboxConfig['resources']) => () => resolveOn({ config: { resources } })
+    expect(on({ maxMemory: 100, memoryThreshold: 99 })().limits).toMatchObject({ maxMemory: 100, memoryThreshold: 99 })
+    expect(on({})().limits.memoryThreshold).toBeUndefined()
+    for (const resources of [{ maxMemory: 100, memoryThreshold: 100 }, { memoryThreshold: 5 }]) {
+      try {
+        on(resources)()
+        expect.unreachable()
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'QI_LIMIT', field: 'resources.memoryThreshold' })
+        expect((error as { hint?: string }).hint).toContain('maxMemory')
+      }
+    }
+  })
+
+  it('a maximum takes the threshold below it away', () => {
+    const profile = profileOf({ resources: { maxMemory: 1000, memoryThreshold: 900 } })
+    expect(resolveOn({ profile, config: { resources: { maxMemory: 100 } } }).limits.memoryThreshold).toBe(90)
+    expect(resolveOn({ profile, config: { resources: { memoryThreshold: 10 } } }).limits.memoryThreshold).toBe(10)
+    expect(resolveOn({ profile }).limits.memoryThreshold).toBe(900)
+  })
+
+  it('takes the limits that need a cgroup, whether the host has one or not', () => {
+    const resources = { maxCpu: '50%', cpuWeight: 7, terminationGrace: 0, tmpFiles: 5, cgroup: 'off' } as const
+    const { limits } = resolveOn({ config: { resources } })
+    expect(limits).toMatchObject({ maxCpu: 0.5, cpuWeight: 7, terminationGrace: 0, tmpFiles: 5, cgroup: 'off' })
   })
 
   it("has no network, or the host's with its resolver", () => {

@@ -1,0 +1,31 @@
+import { z } from 'zod'
+import { parseCount, parseDuration, parseSize, type UnitResult } from './units.js'
+
+/** A refusal with its own code: `issueToError` turns `params.qi` into the QiError's code. */
+export function refuse(context: z.RefinementCtx, code: `QI_${string}`, message: string, hint?: string): never {
+  context.addIssue({ code: 'custom', message, params: { qi: code, hint } })
+  return z.NEVER
+}
+
+export const limit = (result: UnitResult, context: z.RefinementCtx): number =>
+  result.value ?? refuse(context, 'QI_LIMIT', result.reason as string)
+
+// Not z.number(), which refuses NaN and Infinity with words of its own.
+export const number = z.custom<number>((v) => typeof v === 'number', 'is not a number')
+export const written = (example: string) =>
+  z.custom<number | string>(
+    (v) => typeof v === 'number' || typeof v === 'string',
+    `is no number and no text like ${example}`
+  )
+export const size = written('"512MB"').transform((v, c) => limit(parseSize(v), c))
+export const duration = written('"30s"').transform((v, c) => limit(parseDuration(v), c))
+export const count = number.transform((v, c) => limit(parseCount(v), c))
+
+export const path = z.string().transform((v, c) => {
+  if (v === '') return refuse(c, 'QI_PATH', 'is an empty path', 'name a path, or leave it out')
+  // A NUL ends the string for the kernel, a newline forges lines in logs, `..` says something else after a rename.
+  if (v.includes('\0')) return refuse(c, 'QI_PATH', 'contains a NUL byte', 'remove it')
+  if (/[\r\n]/.test(v)) return refuse(c, 'QI_PATH', 'contains a newline', 'rename the file or folder')
+  if (v.split('/').includes('..')) return refuse(c, 'QI_PATH', 'contains a ".." segment', 'write the path it means')
+  return v
+})
