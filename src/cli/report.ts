@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs'
 import { QiError } from '../errors.js'
+import { hintFor } from '../launch/failure.js'
 import { printable, printableLines } from './printable.js'
 
 /** How our own words reach the person: on stderr, never on stdout, which is the payload's. */
@@ -32,9 +33,18 @@ export function createReporter({ json = false, quiet = false }: ReportOptions): 
       for (const line of lines) writeLine(printable(line))
     },
     error(error) {
-      writeLine(json ? printable(JSON.stringify({ error: describe(error) })) : explain(error))
+      const told = ofTheHost(error)
+      writeLine(json ? printable(JSON.stringify({ error: describe(told) })) : explain(told))
     }
   }
+}
+
+/** Node loads our modules as they are needed, and can fail at that without a fault of ours. */
+function ofTheHost(error: unknown): unknown {
+  const { code, path } = (error ?? {}) as NodeJS.ErrnoException
+  if (code !== 'EMFILE' && code !== 'ENFILE') return error
+  const details = { errno: code, hint: hintFor(code), cause: error, ...(path ? { path } : {}) }
+  return new QiError('QI_HOST', `cannot open another file: ${code}`, details)
 }
 
 /** `qi-jail: CODE: message`, and for what is no QiError (a fault of ours) where it happened. */

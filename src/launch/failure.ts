@@ -1,4 +1,5 @@
 import { QiError } from '../errors.js'
+import { type Restrictions, readRestrictions } from '../host/restrictions.js'
 import { loadAddon } from './locate.js'
 import { STEPS } from './steps.gen.js'
 
@@ -8,37 +9,97 @@ interface StepFailure {
   detail: string
 }
 
-/** Known causes, by step and errno: what the reader can change. The first that fits is told. */
-const HINTS: { steps: string[]; errno: string[]; hint: string }[] = [
+interface Known {
+  /** Steps, or system calls of the host's own; any, without. */
+  steps?: string[]
+  errno: string[]
+  /** What must be so on this host for the hint to be true. */
+  when?: (host: Restrictions) => boolean
+  hint: string | ((host: Restrictions) => string)
+}
+
+const CLONE = ['CloneJail', 'NestUserNamespace']
+const MAPS = ['MapUsers', 'MapGroups']
+/** What needs a capability in the new user namespace, or a mount. */
+const BUILD = ['PrivateMounts', 'MountRoot', 'LoopbackUp', 'SetHostname']
+const DENIED = ['EPERM', 'EACCES']
+
+const UBUNTU =
+  'as Ubuntu 24.04 does by default: load an AppArmor profile for qi-monitor that allows userns (docs/distributions.md), or set kernel.apparmor_restrict_unprivileged_userns=0'
+
+/** Known causes, by step, errno and what the host restricts: what the reader can change. The first that fits is told. */
+const HINTS: Known[] = [
   {
-    steps: ['CloneJail'],
-    errno: ['EPERM', 'EACCES'],
-    hint: 'user namespaces are forbidden here: inside a qi-jail they always are; in a container allow them in its seccomp profile; on Debian set kernel.unprivileged_userns_clone=1'
+    steps: CLONE,
+    errno: ['ENOSPC', 'EUSERS'],
+    when: ({ exhausted }) => exhausted.length > 0,
+    hint: ({ exhausted }) => `${exhausted.join(', ')} is 0: raise it, as in sysctl -w ${exhausted[0]}=10000`
   },
   {
-    steps: ['CloneJail'],
-    errno: ['ENOSPC'],
-    hint: 'no user namespace is left: raise user.max_user_namespaces, or this runs inside another qi-jail'
+    steps: CLONE,
+    errno: ['ENOSPC', 'EUSERS'],
+    hint: 'no user namespace is left for this user, and a jail needs two: raise user.max_user_namespaces here and in the user namespaces around, or nest fewer'
   },
   {
-    steps: ['CloneJail'],
+    steps: CLONE,
+    errno: DENIED,
+    when: ({ usernsCloneOff }) => usernsCloneOff,
+    hint: 'kernel.unprivileged_userns_clone is 0: set it to 1, as in sysctl -w kernel.unprivileged_userns_clone=1'
+  },
+  {
+    steps: CLONE,
+    errno: DENIED,
+    when: ({ mapped }) => !mapped,
+    hint: 'this user namespace has no id map, so that nobody in it may make another: map the user, as unshare --map-current-user does'
+  },
+  {
+    steps: [...CLONE, ...MAPS, ...BUILD],
+    errno: DENIED,
+    when: ({ apparmorProfile }) => apparmorProfile !== undefined,
+    hint: ({ apparmorProfile }) =>
+      `the AppArmor profile ${apparmorProfile} forbids it: in a container run with --security-opt apparmor=unconfined, elsewhere allow userns, mount and capability in it`
+  },
+  {
+    steps: [...CLONE, ...MAPS, ...BUILD],
+    errno: DENIED,
+    when: ({ apparmorRestricts }) => apparmorRestricts,
+    hint: `AppArmor restricts unprivileged user namespaces, ${UBUNTU}`
+  },
+  {
+    steps: [...CLONE, ...BUILD],
+    errno: DENIED,
+    when: ({ filtered }) => filtered,
+    hint: 'a seccomp filter forbids it: inside a qi-jail it always does; run a container with --security-opt seccomp=unconfined, or a profile that allows user namespaces and mounts'
+  },
+  {
+    steps: CLONE,
+    errno: DENIED,
+    hint: 'user namespaces are forbidden here: in a chroot they always are; otherwise by a security module (see the kernel’s log)'
+  },
+  {
+    steps: CLONE,
     errno: ['EINVAL', 'ENOSYS'],
     hint: 'the kernel was built without one of the namespaces (CONFIG_USER_NS, CONFIG_NET_NS, …)'
   },
   {
-    steps: ['MapUsers', 'MapGroups'],
-    errno: ['EPERM', 'EACCES'],
-    hint: 'the id map was refused: on Ubuntu 24.04 set kernel.apparmor_restrict_unprivileged_userns=0 or load an AppArmor profile that allows userns'
+    steps: MAPS,
+    errno: ['ENOENT', 'ESRCH'],
+    hint: 'qi-jail needs the /proc of its own pid namespace: mount it, as unshare --mount-proc or bwrap --proc /proc do'
   },
   {
-    steps: ['PrivateMounts', 'MountRoot', 'LoopbackUp', 'SetHostname'],
-    errno: ['EPERM', 'EACCES'],
-    hint: 'the new user namespace got no capabilities: on Ubuntu 24.04 set kernel.apparmor_restrict_unprivileged_userns=0 or load an AppArmor profile that allows userns'
+    steps: MAPS,
+    errno: ['EROFS'],
+    hint: '/proc is read-only, and the id maps are written there: mount it writable (its sys may stay read-only)'
+  },
+  {
+    steps: [...MAPS, ...BUILD],
+    errno: DENIED,
+    hint: 'the new user namespace got no rights: a security module (AppArmor, SELinux) took them; the kernel’s log tells which rule'
   },
   {
     steps: ['MountProc'],
     errno: ['EPERM'],
-    hint: 'this container hides parts of /proc: run it with an unmasked /proc (--security-opt systempaths=unconfined)'
+    hint: 'parts of /proc are hidden or read-only here, and the kernel then gives nobody a whole one: docker run --security-opt systempaths=unconfined, podman run --security-opt unmask=ALL, procMount: Unmasked in Kubernetes, ProtectKernelTunables=no in a systemd unit'
   },
   {
     steps: ['RecordLaunch'],
@@ -91,7 +152,7 @@ const HINTS: { steps: string[]; errno: string[]; hint: string }[] = [
     hint: 'Landlock is not enabled: add it to the kernel’s lsm= list'
   },
   {
-    steps: ['ForkPayload', 'CloneJail'],
+    steps: ['ForkPayload', ...CLONE, 'clone'],
     errno: ['EAGAIN'],
     hint: 'the process limit of this user is reached (ulimit -u)'
   },
@@ -105,7 +166,13 @@ const HINTS: { steps: string[]; errno: string[]; hint: string }[] = [
     errno: ['EADDRINUSE'],
     hint: 'the same port is asked for twice: list each UDP and inspected port once'
   },
-  { steps: ['MountRoot'], errno: ['ENOMEM', 'ENOSPC'], hint: 'not enough memory for the private tmpfs' }
+  { steps: ['MountRoot'], errno: ['ENOMEM', 'ENOSPC'], hint: 'not enough memory for the private tmpfs' },
+  {
+    errno: ['EMFILE'],
+    hint: 'too few descriptors: raise the limit (ulimit -n 1024, LimitNOFILE= in a systemd unit, docker run --ulimit nofile=1024)'
+  },
+  { errno: ['ENFILE'], hint: 'the host has no descriptors left: raise fs.file-max' },
+  { errno: ['ENOMEM'], hint: 'the host, or this control group, has no memory left' }
 ]
 
 /** Steps whose failure is the command's, not ours: sysexits of a shell. */
@@ -116,12 +183,23 @@ const EXEC_CODES: Record<string, `QI_${string}`> = {
   E2BIG: 'QI_ARGV_TOO_LARGE'
 }
 
+/** The remedy for `errno` of a step, or of a system call of the host's own, where one is known. */
+export function hintFor(errno: string, step?: string): string | undefined {
+  const host = readRestrictions()
+  const fits = ({ steps, errno: known, when }: Known) =>
+    (steps === undefined || (step !== undefined && steps.includes(step))) &&
+    known.includes(errno) &&
+    when?.(host) !== false
+  const known = HINTS.find(fits)
+  return typeof known?.hint === 'function' ? known.hint(host) : known?.hint
+}
+
 /** A failed step as an error: which step, what the kernel said, on what, and the remedy where one is known. */
 export function launchError({ step, errno, detail }: StepFailure): QiError {
   const known = STEPS[step]
   const name = loadAddon().errnoName(errno)
   const stepName = known?.name ?? `step ${step}`
-  const hint = HINTS.find((entry) => entry.steps.includes(stepName) && entry.errno.includes(name))?.hint
+  const hint = hintFor(name, stepName)
   const on = detail ? `: ${detail}` : ''
   const code = (stepName === 'Exec' && EXEC_CODES[name]) || 'QI_LAUNCH'
   return new QiError(code, `could not ${known?.what ?? 'launch'} (step ${step} ${stepName}): ${name}${on}`, {

@@ -31,8 +31,8 @@ export function monitorPath(): string {
 /** A checkout's own build wins over a prebuild, so that what was just compiled is what runs. */
 function candidates(): Candidate[] {
   const prebuilds = join(root, 'prebuilds', `${process.platform}-${process.arch}`)
-  const libc = interpreterIsMusl(process.execPath) ? 'musl' : 'glibc'
-  return [at(join(root, 'build', 'Release'), 'qi_jail.node'), at(prebuilds, `qi-jail.${libc}.node`)]
+  const addons = libcs().map((libc) => at(prebuilds, `qi-jail.${libc}.node`))
+  return [at(join(root, 'build', 'Release'), 'qi_jail.node'), ...addons]
 }
 
 const at = (folder: string, addon: string): Candidate => ({
@@ -96,6 +96,15 @@ function remedy(failures: string): string {
   if (existsSync(join(root, 'CMakeLists.txt')))
     return 'this is a checkout that was not built: run bash scripts/setup.sh'
   return `the package came without its prebuild for ${process.platform}-${process.arch}: reinstall it`
+}
+
+/** Both, where Node cannot tell its own file: without /proc. */
+function libcs(): string[] {
+  try {
+    return [interpreterIsMusl(process.execPath) ? 'musl' : 'glibc']
+  } catch {
+    return ['glibc', 'musl']
+  }
 }
 
 /** The dynamic loader's name lies in the first page of an ELF executable; reading it beats a process report by far. */

@@ -1,13 +1,16 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { QiError, type QiErrorDetails } from '../errors.js'
+import type { HostFacts } from '../host/facts.js'
 import { probeHost } from '../host/probe.js'
+import { withoutCgroup } from '../plan/limit-states.js'
 import type { SandboxConfig } from '../policy/index.js'
 import { CONTROL_ORIGIN } from '../profile/control.js'
 import type { Profile } from '../profile/types.js'
 import { askMilliseconds, type OnConnect } from './ask.js'
 import { tryFolder } from './ctl-folder.js'
 import { type ControlAbout, checkId, serveControl } from './ctl-server.js'
+import { hintFor } from './failure.js'
 import { Jail } from './jail.js'
 import { loadAddon, monitorPath } from './locate.js'
 import type { NativeAddon } from './native.js'
@@ -42,6 +45,8 @@ export interface SpawnOptions {
   id?: string
   /** @internal Origins of rules as `qi-jail ctl` shows them. */
   tell?: (origin: string) => string
+  /** @internal Our own process, where it does nothing but wait: it may be moved to a cgroup beside the jail's. */
+  launcherPid?: number
   /** Record when each numbered step of the launch began (Jail.trace). */
   traceSteps?: boolean
 }
@@ -66,7 +71,8 @@ export async function spawnSandboxed(
   options.signal?.throwIfAborted()
   const { env = process.env, cwd = process.cwd() } = options
   const request = { config, argv, env, cwd, home: env.HOME || homedir(), ...asking(options) }
-  return launchPlan(prepare(request, probeHost(), planOptions(options)), options)
+  const facts = hostFacts(options)
+  return launchPlan(prepare(request, facts, planOptions(options)), facts, options)
 }
 
 /** @internal What `resolve` has to know of it. */
@@ -76,8 +82,12 @@ export const asking = ({ onConnect, askTimeout }: SpawnOptions): { askMs?: numbe
 /** The part of spawnSandboxed after `resolve`, for callers that want to look at the profile first. */
 export async function launchProfile(profile: Profile, options: SpawnOptions & MonitorOverride = {}): Promise<Jail> {
   options.signal?.throwIfAborted()
-  return launchPlan(prepareProfile(profile, probeHost(), planOptions(options)), options)
+  const facts = hostFacts(options)
+  return launchPlan(prepareProfile(profile, facts, planOptions(options)), facts, options)
 }
+
+const hostFacts = ({ launcherPid }: SpawnOptions): HostFacts =>
+  probeHost(launcherPid === undefined ? {} : { launcherPid })
 
 /** Only what is set: it is part of the key under which a plan is kept. */
 const planOptions = ({ correlationId, traceSteps, rawArgv, rawEnv }: SpawnOptions): PrepareOptions => ({
@@ -88,7 +98,11 @@ const planOptions = ({ correlationId, traceSteps, rawArgv, rawEnv }: SpawnOption
 })
 
 /** Starts qi-monitor with a finished plan. */
-async function launchPlan(prepared: PreparedPlan, options: SpawnOptions & MonitorOverride): Promise<Jail> {
+async function launchPlan(
+  prepared: PreparedPlan,
+  facts: HostFacts,
+  options: SpawnOptions & MonitorOverride
+): Promise<Jail> {
   const stdio = stdioNumbers(options.stdio ?? 'pipe')
   checkId(options.id)
   refuseUnasked(prepared.profile, options)
@@ -105,7 +119,13 @@ async function launchPlan(prepared: PreparedPlan, options: SpawnOptions & Monito
     })
     const { profile, protections } = prepared
     const { onConnect } = options
-    jail = new Jail({ ...spawned, protections, network: profile.network, ...(onConnect ? { onConnect } : {}) })
+    jail = new Jail({
+      ...spawned,
+      protections,
+      network: profile.network,
+      withoutCgroup: (why) => withoutCgroup(profile, facts, protections, why),
+      ...(onConnect ? { onConnect } : {})
+    })
   } finally {
     if (audit > STDERR) closeSync(audit)
   }
@@ -162,8 +182,10 @@ function startMonitor(request: Parameters<NativeAddon['spawn']>[0]): ReturnType<
   try {
     return loadAddon().spawn(request)
   } catch (cause) {
-    const { syscall } = cause as { syscall?: string }
-    const details = { cause, ...(syscall ? { syscall } : {}) }
+    const { syscall, errno: number } = cause as { syscall?: string; errno?: number }
+    const errno = number === undefined ? undefined : loadAddon().errnoName(number)
+    const hint = errno && hintFor(errno, syscall)
+    const details = { cause, ...(syscall ? { syscall } : {}), ...(errno ? { errno } : {}), ...(hint ? { hint } : {}) }
     throw new QiError('QI_SPAWN', `could not start qi-monitor: ${(cause as Error).message}`, details)
   }
 }

@@ -28,7 +28,7 @@ export function identity(
       'QI_ROOT_UNPRIVILEGED',
       'running as root without CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID on the host',
       {
-        hint: 'run as a normal user (docker run --user), or give the container these capabilities'
+        hint: 'run as an ordinary user (docker run --user 1000, podman run --user 1000, setpriv --reuid=1000); where root is the host’s, --cap-add SYS_ADMIN does as well'
       }
     )
   }
