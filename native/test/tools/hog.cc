@@ -1,7 +1,7 @@
-// Test tool: takes more than its share, in one way each. `hog VERB BOUND [WORD] [--hold] [--seconds N]`; sizes may end
-// in K, M, G or T. Says `reached N` on its way and ends with `OK N`, or with an errno's name and what it had reached:
-// exit code 0 with the bound reached, 1 without, 2 for a wrong command line, 3 when it could not begin. Outside a jail
-// only harmless bounds are taken, unless QI_HOG_ANYWHERE=1 says that the machine is a virtual one.
+// Test tool: takes more than its share, in one way each. `hog VERB BOUND [WORD] [--hold] [--seconds N] [--renamed]`;
+// sizes may end in K, M, G or T. Says `reached N` on its way and ends with `OK N`, or with an errno's name and what it
+// had reached: exit code 0 with the bound reached, 1 without, 2 for a wrong command line, 3 when it could not begin.
+// Outside a jail only harmless bounds are taken, unless QI_HOG_ANYWHERE=1 says that the machine is a virtual one.
 #include <sys/prctl.h>
 
 #include <cstdarg>
@@ -14,6 +14,7 @@
 #include "hog_processes.h"
 #include "hog_report.h"
 #include "hog_stubborn.h"
+#include "hog_ticks.h"
 
 namespace hog {
 namespace {
@@ -64,6 +65,7 @@ constexpr struct Verb {
     {"deaf", Deaf, 10},
     {"stopped", Stopped, 10},
     {"escape", Escape, 1},
+    {"ticks", Ticks, ~0ull},
 };
 
 uint64_t Number(const char* text) {
@@ -111,6 +113,8 @@ int Run(int argc, char** argv) {
       request.hold = true;
     else if (strcmp(argv[i], "--renamed") == 0)
       renamed = true;
+    else if (strcmp(argv[i], "--marker") == 0 && i + 1 < argc)
+      ++i;  // only to be found by, in /proc
     else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
       request.seconds = static_cast<unsigned>(atoi(argv[++i]));
     else
