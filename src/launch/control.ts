@@ -4,16 +4,37 @@ import { LineSplitter } from './lines.js'
 
 /** What qi-monitor says over its control socket, one JSON object a line (native/monitor/main.cc). */
 export type MonitorMessage =
-  | { type: 'started'; pid: number; init: number; trace?: Record<string, number> }
+  | { type: 'started'; pid: number; init: number; trace?: Record<string, number>; cgroup?: string; noCgroup?: string }
   | { type: 'failed'; step: number; errno: number; detail: string }
   | { type: 'event'; event: AuditLog }
   | { type: 'network'; id: number; ok: boolean; line?: number }
   | { type: 'ask'; id: number; host: string; port?: number; pid?: number; commandLine?: string }
-  | { type: 'exit'; code?: number; signal?: number; reason: string; refusals: number; lost: number }
+  | { type: 'done'; id: number; ok: boolean; error?: string }
+  | { type: 'stats'; id: number } // the rest: readStats
+  | { type: 'exit'; code?: number; signal?: number; reason: TerminationReason; refusals: number; lost: number }
+
+export const TERMINATION_REASONS = [
+  'exit',
+  'signal',
+  'memory',
+  'pids',
+  'time',
+  'killed-by-policy',
+  'killed',
+  'host-gone',
+  'monitor-lost'
+] as const
+
+/**
+ * Why a jail ended. `exit`, `signal`: by itself; `memory`, `pids`, `time`: at that limit; `killed-by-policy`: a call that
+ * ends the caller, or a supervisor that was lost; `killed`: by kill('SIGKILL') or abort; `host-gone`: the process that
+ * launched it; `monitor-lost`: qi-monitor itself was killed.
+ */
+export type TerminationReason = (typeof TERMINATION_REASONS)[number]
 
 // qi-monitor queues 4 MiB for a host that does not read; no line of it can be longer.
 const MAX_LINE = 8 << 20
-const TYPES = new Set(['started', 'failed', 'event', 'network', 'ask', 'exit'])
+const TYPES = new Set(['started', 'failed', 'event', 'network', 'ask', 'done', 'stats', 'exit'])
 
 /** Our end of the control socket. Closing it ends the jail. */
 export class ControlSocket {
@@ -66,21 +87,34 @@ export class ControlSocket {
 const isNumber = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
 const isCount = (value: unknown): boolean => value === undefined || isNumber(value)
 
+const isText = (value: unknown): boolean => value === undefined || typeof value === 'string'
+
 const isQuestion = ({ id, host, port, pid, commandLine }: Extract<MonitorMessage, { type: 'ask' }>): boolean =>
-  isNumber(id) &&
-  typeof host === 'string' &&
-  isCount(port) &&
-  isCount(pid) &&
-  (commandLine === undefined || typeof commandLine === 'string')
+  isNumber(id) && typeof host === 'string' && isCount(port) && isCount(pid) && isText(commandLine)
+
+const isEnd = ({ code, signal, reason, refusals, lost }: Extract<MonitorMessage, { type: 'exit' }>): boolean =>
+  isCount(code) && isCount(signal) && TERMINATION_REASONS.includes(reason) && isNumber(refusals) && isNumber(lost)
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
 
 function isMessage(message: MonitorMessage): boolean {
   if (!isObject(message) || !TYPES.has(message.type)) return false
-  if (message.type === 'failed') return typeof message.detail === 'string'
-  if (message.type === 'network')
-    return isNumber(message.id) && typeof message.ok === 'boolean' && isCount(message.line)
-  if (message.type === 'ask') return isQuestion(message)
-  if (message.type !== 'event') return true
-  return isObject(message.event) && isObject(message.event.event) && isObject(message.event.context)
+  switch (message.type) {
+    case 'started':
+      return isNumber(message.pid) && isText(message.cgroup) && isText(message.noCgroup)
+    case 'failed':
+      return isNumber(message.step) && isNumber(message.errno) && typeof message.detail === 'string'
+    case 'network':
+      return isNumber(message.id) && typeof message.ok === 'boolean' && isCount(message.line)
+    case 'ask':
+      return isQuestion(message)
+    case 'done':
+      return isNumber(message.id) && typeof message.ok === 'boolean' && isText(message.error)
+    case 'stats':
+      return isNumber(message.id)
+    case 'exit':
+      return isEnd(message)
+    case 'event':
+      return isObject(message.event) && isObject(message.event.event) && isObject(message.event.context)
+  }
 }

@@ -6,6 +6,7 @@ import { QiError } from '../errors.js'
 import { trustedFolders } from './ctl-folder.js'
 import type { CtlAnswer, CtlRequest, CtlStatus } from './ctl-server.js'
 import { LineSplitter } from './lines.js'
+import { type JailStats, readStats } from './stats.js'
 
 const SUFFIX = '.sock'
 const MAX_ANSWER = 4 << 20
@@ -48,7 +49,7 @@ export async function request(id: string, what: CtlRequest): Promise<Extract<Ctl
   throw new QiError('QI_CONTROL', `no jail with the id ${JSON.stringify(id)} runs`, {
     field: 'id',
     value: id,
-    hint: 'qi-jail ctl lists those that do'
+    hint: 'qi-jail ps lists those that do'
   })
 }
 
@@ -81,4 +82,15 @@ export async function list(): Promise<CtlStatus[]> {
     )
   )
   return found.flatMap((status) => status ?? []).sort((a, b) => (a.since < b.since ? -1 : 1))
+}
+
+/** The same with what each uses; without figures where one ended meanwhile, or did not answer. */
+export async function listStats(): Promise<(CtlStatus & { stats?: JailStats })[]> {
+  return Promise.all(
+    (await list()).map(async (status) => {
+      const answer = await request(status.id, { verb: 'stats' }).catch(() => undefined)
+      const stats = readStats(answer?.stats)
+      return stats ? { ...status, stats } : status
+    })
+  )
 }

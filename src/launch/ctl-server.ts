@@ -8,9 +8,12 @@ import { isAlive } from './ctl-client.js'
 import { makeFolder } from './ctl-folder.js'
 import type { Jail } from './jail.js'
 import { LineSplitter } from './lines.js'
+import type { JailStats } from './stats.js'
 
 /** One line each way; `ok: false` has the error of the jail's method. */
-export type CtlRequest = { verb: 'status' } | { verb: 'rules' } | { verb: 'allow' | 'deny'; host: string }
+export type CtlRequest =
+  | { verb: 'status' | 'rules' | 'stats' | 'pause' | 'resume' | 'kill' }
+  | { verb: 'allow' | 'deny'; host: string }
 export interface CtlStatus {
   id: string
   pid: number
@@ -24,7 +27,7 @@ export interface CtlRule {
   origin: string
 }
 export type CtlAnswer =
-  | { ok: true; status?: CtlStatus; rules?: CtlRule[] | null }
+  | { ok: true; status?: CtlStatus; rules?: CtlRule[] | null; stats?: JailStats }
   | { ok: false; error: { code: string; message: string } }
 
 const ORIGIN = 'qi-jail ctl'
@@ -136,7 +139,11 @@ async function answer(jail: Jail, status: CtlStatus, request: unknown, tell: Con
   try {
     if (verb === 'status') return { ok: true, status }
     if (verb === 'rules') return { ok: true, rules: rulesOf(jail, tell) }
-    if (verb === 'allow') await jail.allowHost(host as string, ORIGIN)
+    if (verb === 'stats') return { ok: true, stats: await jail.stats() }
+    if (verb === 'pause') await jail.pause()
+    else if (verb === 'resume') await jail.resume()
+    else if (verb === 'kill') jail.kill('SIGKILL')
+    else if (verb === 'allow') await jail.allowHost(host as string, ORIGIN)
     else if (verb === 'deny') await jail.denyHost(host as string, ORIGIN)
     else throw new QiError('QI_CONTROL', `unknown request ${JSON.stringify(verb)}`)
     return { ok: true }

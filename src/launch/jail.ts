@@ -8,11 +8,13 @@ import type { NetworkRules } from '../network/types.js'
 import type { SandboxConfig } from '../policy/index.js'
 import type { Profile, Protection } from '../profile/types.js'
 import { type AskAnswer, Asker, type OnConnect } from './ask.js'
-import { ControlSocket, type MonitorMessage } from './control.js'
+import { ControlSocket, type MonitorMessage, type TerminationReason } from './control.js'
 import { EventQueue } from './event-queue.js'
 import { launchError } from './failure.js'
 import { LiveNetwork } from './live-network.js'
 import { loadAddon } from './locate.js'
+import { Requests } from './requests.js'
+import type { JailStats } from './stats.js'
 
 /** How a jail ended. Nothing of it is left: no process, mount or file. */
 export interface JailExit {
@@ -20,8 +22,7 @@ export interface JailExit {
   code: number | null
   /** Name of the signal that ended the payload, or null. */
   signal: NodeJS.Signals | null
-  /** `exit`, `signal`, `time` (wall clock), `killed` (by kill('SIGKILL') or abort), `host-gone`. */
-  terminationReason: string
+  terminationReason: TerminationReason
   /** How many calls were refused. */
   refusals: number
   /** Events that could not be delivered in time; 0 unless nobody read them. */
@@ -43,6 +44,8 @@ interface Started {
   protections: Protection[]
   network: Profile['network']
   onConnect?: OnConnect
+  /** The protections of a launch whose cgroup was not to be had after all. */
+  withoutCgroup?: (why: string) => Protection[]
 }
 
 // Some numbers have two names; the first is the one that child_process reports (SIGABRT, not SIGIOT).
@@ -61,7 +64,10 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
   readonly stdin: Writable | null
   readonly stdout: Readable | null
   readonly stderr: Readable | null
-  readonly protections: readonly Protection[]
+  /** What is enforced, degraded or off, and by what. */
+  protections: readonly Protection[]
+  /** Of the jail, below the host's cgroup mount; undefined without one. */
+  cgroup: string | undefined
   /** Settles when nothing of the jail is left. Never rejects: how the payload ended is a result. */
   readonly exited: Promise<JailExit>
   /** When each numbered step of the launch began, nanoseconds of CLOCK_MONOTONIC; with `traceSteps` only. */
@@ -75,12 +81,15 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
   private readonly queue = new EventQueue()
   private readonly network: LiveNetwork
   private readonly asker: Asker | undefined
+  private readonly requests = new Requests((line) => this.control.send(line))
+  private readonly withoutCgroup: Started['withoutCgroup']
   private readonly monitor: { pid: number; pidfd: number }
 
   /** @internal Use spawnSandboxed. */
   constructor(started: Started) {
     super()
     this.protections = started.protections
+    this.withoutCgroup = started.withoutCgroup
     this.monitor = { pid: started.pid, pidfd: started.pidfd }
     this.network = new LiveNetwork(started.network, (line) => this.control.send(line))
     this.asker = this.askerFor(started)
@@ -130,6 +139,24 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
     return true
   }
 
+  /** What it uses now, as far as this host can tell. @throws QiError QI_ENDED */
+  stats(): Promise<JailStats> {
+    return this.requests.stats()
+  }
+
+  /**
+   * Stops every process of the jail until `resume`; time goes on with `executionClock: wall`. Nothing in it notices with a
+   * cgroup; without, its processes get SIGSTOP. @throws QiError QI_PAUSE, QI_ENDED
+   */
+  pause(): Promise<void> {
+    return this.requests.act('pause')
+  }
+
+  /** @throws QiError QI_PAUSE, QI_ENDED */
+  resume(): Promise<void> {
+    return this.requests.act('resume')
+  }
+
   /** What is allowed now; undefined where there are no rules: no network, or the host's. */
   get networkRules(): NetworkRules | undefined {
     return this.network.rules
@@ -177,9 +204,12 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
     } else if (message.type === 'started') {
       this.payloadPid = message.pid
       this.trace = message.trace
+      this.cgroup = message.cgroup || undefined
+      if (message.noCgroup !== undefined) this.protections = this.withoutCgroup?.(message.noCgroup) ?? this.protections
       settleLaunch()
     } else if (message.type === 'network') this.network.confirm(message)
     else if (message.type === 'ask') void this.asker?.ask(message)
+    else if (message.type === 'done' || message.type === 'stats') this.requests.settle(message)
     else if (message.type === 'failed') settleLaunch(launchError(message))
     else this.ended = exitOf(message)
   }
@@ -203,6 +233,7 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
     const how = status.signal ? `by ${SIGNAL_NAMES.get(status.signal)}` : `with status ${status.code}`
     settleLaunch(new QiError('QI_MONITOR_LOST', `qi-monitor ended ${how} before the payload ran`))
     this.network.end()
+    this.requests.end()
     this.asker?.end()
     this.queue.end()
     // With nobody reading it, a pipe that is still full would keep the process alive.
