@@ -1,10 +1,12 @@
-// The jail's own group of the cgroup v2 hierarchy: where it comes from, its limits, its counters, its end. cgroups(7)
+// The jail's own group of the cgroup v2 hierarchy: where it comes from, its limits, its counters, its end. cgroups(7),
 // and Documentation/admin-guide/cgroup-v2.rst of Linux. Runs in: monitor.
 #pragma once
 #include <sys/types.h>
 
 #include <cstdint>
 
+#include "cgroup/group_end.h"
+#include "cgroup/stale.h"
 #include "core/fd.h"
 #include "monitor/jail.h"
 
@@ -35,15 +37,15 @@ class Cgroup {
   // The directory, for CLONE_INTO_CGROUP.
   int dir() const { return dir_.get(); }
 
-  // For a pid 1 that was cloned without CLONE_INTO_CGROUP and waits for its maps.
+  // Moves a pid 1 that was cloned without CLONE_INTO_CGROUP and waits for its maps; verifies that it is inside.
   Result Enter(const Jail& jail, pid_t pid);
 
   // Forks the process that removes the group when this one asks for it or has died. Not for a scope, which is systemd's
   // to remove.
   Result StartKeeper(const Jail& jail);
 
-  // Kills what is in it, removes it, and waits until it is gone. Of a scope systemd removes it after qi-monitor has
-  // ended.
+  // Kills what is in it, removes it, and waits until it is gone (a few seconds at most). Closes files(). Of a scope
+  // systemd removes it after qi-monitor has ended.
   void Remove();
 
   const CgroupFiles& files() const { return files_; }
@@ -52,12 +54,20 @@ class Cgroup {
   const char* path() const { return path_; }
 
  private:
+  Result Build(const Jail& jail);
+  Result OpenParent(const Jail& jail);
+  Result MakeGroup(const Jail& jail);
+  Result OpenFiles(const Jail& jail);
+  GroupEnd end() const { return {parent_.get(), name_, files_.kill.get(), procs_.get(), files_.events.get()}; }
+
   UniqueFd parent_;
-  UniqueFd dir_;
+  UniqueFd dir_;  // locked for as long as the group is in use
+  UniqueFd procs_;
   UniqueFd keeper_;
+  pid_t keeper_pid_ = -1;
   CgroupFiles files_;
   bool scope_ = false;
-  char name_[32] = "";
+  char name_[kGroupNameSize] = "";
   char path_[1024] = "";
 };
 

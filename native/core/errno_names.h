@@ -75,6 +75,7 @@ inline const char* ErrnoName(int error) {
       {EALREADY, "EALREADY"},
       {EINPROGRESS, "EINPROGRESS"},
       {ESTALE, "ESTALE"},
+      {EREMOTEIO, "EREMOTEIO"},
       {EDQUOT, "EDQUOT"},
       {ECANCELED, "ECANCELED"},
       {EUSERS, "EUSERS"},

@@ -3,7 +3,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <csignal>
 
 #include "core/fd.h"
@@ -52,12 +51,6 @@ Result Seal(const uint16_t* ports, size_t count, bool optional) {
   return Ok();
 }
 
-void CloseRange(int first, int last) {
-  if (first > last || uapi::CloseRange(static_cast<unsigned>(first), static_cast<unsigned>(last), 0) == 0) return;
-  int end = static_cast<int>(sysconf(_SC_OPEN_MAX));
-  for (int fd = first; fd <= last && fd < end; ++fd) (void)close(fd);  // most are not open
-}
-
 }  // namespace
 
 Result BecomeNobody(const Jail& jail, pid_t parent) {
@@ -74,23 +67,6 @@ Result BecomeNobody(const Jail& jail, pid_t parent) {
   // After the change of user, which clears it. PR_SET_PDEATHSIG(2const)
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return Fail(kStep, errno, "pdeathsig");
   return getppid() == parent ? Ok() : Fail(kStep, ESRCH, "qi-monitor is gone");
-}
-
-Result KeepOnly(int* fds, size_t count) {
-  UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  for (int fd = 0; fd < 3; ++fd) {
-    if (!null || dup2(null.get(), fd) < 0) return Fail(kStep, errno, "/dev/null");
-  }
-  null.reset();
-  std::sort(fds, fds + count);
-  int next = 3;
-  for (size_t i = 0; i < count; ++i) {
-    if (fds[i] < next) return Fail(kStep, EBADF, "relay sockets");
-    CloseRange(next, fds[i] - 1);
-    next = fds[i] + 1;
-  }
-  CloseRange(next, INT32_MAX);
-  return Ok();
 }
 
 Result RaiseDescriptorLimit(size_t* limit) {

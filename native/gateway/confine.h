@@ -7,9 +7,6 @@ namespace qi {
 // As root: the payload's host user, who owns nothing. Then: dies with `parent`, which must still be there.
 Result BecomeNobody(const Jail& jail, pid_t parent);
 
-// Standard streams are /dev/null; of the others only `count` are kept (sorted here).
-Result KeepOnly(int* fds, size_t count);
-
 // As many descriptors as the user may have; `*limit` says how many.
 Result RaiseDescriptorLimit(size_t* limit);
 

@@ -1,8 +1,5 @@
 #include "gateway/gateway.h"
 
-#include <sys/mman.h>
-#include <sys/wait.h>
-
 #include <csignal>
 #include <memory>
 #include <new>
@@ -11,21 +8,13 @@
 #include "gateway/confine.h"
 #include "gateway/gateway_loop.h"
 #include "monitor/channel.h"
+#include "monitor/helper.h"
 
 namespace qi {
 namespace {
 
 constexpr size_t kMaxRelays = 256;
 constexpr Step kStep = Step::kConfineGateway;
-
-void Report(int channel, const Result& r) {
-  StatusMessage message = {};
-  message.type = r.ok() ? StatusType::kConfined : StatusType::kFailed;
-  message.step = r.step;
-  message.error = r.error;
-  memcpy(message.detail, r.detail, sizeof(message.detail));
-  (void)SendMessage(channel, &message, sizeof(message));  // if qi-monitor is gone, so is the reader
-}
 
 Result Assemble(const Jail& jail, const int* sockets, int channel, GatewayLoop* loop) {
   const Plan& plan = *jail.plan;
@@ -53,25 +42,13 @@ size_t TcpPorts(const Jail& jail, uint16_t (&ports)[kMaxRelays + 1]) {
   return count;
 }
 
-// The plan holds the payload's environment: it leaves this process before anything can be asked of it. What the last
-// steps need is a plan with nothing but the filter.
-Result ConfineWithout(Jail jail) {
+// Its ports and choices are read while the plan is there.
+Result ConfineWithoutPlan(Jail jail) {
   uint16_t ports[kMaxRelays + 1];
   size_t count = TcpPorts(jail, ports);
   bool optional = jail.Has(kPlanLandlockOptional) || jail.plan->landlock_fs == 0;
-  Plan rest = {};
-  rest.gateway_filter = {0, jail.plan->gateway_filter.length};
-  std::unique_ptr<uint8_t[]> filter(new (std::nothrow) uint8_t[rest.gateway_filter.length + 1u]);
-  if (filter == nullptr) return Fail(kStep, ENOMEM);
-  if (rest.gateway_filter.length == 0) return Fail(kStep, EINVAL, "no filter");
-  Span<uint8_t> bytes = Bytes(jail.blob, jail.plan->gateway_filter);
-  memcpy(filter.get(), bytes.data, bytes.size);
-  if (munmap(const_cast<uint8_t*>(jail.blob.data), jail.blob.size) != 0) return Fail(kStep, errno, "munmap");
-  if (jail.trace != nullptr && munmap(jail.trace, sizeof(*jail.trace)) != 0) return Fail(kStep, errno, "munmap");
-  jail.trace = nullptr;
-  jail.plan = &rest;
-  jail.blob.data = filter.get();
-  jail.blob.size = rest.gateway_filter.length;
+  Plan rest;
+  QI_TRY(ForgetPlan(kStep, &jail, &rest, &Plan::gateway_filter));
   return Confine(jail, ports, count, optional);
 }
 
@@ -80,25 +57,18 @@ Result Prepare(const Jail& jail, const int* sockets, size_t count, pid_t parent,
   int keep[kMaxRelays + 1];
   for (size_t i = 0; i < count; ++i) keep[i] = sockets[i];
   keep[count] = channel;
-  QI_TRY(KeepOnly(keep, count + 1));
+  QI_TRY(KeepOnly(kStep, keep, count + 1));
   QI_TRY(Assemble(jail, sockets, channel, loop));
-  return ConfineWithout(jail);
+  return ConfineWithoutPlan(jail);
 }
 
 [[noreturn]] void RunGateway(const Jail& jail, const int* sockets, size_t count, pid_t parent, int channel) {
   (void)signal(SIGPIPE, SIG_IGN);  // splice(2) knows no MSG_NOSIGNAL; cannot fail
   auto* loop = new (std::nothrow) GatewayLoop;
   Result r = loop == nullptr ? Fail(kStep, ENOMEM) : Prepare(jail, sockets, count, parent, channel, loop);
-  Report(channel, r);
+  ReportReady(channel, r);
   if (r.ok()) loop->Run();
   _exit(r.ok() ? 0 : 125);
-}
-
-Result AwaitConfined(int channel) {
-  StatusMessage message;
-  if (int error = ReceiveMessage(channel, &message, sizeof(message))) return Fail(Step::kStartGateway, error);
-  message.detail[sizeof(message.detail) - 1] = 0;
-  return message.type == StatusType::kConfined ? Ok() : Fail(message.step, message.error, message.detail);
 }
 
 }  // namespace
@@ -113,12 +83,7 @@ Result StartGateway(const Jail& jail, const int* sockets, size_t count, UniqueFd
   if (child < 0) return Fail(Step::kStartGateway, errno, "fork");
   if (child == 0) RunGateway(jail, sockets, count, parent, theirs.release());
   theirs.reset();  // or its end of file would never be seen
-  Result r = AwaitConfined(mine.get());
-  if (!r.ok()) {
-    (void)kill(child, SIGKILL);  // it may be gone already
-    (void)RetryEintr([&] { return waitpid(child, nullptr, 0); });
-    return r;
-  }
+  QI_TRY(AwaitReady(mine.get(), Step::kStartGateway, child));
   *channel = std::move(mine);
   if (pid != nullptr) *pid = child;
   return Ok();

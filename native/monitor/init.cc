@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 
@@ -17,6 +18,7 @@
 #include "monitor/jail_network.h"
 #include "monitor/payload.h"
 #include "monitor/privileges.h"
+#include "monitor/proc_lines.h"
 #include "monitor/root.h"
 
 namespace qi {
@@ -112,10 +114,22 @@ Result ReceiveGrants(const Jail& jail, Grants* grants) {
   }
 }
 
+// Of all groups the jail sees its own, and of that the inside. The line of the v2 hierarchy: "0::PATH", cgroups(7).
+Result HideCgroup(const Jail& jail) {
+  QI_BEGIN(jail, Step::kHideCgroup);
+  if (jail.in_cgroup && unshare(CLONE_NEWCGROUP) != 0) return Fail(Step::kHideCgroup, errno, "unshare");
+  ProcLines lines("/proc/self/cgroup");
+  while (const char* line = lines.Next()) {
+    if (strncmp(line, "0::", 3) == 0 && strcmp(line + 3, "/") != 0) return Fail(Step::kHideCgroup, EPERM, line);
+  }
+  return Ok();  // without a line, as on a kernel without cgroups, there is nothing to hide
+}
+
 Result BuildJail(const Jail& jail, UniqueFd* proc) {
   InitMessage message;
   QI_BEGIN(jail, Step::kAwaitMaps);
   QI_TRY(Await(InitCommand::kMaps, &message, nullptr, nullptr));
+  QI_TRY(HideCgroup(jail));
   QI_TRY(BecomePayloadUser(jail));
   QI_BEGIN(jail, Step::kSetHostname);
   const PlanString& hostname = jail.plan->hostname;
@@ -145,7 +159,8 @@ void ForwardSignal(pid_t payload) {
   // qi-monitor closed its end: it died, and so do we, with everything in the jail.
   if (ReceiveMessage(kInitFd, &message, sizeof(message)) != 0) _exit(1);
   if (message.command != InitCommand::kSignal) return;
-  (void)kill(message.group != 0 ? -payload : payload, message.signal);  // ESRCH: it is gone, as its exit will tell
+  pid_t target = message.group == kEverybody ? -1 : message.group != 0 ? -payload : payload;
+  (void)kill(target, message.signal);  // ESRCH: it is gone, as its exit will tell
 }
 
 // Reaps whatever ended. When the payload did, reports and ends the jail: the kernel kills the rest of the namespace.

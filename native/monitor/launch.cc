@@ -19,17 +19,28 @@ namespace qi {
 namespace {
 
 uint64_t NamespaceFlags(const Jail& jail) {
-  uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+  // With a group of its own pid 1 does this once it is inside (HideCgroup): the namespace's root is where its maker is.
+  if (!jail.in_cgroup) flags |= CLONE_NEWCGROUP;
   return jail.Has(kPlanShareHostNetwork) ? flags : flags | CLONE_NEWNET;
 }
 
-// As fork: 0 in the child. clone3(2), or clone(2) where the kernel (before 5.3) or a container's filter has none.
-pid_t CloneJail(uint64_t flags, int* pidfd) {
+// As fork: 0 in the child. clone3(2), or clone(2) where the kernel (before 5.3) or a container's filter has none. Born
+// in `group` (-1: none) where the kernel can do that (5.7) and lets us; it is asked afterwards whether it is there.
+pid_t CloneJail(uint64_t flags, int group, int* pidfd) {
   uapi::CloneArgs args = {};
   args.flags = flags | CLONE_PIDFD;
   args.pidfd = reinterpret_cast<uint64_t>(pidfd);
   args.exit_signal = SIGCHLD;
-  long pid = syscall(uapi::kClone3, &args, sizeof(args));
+  long pid = -1;
+  if (group >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<uint64_t>(group);
+    pid = syscall(uapi::kClone3, &args, sizeof(args));
+    args.flags &= ~CLONE_INTO_CGROUP;
+    args.cgroup = 0;
+  }
+  if (pid < 0) pid = syscall(uapi::kClone3, &args, sizeof(args));
   if (pid < 0 && (errno == ENOSYS || errno == EPERM)) {
     pid = syscall(SYS_clone, flags | CLONE_PIDFD | SIGCHLD, nullptr, pidfd, nullptr, nullptr);
   }
@@ -182,7 +193,8 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
 }
 
 // What qi-monitor does for pid 1 while that builds the jail.
-Result Supply(const Jail& jail, const Running& running) {
+Result Supply(const Jail& jail, Running& running) {
+  if (jail.in_cgroup) QI_TRY(running.cgroup.Enter(jail, running.init));
   QI_TRY(WriteMaps(jail, running.init));
   QI_TRY(Command(running.channel.get(), InitCommand::kMaps, Step::kAwaitMaps));
   if (!jail.Has(kPlanPrivileged)) return Ok();
@@ -227,7 +239,7 @@ Result Build(const Jail& jail, Broker* broker, Running* running, const BeforeExe
   if (allow_list && !MakeChannel(&factory, &factory_theirs)) return Fail(Step::kOpenChannels, errno);
   QI_BEGIN(jail, Step::kCloneJail);
   int pidfd = -1;
-  running->init = CloneJail(NamespaceFlags(jail), &pidfd);
+  running->init = CloneJail(NamespaceFlags(jail), running->cgroup.dir(), &pidfd);
   if (running->init < 0) return Fail(Step::kCloneJail, errno);
   if (running->init == 0) RunInit(jail, status_theirs.get(), channel_theirs.get(), factory_theirs.get());
   running->init_pidfd.reset(pidfd);

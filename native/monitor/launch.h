@@ -1,5 +1,6 @@
 // From a checked plan to a running payload. Runs in: monitor.
 #pragma once
+#include "cgroup/cgroup.h"
 #include "core/fd.h"
 #include "monitor/broker.h"
 #include "monitor/jail.h"
@@ -12,6 +13,7 @@ struct Running {
   UniqueFd channel;  // to pid 1
   pid_t payload = -1;
   pid_t gateway = -1;  // dies with qi-monitor, and with the channel to it
+  Cgroup cgroup;       // where the plan asks for one and it could be had
 };
 
 // What has to be done before the payload may exec, so that no hostile byte ever meets a qi-monitor with privileges, nor

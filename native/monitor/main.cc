@@ -31,6 +31,8 @@ constexpr int kOwnFailure = 125;
 Jail jail;
 EventWriter events;
 RefusalLog refusals(&events);
+Running running;
+Result no_cgroup;  // why there is none, where the plan can do without
 
 Result OpenSignals(UniqueFd* signals) {
   QI_BEGIN(jail, Step::kBlockSignals);
@@ -86,6 +88,27 @@ void ReportTrace(JsonWriter* json) {
   json->Close('}');
 }
 
+// Where the plan can do without, it is said that it does.
+Result MakeCgroup() {
+  Result r = running.cgroup.Make(jail);
+  if (r.ok()) r = running.cgroup.StartKeeper(jail);
+  jail.in_cgroup = r.ok() && running.cgroup.made();
+  if (r.ok()) return r;
+  running.cgroup.Remove();
+  if (!jail.Has(kPlanCgroupOptional)) return r;
+  no_cgroup = r;
+  return Ok();
+}
+
+void ReportCgroup(JsonWriter* json) {
+  if (jail.in_cgroup) json->Pair("cgroup", running.cgroup.path());
+  if (no_cgroup.ok()) return;
+  char why[280];
+  snprintf(why, sizeof(why), "step %u: %s %s", static_cast<unsigned>(no_cgroup.step), ErrnoName(no_cgroup.error),
+           no_cgroup.detail);
+  json->Pair("noCgroup", why);
+}
+
 // The launch event, before the payload may run: a jail whose events cannot be kept (a full disk) is not launched.
 Result RecordLaunch(const Running& running) {
   QI_BEGIN(jail, Step::kRecordLaunch);
@@ -94,6 +117,7 @@ Result RecordLaunch(const Running& running) {
   json.Pair("profile", jail.Text(jail.plan->profile_name));
   json.Pair("commandLine", jail.Text(jail.plan->command_line));
   json.Pair("pid", running.payload);
+  ReportCgroup(&json);
   errno = 0;
   events.Finish();
   if (events.lost() == 0) return Ok();
@@ -104,6 +128,7 @@ void ReportStart(const Running& running) {
   JsonWriter& message = events.StartMessage("started");
   message.Pair("pid", running.payload);
   message.Pair("init", running.init);
+  ReportCgroup(&message);
   ReportTrace(&message);
   events.FinishMessage();
 }
@@ -246,17 +271,20 @@ int Main() {
                SIG_IGN);  // an audit pipe without a reader is an error to count; the payload gets the default back
   UniqueFd signals;
   static Broker broker(jail, &refusals, &events);
-  Running running;
   Result r = Prepare(&broker, &signals);
+  if (r.ok()) r = MakeCgroup();
   if (r.ok()) r = Launch(jail, &broker, &running, {ConfineMonitor, RecordLaunch});
   if (!r.ok()) {
+    running.cgroup.Remove();
     int code = ReportFailure(r);
     FlushToHost();
     return code;
   }
   ReportStart(running);
   static Loop loop(jail, &broker, &refusals, &events, &running, signals.get());
-  int code = ReportExit(loop.Run(), began_ns);
+  Outcome outcome = loop.Run();
+  running.cgroup.Remove();  // who hears of the exit may count on that nothing is left
+  int code = ReportExit(outcome, began_ns);
   FlushToHost();
   return code;
 }

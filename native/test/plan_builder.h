@@ -18,14 +18,15 @@ class PlanBuilder {
     Set(&qi::Plan::exec_path, "/usr/bin/true");
     Set(&qi::Plan::cwd, "/tmp");
     for (auto text : {&qi::Plan::hostname, &qi::Plan::audit_head, &qi::Plan::launch_params, &qi::Plan::profile_name,
-                      &qi::Plan::command_line, &qi::Plan::network_rules, &qi::Plan::resolver}) {
+                      &qi::Plan::command_line, &qi::Plan::network_rules, &qi::Plan::resolver, &qi::Plan::cgroup_mount,
+                      &qi::Plan::cgroup_parent, &qi::Plan::bus_socket}) {
       Set(text, "");
     }
     for (auto filter : {&qi::Plan::payload_filter, &qi::Plan::init_filter, &qi::Plan::monitor_filter}) {
       uint32_t at = Reserve(8);
       plan().*filter = {at, 8};
     }
-    plan().gateway_filter = {Reserve(8), 0};
+    plan().gateway_filter = plan().keeper_filter = {Reserve(8), 0};
     SetList(&qi::Plan::argv, std::vector<qi::PlanString>{Text("true")});
     for (auto list : {&qi::Plan::envp, &qi::Plan::guarded_grants}) SetList(list, std::vector<qi::PlanString>{});
   }

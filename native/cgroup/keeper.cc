@@ -1,0 +1,82 @@
+#include "cgroup/keeper.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <csignal>
+
+#include "core/try.h"
+#include "monitor/channel.h"
+#include "monitor/helper.h"
+#include "monitor/privileges.h"
+
+namespace qi {
+namespace {
+
+constexpr Step kStep = Step::kStartKeeper;
+constexpr int kAskMs = 5000;
+
+// It has to outlive qi-monitor, and whatever signal a terminal, a shell or a service manager sends to all of them.
+Result Detach() {
+  if (setsid() < 0) return Fail(kStep, errno, "setsid");
+  sigset_t all;
+  sigfillset(&all);
+  return sigprocmask(SIG_BLOCK, &all, nullptr) == 0 ? Ok() : Fail(kStep, errno, "sigprocmask");
+}
+
+Result Confine(Jail jail, int parent) {
+  Plan rest;
+  QI_TRY(ForgetPlan(kStep, &jail, &rest, &Plan::keeper_filter));
+  QI_TRY(DropCapabilities(jail, kStep, kStep));
+  QI_TRY(SetNoNewPrivs(jail, kStep));
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Fail(kStep, errno, "dumpable");
+  // Without capabilities root, too, removes only from what belongs to it.
+  if (faccessat(parent, ".", W_OK | X_OK, 0) != 0) return Fail(kStep, errno, "may not remove the group");
+  return InstallFilter(jail, kStep, jail.plan->keeper_filter, nullptr);
+}
+
+Result Prepare(const Jail& jail, const GroupEnd& group, int lock, int channel) {
+  QI_TRY(Detach());
+  int keep[6] = {channel, lock, group.parent, group.procs, group.events, group.kill};
+  QI_TRY(KeepOnly(kStep, keep, group.kill >= 0 ? 6 : 5));
+  return Confine(jail, group.parent);
+}
+
+[[noreturn]] void RunKeeper(const Jail& jail, GroupEnd group, int lock, int channel) {
+  Result r = Prepare(jail, group, lock, channel);
+  ReportReady(channel, r);
+  if (!r.ok()) _exit(125);
+  char word;
+  (void)RetryEintr([&] { return recv(channel, &word, 1, 0); });        // a byte, or the end of qi-monitor
+  if (EndGroup(group, -1) == 0) (void)SendMessage(channel, &word, 1);  // EPIPE: nobody is left to tell
+  _exit(0);
+}
+
+}  // namespace
+
+Result StartKeeper(const Jail& jail, const GroupEnd& group, int lock, UniqueFd* channel, pid_t* pid) {
+  QI_BEGIN(jail, kStep);
+  UniqueFd mine, theirs;
+  if (!MakeChannel(&mine, &theirs)) return Fail(kStep, errno, "channel");
+  pid_t child = fork();
+  if (child < 0) return Fail(kStep, errno, "fork");
+  if (child == 0) RunKeeper(jail, group, lock, theirs.release());
+  theirs.reset();  // or its end of file would never be seen
+  QI_TRY(AwaitReady(mine.get(), kStep, child));
+  *channel = std::move(mine);
+  *pid = child;
+  return Ok();
+}
+
+void AskKeeper(int channel, pid_t pid) {
+  char word = 1;
+  pollfd answer = {channel, POLLIN, 0};
+  if (SendMessage(channel, &word, 1) != 0) return;
+  if (RetryEintr([&] { return poll(&answer, 1, kAskMs); }) != 1) return;
+  (void)RetryEintr([&] { return waitpid(pid, nullptr, 0); });  // it answered, or ended: either way there is no wait
+}
+
+}  // namespace qi

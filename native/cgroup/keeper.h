@@ -1,0 +1,18 @@
+// The process that removes a jail's group when qi-monitor, which by then has no right to, asks for it or is gone.
+// Runs in: keeper; StartKeeper and AskKeeper in monitor.
+#pragma once
+#include "cgroup/group_end.h"
+#include "core/fd.h"
+#include "monitor/jail.h"
+
+namespace qi {
+
+// Forks it. It holds `group`'s descriptors and `lock`, the locked directory, and nothing else; returns when it is
+// confined.
+Result StartKeeper(const Jail& jail, const GroupEnd& group, int lock, UniqueFd* channel, pid_t* pid);
+
+// Waits, for a few seconds at most, until the group is gone. A keeper that something killed leaves that to the next
+// launch.
+void AskKeeper(int channel, pid_t pid);
+
+}  // namespace qi

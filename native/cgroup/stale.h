@@ -1,0 +1,23 @@
+// Groups that a killed qi-monitor left, and the marks by which they are known for ours. Runs in: monitor.
+#pragma once
+#include "core/fd.h"
+
+namespace qi {
+
+inline constexpr char kGroupPrefix[] = "qi-jail-";
+inline constexpr size_t kGroupNameSize = 32;
+
+// "qi-jail-" and eight random hex digits.
+void RandomGroupName(char (&name)[kGroupNameSize]);
+
+bool IsGroupName(const char* name);
+
+// Takes the lock that says "in use", then sets the mark that says "ours": in this order there is no moment in which
+// a group that is just being made looks like one that was left. Returns 0 or an errno.
+int LockAndMark(int dir);
+
+// Removes each group below `parent` that has our kind of name, our mark and our user as its owner, and whose lock
+// nobody holds. Anything else is somebody's and stays. Returns how many it removed.
+int RemoveStale(int parent);
+
+}  // namespace qi
