@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { release } from 'node:os'
 import { QiError } from '../errors.js'
 import { loadAddon } from '../launch/locate.js'
@@ -40,6 +41,13 @@ function probe(): Lasting {
   if (process.arch !== 'x64' && process.arch !== 'arm64') {
     throw new QiError('QI_HOST', `no filter table for the architecture ${process.arch}`, {
       hint: 'x64 and arm64 are supported'
+    })
+  }
+  // Without it the host's root looks like a container's, and no id map can be written.
+  if (!existsSync('/proc/self/uid_map')) {
+    throw new QiError('QI_HOST', 'there is no /proc/self/uid_map', {
+      path: '/proc/self/uid_map',
+      hint: 'qi-jail needs the /proc of its own pid namespace: mount it, as unshare --mount-proc or bwrap --proc /proc do; or this kernel has no user namespaces (CONFIG_USER_NS)'
     })
   }
   const found = loadAddon().probeHost()

@@ -1,5 +1,6 @@
 import { QiError } from '../errors.js'
 import { type Restrictions, readRestrictions } from '../host/restrictions.js'
+import { CGROUP_HINTS } from './cgroup-hints.js'
 import { loadAddon } from './locate.js'
 import { STEPS } from './steps.gen.js'
 
@@ -74,7 +75,7 @@ const HINTS: Known[] = [
   {
     steps: CLONE,
     errno: DENIED,
-    hint: 'user namespaces are forbidden here: in a chroot they always are; otherwise by a security module (see the kernel’s log)'
+    hint: 'user namespaces are forbidden here: in a chroot they always are (enter it by pivot_root, as bwrap and systemd-nspawn do); otherwise by a security module (see the kernel’s log)'
   },
   {
     steps: CLONE,
@@ -119,7 +120,7 @@ const HINTS: Known[] = [
   {
     steps: ['IdMapGrant'],
     errno: ['EINVAL', 'EPERM', 'EOPNOTSUPP'],
-    hint: 'the file system of this grant has no id-mapped mounts: launch as an ordinary user, or keep the folder on ext4, xfs, btrfs or tmpfs'
+    hint: 'the file system of this grant has no id-mapped mounts: launch as an ordinary user, or keep the folder on ext4 or xfs (Linux 5.12), btrfs (5.15) or tmpfs (6.3)'
   },
   {
     steps: ['OpenJailRoot'],
@@ -167,6 +168,7 @@ const HINTS: Known[] = [
     hint: 'the same port is asked for twice: list each UDP and inspected port once'
   },
   { steps: ['MountRoot'], errno: ['ENOMEM', 'ENOSPC'], hint: 'not enough memory for the private tmpfs' },
+  ...CGROUP_HINTS,
   {
     errno: ['EMFILE'],
     hint: 'too few descriptors: raise the limit (ulimit -n 1024, LimitNOFILE= in a systemd unit, docker run --ulimit nofile=1024)'
