@@ -33,6 +33,8 @@ class Broker final : public FrontDesk {
   bool Serve();
 
   int listener() const { return notify_.fd(); }
+  int root() const { return root_.get(); }
+  size_t connections() const { return live_.Count(0); }
   uint64_t answered() const { return answered_; }
   PendingConnects* pending() { return &pending_; }
   HostSockets* hosts() { return &hosts_; }

@@ -29,13 +29,13 @@ constexpr int kStatusFd = 3;
 constexpr int kInitFd = 4;
 constexpr int kFactoryFd = 5;  // with an allow-list
 
-void Report(int status, StatusType type, const Result& r = {}) {
+void Report(int status, StatusType type, const Result& r = {}, int fd = -1) {
   StatusMessage message = {};
   message.type = type;
   message.step = r.step;
   message.error = r.error;
   memcpy(message.detail, r.detail, sizeof(message.detail));
-  (void)SendMessage(status, &message, sizeof(message));  // if qi-monitor is gone, so is the reader
+  (void)SendMessage(status, &message, sizeof(message), &fd, fd >= 0 ? 1 : 0);  // if qi-monitor is gone, so is the reader
 }
 
 // A directory is a door: openat and fchdir start from it, whatever the root is.
@@ -223,6 +223,8 @@ void RunInit(const Jail& jail, int status, int init, int factory) {
   int children = -1;
   if (r.ok()) r = BuildJail(jail, &proc);
   if (r.ok()) r = StartPayload(jail, proc, &payload, &children);
+  // It tells of its opener's namespace, whoever reads it. proc_sysvipc(5)
+  UniqueFd system_v(r.ok() ? openat(proc.get(), "sysvipc/shm", O_RDONLY | O_CLOEXEC) : -1);
   proc.reset();
   for (int fd = 0; fd < 3 && r.ok(); ++fd) (void)close(fd);  // the payload's alone: its end of file must be seen
   if (r.ok()) r = InstallFilter(jail, Step::kConfineInit, jail.plan->init_filter, nullptr);
@@ -230,7 +232,8 @@ void RunInit(const Jail& jail, int status, int init, int factory) {
     Report(status, StatusType::kFailed, r);
     _exit(125);
   }
-  Report(status, StatusType::kConfined);
+  Report(status, StatusType::kConfined, {}, system_v.get());
+  system_v.reset();
   (void)close(status);
   Watch(payload, children, factory >= 0);
 }

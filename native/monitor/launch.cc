@@ -1,5 +1,6 @@
 #include "monitor/launch.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -178,6 +179,7 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
         break;
       case StatusType::kConfined:
         confined = true;
+        running->system_v = static_cast<UniqueFd&&>(received);
         break;
       case StatusType::kExecuting:
         executing = released;
@@ -269,7 +271,11 @@ void Destroy(Running* running) {
   if (running->init <= 0) return;
   if (uapi::PidfdSendSignal(running->init_pidfd.get(), SIGKILL) != 0) (void)kill(running->init, SIGKILL);
   // A pid namespace's init is only reaped once every process of the namespace is. pid_namespaces(7)
-  (void)RetryEintr([&] { return waitpid(running->init, nullptr, 0); });
+  // So this says what all of them took: of the payload's own children, too, which were reaped on the way.
+  rusage used = {};
+  (void)RetryEintr([&] { return wait4(running->init, nullptr, 0, &used); });
+  auto us = [](const timeval& t) { return static_cast<uint64_t>(t.tv_sec) * 1000000 + static_cast<uint64_t>(t.tv_usec); };
+  running->cpu_us = us(used.ru_utime) + us(used.ru_stime);
   running->init = -1;
 }
 

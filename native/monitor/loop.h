@@ -1,39 +1,60 @@
-// What qi-monitor does while the payload runs. Runs in: monitor.
+// What qi-monitor does while the payload runs: waits, and hands each thing that happens to who has to do with it.
+// Runs in: monitor.
 #pragma once
-#include <sys/signalfd.h>
-
+#include "monitor/execution_clock.h"
+#include "monitor/host_lines.h"
 #include "monitor/launch.h"
+#include "monitor/limits.h"
+#include "monitor/pauser.h"
+#include "monitor/stats.h"
 
 namespace qi {
 
 struct Outcome {
   int wait_status = 0;
-  bool known = false;           // pid 1 reported the payload's status
-  const char* reason = "exit";  // exit, signal, time, host-gone, killed
+  bool known = false;  // pid 1 reported the payload's status
+  // exit, signal, memory, pids, time, killed-by-policy, killed (by the host), host-gone. The first that applies.
+  const char* reason = "exit";
+  Totals totals;
 };
 
-class Loop {
+class Loop final : private HostCommands, private Limits::Ender {
  public:
   Loop(const Jail& jail, Broker* broker, RefusalLog* log, EventWriter* events, Running* running, int signals)
-      : jail_(jail), broker_(broker), log_(log), events_(events), running_(running), signals_(signals) {}
+      : jail_(jail),
+        broker_(broker),
+        log_(log),
+        events_(events),
+        running_(running),
+        signals_(signals),
+        host_(jail, broker, events, this),
+        limits_(jail, events) {}
 
   // Serves until the payload is gone and with it everything in the jail.
   Outcome Run();
 
  private:
   bool Setup();
+  bool SetupLimits();
+  void Dispatch(uint32_t source, uint32_t ready);
   void OnSignal();
-  void OnHostMessage();
-  void OnHostLine(char* line);
   void OnInit();
   void OnTimer();
   void OnDeadline();
   void OnGatewayGone();
-  void Forward(int signal, bool group);
   void Stop(const char* reason);
-  void OnNetworkLine(char* line);
+  void Conclude();
   void ArmFlushTimer();
   void WatchControl(bool write);
+  const CgroupFiles* group() const { return running_->cgroup.made() ? &running_->cgroup.files() : nullptr; }
+
+  void Kill() override { Stop("killed"); }
+  void HostGone() override { Stop("host-gone"); }
+  void Signal(int signal, bool group) override;
+  void Stats(uint32_t id) override;
+  void Pause(uint32_t id) override { pauser_.Pause(id); }
+  void Resume(uint32_t id) override { pauser_.Resume(id); }
+  void End(const char* reason) override { Stop(reason); }
 
   const Jail& jail_;
   Broker* broker_;
@@ -41,17 +62,17 @@ class Loop {
   EventWriter* events_;
   Running* running_;
   int signals_;
+  HostLines host_;
+  Limits limits_;
+  ExecutionClock clock_;
+  Pauser pauser_;
   UniqueFd epoll_;
   UniqueFd flush_timer_;
-  UniqueFd deadline_;
   Outcome outcome_;
+  uint64_t began_ns_ = 0;
   bool done_ = false;
   bool flush_armed_ = false;
   bool watching_writes_ = false;
-  bool out_of_time_ = false;
-  // A line of the host's: network rules make it long. Untouched pages cost nothing.
-  char line_[1 << 20];
-  size_t line_size_ = 0;
 };
 
 }  // namespace qi

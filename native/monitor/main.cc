@@ -174,16 +174,23 @@ int ReportFailure(const Result& r) {
   return kOwnFailure;
 }
 
+void ReportFileSize() {
+  uint64_t limit = 0;
+  for (const Rlimit& one : List(jail.blob, jail.plan->rlimits)) {
+    if (one.resource == RLIMIT_FSIZE) limit = one.value;
+  }
+  WriteExceeded(&events, {"maxFileSize", 0, limit, "bytes", "RLIMIT_FSIZE", nullptr, 1, "SIGXFSZ"}, true);
+}
+
 int ReportExit(const Outcome& outcome, uint64_t began_ns) {
   int status = outcome.wait_status;
   bool exited = WIFEXITED(status);
   bool signaled = WIFSIGNALED(status);
   refusals.Flush(true);
-  if (signaled && (WTERMSIG(status) == SIGXFSZ || WTERMSIG(status) == SIGSYS)) {
-    bool size = WTERMSIG(status) == SIGXFSZ;
-    JsonWriter& json = events.Start("security", size ? "limit.exceeded" : "syscall.killed", "blocked", "critical");
-    if (size) json.Pair("limit", "maxFileSize");
-    json.Pair("signal", size ? "SIGXFSZ" : "SIGSYS");
+  if (signaled && WTERMSIG(status) == SIGXFSZ) ReportFileSize();
+  if (signaled && WTERMSIG(status) == SIGSYS) {
+    JsonWriter& json = events.Start("security", "syscall.killed", "blocked", "critical");
+    json.Pair("signal", "SIGSYS");
     events.Finish("high");
   }
   JsonWriter& json =
@@ -194,6 +201,8 @@ int ReportExit(const Outcome& outcome, uint64_t began_ns) {
   json.Key("refusals");
   json.Unsigned(refusals.total());
   json.Pair("executionTimeMs", static_cast<int64_t>((NowNs() - began_ns) / 1000000u));
+  if (outcome.totals.peak_memory != 0) json.Pair("peakMemoryBytes", static_cast<int64_t>(outcome.totals.peak_memory));
+  if (outcome.totals.cpu_us != 0) json.Pair("cpuTimeUs", static_cast<int64_t>(outcome.totals.cpu_us));
   events.Finish();
   JsonWriter& message = events.StartMessage("exit");
   if (exited) message.Pair("code", WEXITSTATUS(status));

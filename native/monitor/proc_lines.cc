@@ -19,12 +19,17 @@ const char* ProcLines::Next() {
     if (newline != nullptr) {
       *newline = 0;
       start_ = static_cast<size_t>(newline + 1 - buffer_);
-      return line;
+      if (!cut_) return line;
+      cut_ = false;  // the rest of a line that was cut: a payload may have chosen it to look like one of its own
+      continue;
     }
     if (over_ || !fd_ || (start_ == 0 && end_ == sizeof(buffer_) - 1)) {
-      bool rest = end_ > start_;
+      bool rest = end_ > start_ && !cut_;
+      bool more = !over_ && fd_;
       buffer_[end_] = 0;
       start_ = end_ = 0;
+      if (more && cut_) continue;
+      cut_ = more;
       return rest ? line : nullptr;
     }
     memmove(buffer_, line, end_ - start_);

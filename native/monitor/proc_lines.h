@@ -11,6 +11,7 @@ class ProcLines {
  public:
   explicit ProcLines(const char* path);
   ProcLines(int dir, const char* path);
+  explicit ProcLines(UniqueFd fd) : fd_(static_cast<UniqueFd&&>(fd)) {}
 
   bool ok() const { return static_cast<bool>(fd_); }
   // The next line without its end, cut when it is absurdly long; nullptr at the end. Valid until the next call.
@@ -21,6 +22,7 @@ class ProcLines {
   char buffer_[4096];
   size_t start_ = 0, end_ = 0;
   bool over_ = false;
+  bool cut_ = false;
 };
 
 // One registration of an epoll set, as its fdinfo lists it.

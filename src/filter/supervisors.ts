@@ -47,7 +47,7 @@ export function monitorCalls({ guardCreates, hostSockets }: { guardCreates: bool
   return {
     ...always(`
       read pread64 readv write writev pwrite64 recvmsg recvfrom sendmsg sendto epoll_wait epoll_pwait epoll_ctl epoll_create1 poll ppoll
-      process_vm_readv close fstat newfstatat statx readlink readlinkat openat2 getdents64 pidfd_open pidfd_getfd
+      process_vm_readv close fstat fstatfs newfstatat statx readlink readlinkat openat2 getdents64 pidfd_open pidfd_getfd
       pidfd_send_signal kill waitid wait4 timerfd_create timerfd_settime clock_gettime clock_nanosleep getrandom connect bind getsockname
       getpeername getsockopt setsockopt setitimer fcntl rt_sigreturn rt_sigprocmask exit exit_group getpid gettid futex
       restart_syscall brk munmap mremap madvise lseek umask`),

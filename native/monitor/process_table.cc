@@ -1,0 +1,108 @@
+#include "monitor/process_table.h"
+
+#include <fcntl.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "core/fd.h"
+#include "monitor/kernel_text.h"
+
+namespace qi {
+namespace {
+
+// The line of supplementary groups comes before the figures, and a plain caller may have many.
+char status[32 * 1024];
+
+ProcessMemory ReadStatusOf(int proc, const char* path) {
+  return ReadAt(proc, path, status, sizeof(status)) ? ParseStatus(status) : ProcessMemory{};
+}
+
+// A first thread that has ended shows no memory while the others go on with it.
+void AskOtherThreads(int proc, const char* pid, ProcessMemory* memory) {
+  constexpr int kMaxLooks = 64;  // of the ended ones only the first stays listed: the next is a live one, or ends now
+  char path[64];
+  snprintf(path, sizeof(path), "%s/task", pid);
+  ProcNumbers threads(proc, path);
+  const char* tid;
+  for (int i = 0; i < kMaxLooks && !memory->has_memory && (tid = threads.Next()) != nullptr; ++i) {
+    char file[64];
+    snprintf(file, sizeof(file), "%s/status", tid);
+    ProcessMemory of_thread = ReadStatusOf(threads.fd(), file);
+    if (of_thread.has_memory) *memory = of_thread;
+  }
+}
+
+void ReadPhrase(int proc, pid_t pid, const char* name, char* out, size_t room) {
+  char path[64];
+  snprintf(path, sizeof(path), "%d/%s", pid, name);
+  UniqueFd fd(openat(proc, path, O_RDONLY | O_CLOEXEC));
+  ssize_t n = fd ? RetryEintr([&] { return read(fd.get(), out, room - 1); }) : 0;
+  size_t size = n > 0 ? static_cast<size_t>(n) : 0;
+  out[size] = 0;
+  if (size > 0 && out[size - 1] == '\n') out[size - 1] = 0;
+  for (size_t i = 0; i + 1 < size; ++i) {
+    if (out[i] == 0) out[i] = ' ';  // between arguments
+  }
+}
+
+}  // namespace
+
+ProcessTable::~ProcessTable() { delete processes_; }
+
+bool ProcessTable::Open(int root) {
+  delete processes_;
+  processes_ = new (std::nothrow) ProcNumbers(root, "proc");
+  return ok();
+}
+
+void ProcessTable::Read() {
+  bytes_ = tasks_ = 0;
+  count_ = 0;
+  if (!ok()) return;
+  processes_->Rewind();
+  while (const char* pid = processes_->Next()) {
+    if (strcmp(pid, "1") == 0) continue;
+    char path[64];
+    snprintf(path, sizeof(path), "%s/status", pid);
+    ProcessMemory memory = ReadStatusOf(proc(), path);
+    if (!memory.has_memory && memory.threads > 1) AskOtherThreads(proc(), pid, &memory);
+    bytes_ += memory.bytes;
+    tasks_ += memory.threads;
+    if (memory.has_memory) Keep({static_cast<pid_t>(atoi(pid)), memory.bytes, memory.tables, memory.size});
+  }
+}
+
+// In order: most jails have few processes, and those of a big one come mostly sorted from the look before.
+void ProcessTable::Keep(const ProcessEntry& entry) {
+  if (count_ == kMax && entry.bytes <= entries_[kMax - 1].bytes) return;
+  size_t at = count_ < kMax ? count_++ : kMax - 1;
+  for (; at > 0 && entries_[at - 1].bytes < entry.bytes; --at) entries_[at] = entries_[at - 1];
+  entries_[at] = entry;
+}
+
+ProcessFacts ProcessTable::Facts(pid_t pid) const {
+  ProcessFacts facts;
+  facts.jail_pid = pid;
+  ReadPhrase(proc(), pid, "comm", facts.comm, sizeof(facts.comm));
+  ReadPhrase(proc(), pid, "cmdline", facts.command_line, sizeof(facts.command_line));
+  return facts;
+}
+
+void ProcessTable::ReadTicks(uint64_t* user, uint64_t* system) {
+  *user = *system = 0;
+  if (!ok()) return;
+  processes_->Rewind();
+  while (const char* pid = processes_->Next()) {
+    char path[64], text[1024];
+    snprintf(path, sizeof(path), "%s/stat", pid);
+    if (!ReadAt(proc(), path, text, sizeof(text))) continue;
+    ProcessStat stat = ParseStat(text);
+    *user += stat.user;
+    *system += stat.system;
+  }
+}
+
+}  // namespace qi

@@ -1,0 +1,101 @@
+#include "monitor/watchdog.h"
+
+#include "monitor/proportional.h"
+
+namespace qi {
+namespace {
+
+constexpr uint64_t kMs = 1000000;
+// For descriptors, and again for page walks: qi-monitor has other things to do than to look.
+constexpr uint64_t kBudgetNs = 20 * kMs;
+// A vfork(2) lasts until the child's exec. Who stretches it gains this much time, once for each time it is over.
+constexpr uint64_t kDoubtNs = 50 * kMs;
+
+}  // namespace
+
+uint64_t NextLook(uint64_t headroom, uint64_t cost_ns) {
+  constexpr uint64_t kBytesPerNs = 4, kShortestMs = 2, kLongestMs = 500;
+  uint64_t ms = headroom / kBytesPerNs / kMs;
+  if (ms < kShortestMs) ms = kShortestMs;
+  if (ms > kLongestMs) ms = kLongestMs;
+  uint64_t rest = 10 * cost_ns / kMs;
+  return ms > rest ? ms : rest;
+}
+
+bool Watchdog::Open(const Jail& jail, int root, int system_v) {
+  max_ = jail.plan->memory_max;
+  tasks_max_ = jail.plan->processes_max;
+  // The plan is in a memfd.
+  return table_.Open(root) && shared_.Open(root, system_v, kPlanFd);
+}
+
+void Watchdog::NoteTasks() {
+  sight_.tasks = table_.tasks();
+  sight_.biggest = table_.count() > 0 ? table_[0].pid : 0;
+  if (sight_.tasks > peak_tasks_) peak_tasks_ = sight_.tasks;
+}
+
+const Watchdog::Sight& Watchdog::Look(uint64_t threshold) {
+  uint64_t began = NowNs();
+  table_.Read();
+  shared_.Look(table_, began + kBudgetNs);
+  NoteTasks();
+  uint64_t level = threshold != 0 && threshold < max_ ? threshold : max_;
+  uint64_t bound = table_.bytes() + shared_.bytes();
+  uint64_t doubtful = 0;
+  sight_.memory = bound < level ? bound : Refine(bound, level, &doubtful);
+  if (sight_.memory - doubtful > peak_) peak_ = sight_.memory - doubtful;
+  sight_.over_memory = IsOver(sight_.memory, doubtful);
+  sight_.next_ms = NextLook(sight_.memory < max_ ? max_ - sight_.memory : 0, NowNs() - began);
+  return sight_;
+}
+
+// From the biggest on, until it is known to be less than `enough`.
+uint64_t Watchdog::Refine(uint64_t bound, uint64_t enough, uint64_t* doubtful) {
+  uint64_t until = NowNs() + kBudgetNs;
+  for (size_t i = 0; i < table_.count() && bound >= enough && NowNs() < until; ++i) {
+    uint64_t bytes = ProportionalBytes(table_, table_[i], shared_, until);
+    bound -= table_[i].bytes - bytes;
+    for (size_t j = 0; j < table_.count() && bytes > 0; ++j) {
+      if (j == i || !BorrowsMemory(table_, table_[i], table_[j])) continue;
+      *doubtful += bytes;
+      break;
+    }
+  }
+  return bound;
+}
+
+bool Watchdog::IsOver(uint64_t bytes, uint64_t doubtful) {
+  if (bytes < max_) {
+    doubt_since_ns_ = 0;
+    return false;
+  }
+  if (bytes - doubtful >= max_) return true;
+  uint64_t now = NowNs();
+  if (doubt_since_ns_ == 0) doubt_since_ns_ = now;
+  return now - doubt_since_ns_ > kDoubtNs;
+}
+
+uint64_t Watchdog::Measure() {
+  uint64_t doubtful = 0;
+  uint64_t until = NowNs() + kBudgetNs;
+  table_.Read();
+  shared_.Look(table_, until);
+  NoteTasks();
+  uint64_t bytes = Refine(table_.bytes() + shared_.bytes(), 0, &doubtful) - doubtful;
+  if (bytes > peak_) peak_ = bytes;
+  return bytes;
+}
+
+const Watchdog::Sight& Watchdog::LookAtTasks() {
+  constexpr uint64_t kShortestMs = 1000, kLongestMs = 8000;
+  table_.Read();
+  NoteTasks();
+  bool many = sight_.tasks >= tasks_max_ / 2;
+  tasks_ms_ = many || tasks_ms_ == 0 ? kShortestMs : tasks_ms_ * 2;
+  if (tasks_ms_ > kLongestMs) tasks_ms_ = kLongestMs;
+  sight_.next_ms = tasks_ms_;
+  return sight_;
+}
+
+}  // namespace qi
