@@ -38,8 +38,8 @@ bool IsLeftByUs(int parent, const char* name, int dir) {
 }
 
 bool RemoveIfStale(int parent, const char* name) {
-  UniqueFd dir(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!dir || !IsLeftByUs(parent, name, dir.get())) return false;
+  UniqueFd dir = OpenStale(parent, name);
+  if (!dir) return false;
   UniqueFd kill(openat(dir.get(), "cgroup.kill", O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
   UniqueFd procs(openat(dir.get(), "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   UniqueFd events(openat(dir.get(), "cgroup.events", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
@@ -66,6 +66,12 @@ int LockAndMark(int dir) {
   return fsetxattr(dir, kMark, "1", 1, 0) == 0 ? 0 : errno;
 }
 
+UniqueFd OpenStale(int parent, const char* name) {
+  if (!IsGroupName(name)) return UniqueFd();
+  UniqueFd dir(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  return dir && IsLeftByUs(parent, name, dir.get()) ? std::move(dir) : UniqueFd();
+}
+
 int RemoveStale(int parent) {
   // A position of its own in the directory: the caller's descriptor stays as it is.
   UniqueFd list(openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -74,7 +80,7 @@ int RemoveStale(int parent) {
   (void)list.release();  // fdopendir owns it
   int removed = 0;
   while (dirent* entry = readdir(entries)) {
-    if (removed < kMostAtOnce && IsGroupName(entry->d_name) && RemoveIfStale(parent, entry->d_name)) ++removed;
+    if (removed < kMostAtOnce && RemoveIfStale(parent, entry->d_name)) ++removed;
   }
   (void)closedir(entries);
   return removed;

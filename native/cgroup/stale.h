@@ -16,8 +16,11 @@ bool IsGroupName(const char* name);
 // a group that is just being made looks like one that was left. Returns 0 or an errno.
 int LockAndMark(int dir);
 
-// Removes each group below `parent` that has our kind of name, our mark and our user as its owner, and whose lock
-// nobody holds. Anything else is somebody's and stays. Returns how many it removed.
+// Opens and locks the directory if it has our kind of name, our mark and our user as its owner, and nobody holds its
+// lock. Empty otherwise: it is somebody's.
+UniqueFd OpenStale(int parent, const char* name);
+
+// Removes each such group below `parent`; anything else stays. Returns how many it removed.
 int RemoveStale(int parent);
 
 }  // namespace qi
