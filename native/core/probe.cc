@@ -46,7 +46,8 @@ HostProbe ProbeHost() {
   probe.user_notif = HasAction(SECCOMP_RET_USER_NOTIF);
   probe.wait_killable_recv = HasFilterFlag(SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
   uapi::MountAttr attr = {};
-  probe.mount_setattr = uapi::MountSetattr(-1, "", 0, &attr) != 0 && errno != ENOSYS;
+  // With nothing to change the call succeeds before it looks at the descriptor.
+  probe.mount_setattr = uapi::MountSetattr(-1, "", 0, &attr) == 0 || errno != ENOSYS;
   return probe;
 }
 

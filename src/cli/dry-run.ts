@@ -6,7 +6,7 @@ import { Attr } from '../plan/mounts.js'
 import type { Profile, Protection } from '../profile/types.js'
 import { inFlags, type RunOptions } from './options.js'
 import { printable, printableLines } from './printable.js'
-import { resolveRun } from './run.js'
+import { LAUNCHER, resolveRun } from './run.js'
 import { columns } from './table.js'
 
 interface Step {
@@ -18,7 +18,7 @@ interface Step {
 /** What a launch would come to. Names of variables only: their values may be secrets. */
 export function dryRun(options: RunOptions, command: string[]): string {
   const profile = resolveRun(options, command)
-  const built = buildPlan(profile, probeHost(), {
+  const built = buildPlan(profile, probeHost(LAUNCHER), {
     compile: loadAddon().compileFilter,
     auditHead: '',
     control: true,

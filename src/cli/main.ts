@@ -2,11 +2,21 @@ import { QiError } from '../errors.js'
 import { parseArguments, type RunOptions, rephrase } from './options.js'
 import { createReporter, statusOf } from './report.js'
 
+/** What is no run; a command of such a name is written after `--`. */
+const VERBS: Record<string, () => Promise<(args: string[]) => Promise<number>>> = {
+  ctl: async () => (await import('./ctl.js')).ctl,
+  ps: async () => (await import('./jails.js')).ps,
+  stats: async () => (await import('./jails.js')).stats,
+  top: async () => (await import('./top.js')).top,
+  doctor: async () => (await import('./doctor.js')).doctor
+}
+
 /** The command line tool. Ends the process with the status it is to have. */
 export async function main(args: string[]): Promise<void> {
-  if (args[0] === 'ctl') {
-    const { ctl } = await import('./ctl.js')
-    process.exitCode = await ctl(args.slice(1))
+  const [name = '', ...rest] = args
+  if (Object.hasOwn(VERBS, name)) {
+    const verb = await VERBS[name]?.()
+    process.exitCode = await verb?.(rest)
     return
   }
   const { options, command, answer, fault } = parseArguments(args)

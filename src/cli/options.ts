@@ -21,8 +21,16 @@ export interface RunOptions {
   env: string[]
   cwd?: string
   memory?: string
+  memoryThreshold?: string
+  cpu?: string
   pids?: string
   timeout?: string
+  grace?: string
+  tmpSize?: string
+  ioRead?: string
+  ioWrite?: string
+  /** false with --no-cgroup */
+  cgroup?: boolean
   audit?: string
   json?: boolean
   dryRun?: boolean
@@ -46,7 +54,7 @@ Examples:
   qi-jail --profile standard -- npx -y some-mcp    the project folder is writable
   qi-jail --net api.example.com:443 -- node s.js   these hosts only, for every program, without proxy variables
   qi-jail --dry-run -- node server.js              show what it would be given; start nothing
-  qi-jail --audit audit.jsonl --timeout 10m -- ./tool
+  qi-jail --memory 1GiB --cpu 50% --timeout 10m --audit audit.jsonl -- ./tool
 
 Exit status: the command's own; 128+n when signal n ended it; 125 qi-jail failed; 126 the command cannot be
 executed; 127 it was not found.`
@@ -55,7 +63,11 @@ const append = (value: string, all: string[]): string[] => [...all, value]
 
 function createProgram(): Command {
   return new Command('qi-jail')
-    .usage('[run] [options] [--] <command> [args...]\n       qi-jail ctl [id] [allow|deny <host[:port]> | rules]')
+    .usage(
+      '[run] [options] [--] <command> [args...]\n' +
+        '       qi-jail ps | top [id] | stats <id> | doctor\n' +
+        '       qi-jail ctl [id] [allow|deny <host[:port]> | rules | pause | resume | kill]'
+    )
     .description('Runs a command in a kernel-enforced jail and reports every call, connection and path it was refused.')
     .argument('[command...]', 'what to run; options end here')
     .option('--profile <name|file>', 'strict (default), standard, dev, or a profile file')
@@ -64,15 +76,23 @@ function createProgram(): Command {
     .option('--deny <path>', 'neither, also inside a granted folder (repeatable)', append, [])
     .option('--env <name[=value]>', 'pass a variable on, or set it (repeatable)', append, [])
     .option('--cwd <dir>', 'working directory; must be granted')
-    .option('--memory <size>', 'memory per process, e.g. 512MB')
-    .option('--pids <n>', 'processes and threads')
-    .option('--timeout <duration>', 'wall clock, e.g. 30s, 5m')
     .option('--audit <file|->', 'append audit events as JSON lines; - is stderr')
     .option('--id <name>', 'name it for qi-jail ctl; without one it gets eight hex digits')
     .option('--json', 'own errors and notices as JSON; with --dry-run its whole output')
     .option('--dry-run', 'print the resolved profile and the plan, run nothing')
     .option('-q, --quiet', 'no notices after the run')
     .option('-v, --verbose', 'diagnostics on stderr; QI_LOG=<level> sets their level')
+    .optionsGroup('Limits (of the whole jail; docs/limits.md):')
+    .option('--memory <size>', 'memory with the private tmp, e.g. 512MB')
+    .option('--memory-threshold <size>', 'report from there on (default nine tenths of --memory)')
+    .option('--cpu <cores>', 'processor time: 0.5, 2, or 50% of one core; needs a cgroup')
+    .option('--pids <n>', 'processes and threads')
+    .option('--timeout <duration>', 'wall clock, e.g. 30s, 5m')
+    .option('--grace <duration>', 'between SIGTERM and SIGKILL when it is over (default 2s)')
+    .option('--tmp-size <size>', 'the private tmp, which lies in memory')
+    .option('--io-read <size>', "from the working directory's disk, per second; needs a cgroup")
+    .option('--io-write <size>', 'to it')
+    .option('--no-cgroup', 'make no cgroup, although the host has one: qi-monitor watches instead')
     .optionsGroup('Network (none without these, but what the profile says):')
     .option(
       '--net <host[:port]>',
@@ -138,11 +158,7 @@ export function toConfig(options: RunOptions): SandboxConfig {
     ...(options.deny.length ? { deniedPaths: options.deny } : {})
   }
   const network = networkOf(options)
-  const resources = {
-    ...(options.memory === undefined ? {} : { maxMemory: options.memory }),
-    ...(options.pids === undefined ? {} : { maxProcesses: wholeNumber('--pids', options.pids) }),
-    ...(options.timeout === undefined ? {} : { maxExecutionTime: options.timeout })
-  }
+  const resources = limitsOf(options)
   return {
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     ...(Object.keys(filesystem).length ? { filesystem } : {}),
@@ -151,6 +167,25 @@ export function toConfig(options: RunOptions): SandboxConfig {
     ...(options.env.length ? { env: Object.fromEntries(options.env.map(variable)) } : {}),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.audit === undefined ? {} : { audit: { file: options.audit } })
+  }
+}
+
+function limitsOf(options: RunOptions): NonNullable<SandboxConfig['resources']> {
+  const { memory, memoryThreshold, cpu, pids, timeout, grace, tmpSize, ioRead, ioWrite } = options
+  const io = {
+    ...(ioRead === undefined ? {} : { readBytes: ioRead }),
+    ...(ioWrite === undefined ? {} : { writeBytes: ioWrite })
+  }
+  return {
+    ...(memory === undefined ? {} : { maxMemory: memory }),
+    ...(memoryThreshold === undefined ? {} : { memoryThreshold }),
+    ...(cpu === undefined ? {} : { maxCpu: cpu }),
+    ...(pids === undefined ? {} : { maxProcesses: wholeNumber('--pids', pids) }),
+    ...(timeout === undefined ? {} : { maxExecutionTime: timeout }),
+    ...(grace === undefined ? {} : { terminationGrace: grace }),
+    ...(tmpSize === undefined ? {} : { tmpSize }),
+    ...(Object.keys(io).length ? { maxIo: io } : {}),
+    ...(options.cgroup === false ? { cgroup: 'off' } : {})
   }
 }
 
@@ -195,6 +230,14 @@ const FLAGS: [key: string, flag: string, given: (options: RunOptions) => boolean
   ['network\\.maxConnections', '--max-connections', (o) => o.maxConnections !== undefined],
   ['network\\.onDenied', '--on-denied', (o) => o.onDenied !== undefined],
   ['resources\\.maxMemory', '--memory', (o) => o.memory !== undefined],
+  ['resources\\.memoryThreshold', '--memory-threshold', (o) => o.memoryThreshold !== undefined],
+  ['resources\\.maxCpu', '--cpu', (o) => o.cpu !== undefined],
+  ['resources\\.terminationGrace', '--grace', (o) => o.grace !== undefined],
+  ['resources\\.tmpSize', '--tmp-size', (o) => o.tmpSize !== undefined],
+  ['resources\\.maxIo\\.readBytes', '--io-read', (o) => o.ioRead !== undefined],
+  ['resources\\.maxIo\\.writeBytes', '--io-write', (o) => o.ioWrite !== undefined],
+  ['resources\\.maxIo', '--io-read/--io-write', (o) => o.ioRead !== undefined || o.ioWrite !== undefined],
+  ['resources\\.cgroup', '--no-cgroup', (o) => o.cgroup === false],
   ['resources\\.maxProcesses', '--pids', (o) => o.pids !== undefined],
   ['resources\\.maxExecutionTime', '--timeout', (o) => o.timeout !== undefined],
   ['audit\\.file', '--audit', (o) => o.audit !== undefined],

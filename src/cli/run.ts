@@ -8,16 +8,20 @@ import { parseDuration } from '../policy/units.js'
 import { resolve } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
 import { askOnTerminal } from './ask.js'
+import { limitSentences, reachedLimit } from './limit-notice.js'
 import { type Log, openLog } from './log.js'
 import { inFlags, type RunOptions, toConfig } from './options.js'
 import { rawArguments, rawEnvironment } from './raw.js'
 import type { Reporter } from './report.js'
 import { forwardSignals } from './signals.js'
 
+/** This process only waits for its jail, so it may be moved to where it keeps no cgroup from the jail. */
+export const LAUNCHER = { launcherPid: process.pid }
+
 /** The profile that these flags, here and now, come to. */
 export function resolveRun(options: RunOptions, command: string[]): Profile {
   const place = { env: process.env, cwd: ownDirectory(), home: process.env.HOME || homedir() }
-  return resolve({ config: toConfig(options), argv: command, ...place, ...asking(options) }, probeHost())
+  return resolve({ config: toConfig(options), argv: command, ...place, ...asking(options) }, probeHost(LAUNCHER))
 }
 
 /** What --ask adds to the request. */
@@ -50,14 +54,16 @@ export async function run(options: RunOptions, command: string[], reporter: Repo
   const onConnect = options.ask ? askOnTerminal() : undefined
   const tell = (origin: string) => inFlags(origin, options)
   const id = options.id === undefined ? {} : { id: options.id, tell }
-  const jail = await launchProfile(profile, { stdio: 'inherit', ...raw, ...id, ...(onConnect ? { onConnect } : {}) })
+  const asks = onConnect ? { onConnect } : {}
+  const jail = await launchProfile(profile, { stdio: 'inherit', ...LAUNCHER, ...raw, ...id, ...asks })
+  const limit = reachedLimit(jail)
   jail.on('askDecision', (answer) => reporter.notices(decided(answer), { askDecision: answer }))
   attach(jail)
   logJail(jail, log)
   if (options.id === undefined) await reachable(jail, profile, tell, log)
   const exit = await jail.exited
   log.info(exit, 'ended')
-  reporter.notices(sentences(exit, options), { exit })
+  reporter.notices([...limitSentences(exit, profile.limits, limit()), ...sentences(exit, options)], { exit })
   return exit.code ?? 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0)
 }
 
@@ -89,11 +95,10 @@ function logJail(jail: Jail, log: Log): void {
 /** Why a run ended that did not end by itself, and how much it was refused. */
 function sentences(
   { terminationReason: reason, refusals, lostEvents: lost }: JailExit,
-  { timeout, audit }: RunOptions
+  { audit }: RunOptions
 ): string[] {
   const calls = refusals === 1 ? '1 call was refused' : `${refusals} calls were refused`
   return [
-    ...(reason === 'time' ? [`stopped: the time limit${timeout ? ` of ${timeout}` : ''} is over`] : []),
     ...(reason === 'monitor-lost' ? ['stopped: qi-monitor was killed, and the jail with it'] : []),
     ...(lost > 0 ? [`${lost === 1 ? '1 event' : `${lost} events`} could not be written`] : []),
     ...(refusals > 0 ? [audit ? calls : `${calls}; --audit - tells which`] : [])

@@ -170,6 +170,11 @@ const HINTS: Known[] = [
   { steps: ['MountRoot'], errno: ['ENOMEM', 'ENOSPC'], hint: 'not enough memory for the private tmpfs' },
   ...CGROUP_HINTS,
   {
+    steps: ['Exec'],
+    errno: ['EACCES'],
+    hint: 'it lies on a noexec mount, or its interpreter may not be executed: move it, or name its interpreter (sh SCRIPT, node FILE)'
+  },
+  {
     errno: ['EMFILE'],
     hint: 'too few descriptors: raise the limit (ulimit -n 1024, LimitNOFILE= in a systemd unit, docker run --ulimit nofile=1024)'
   },

@@ -4,22 +4,31 @@ import { PROTECTIONS, type Profile, type Protection, type ProtectionName } from 
 import { limitStates, unsupported } from './limit-states.js'
 import type { State } from './state.js'
 
+/** A protection of a profile on a host, and whether the launch would be refused for it. */
+export interface Finding extends Protection {
+  refused: boolean
+}
+
+/** What each layer comes to on this host. */
+export function findings(profile: Profile, facts: HostFacts): Finding[] {
+  const states = statesOf(profile, facts)
+  return PROTECTIONS.map((name) => {
+    const [state, reason, lacking] = states[name] ?? ENFORCED
+    return { name, state, reason, refused: lacking !== undefined && !profile.tolerate.includes(name) }
+  })
+}
+
 /**
- * What each layer comes to on this host. Everything stated `enforced` is verified by the launch: a step that fails ends
- * it, so a running jail has what this says.
+ * The same, for a launch. Everything stated `enforced` is verified by it: a step that fails ends it, so a running jail has
+ * what this says.
  *
- * @throws QiError QI_PROTECTION when the host lacks what the profile does not tolerate to miss.
+ * @throws QiError QI_PROTECTION, QI_LIMIT_UNSUPPORTED when the host lacks what the profile does not tolerate to miss.
  */
 export function protections(profile: Profile, facts: HostFacts): Protection[] {
-  const states = statesOf(profile, facts)
-  for (const name of PROTECTIONS) {
-    const [state, reason, lacking] = states[name] ?? ENFORCED
-    if (!lacking || profile.tolerate.includes(name)) continue
-    throw unsupported(name, profile, facts, reason) ?? refusal(name, state, reason)
-  }
-  return PROTECTIONS.map((name) => {
-    const [state, reason] = states[name] ?? ENFORCED
-    return { name, state, reason }
+  return findings(profile, facts).map(({ refused, ...protection }) => {
+    const { name, state, reason } = protection
+    if (refused) throw unsupported(name, profile, facts, reason) ?? refusal(name, state, reason)
+    return protection
   })
 }
 

@@ -2,10 +2,11 @@ import { EventEmitter } from 'node:events'
 import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { list, request } from '../../src/launch/ctl-client.js'
+import { list, listStats, request } from '../../src/launch/ctl-client.js'
 import { makeFolder, trustedFolders } from '../../src/launch/ctl-folder.js'
 import { serveControl } from '../../src/launch/ctl-server.js'
 import type { Jail } from '../../src/launch/jail.js'
+import type { JailStats } from '../../src/launch/stats.js'
 import { controlFolders } from '../../src/profile/control.js'
 import { codeOf, resolveOn } from '../profile/fake.js'
 
@@ -22,6 +23,16 @@ afterEach(() => {
 })
 
 const ABOUT = { pid: 42, profile: 'test', command: 'node server.js' }
+
+const STATS: JailStats = {
+  backend: 'watchdog',
+  uptimeMs: 5,
+  paused: false,
+  memory: { current: 1, limit: 2 },
+  cpu: { usageUs: 3 },
+  processes: { current: 1 },
+  refusals: 0
+}
 
 /** What the server sees of a jail. */
 function jail() {
@@ -53,6 +64,18 @@ function jail() {
     },
     async denyHost(host: string) {
       calls.push(`deny ${host}`)
+    },
+    async stats() {
+      return STATS
+    },
+    async pause() {
+      calls.push('pause')
+    },
+    async resume() {
+      throw Object.assign(new Error('could not'), { code: 'QI_PAUSE' })
+    },
+    kill(signal: string) {
+      calls.push(`kill ${signal}`)
     }
   })
   return { jail: fake as unknown as Jail, calls, end }
@@ -81,6 +104,18 @@ describe('the control socket of a jail', () => {
     end()
     await expect.poll(() => existsSync(path)).toBe(false)
     await expect(request(id, { verb: 'status' })).rejects.toMatchObject({ code: 'QI_CONTROL' })
+  })
+
+  it('tells what the jail uses, stops it, lets it go on and ends it', async () => {
+    const { jail: fake, calls, end } = jail()
+    const { id } = await serveControl(fake, ABOUT)
+    expect((await request(id, { verb: 'stats' })).stats).toEqual(STATS)
+    expect(await listStats()).toMatchObject([{ id, profile: 'test', stats: STATS }])
+    await request(id, { verb: 'pause' })
+    await expect(request(id, { verb: 'resume' })).rejects.toMatchObject({ code: 'QI_PAUSE' })
+    await request(id, { verb: 'kill' })
+    expect(calls).toEqual(['pause', 'kill SIGKILL'])
+    end()
   })
 
   it('has the name it is given, once', async () => {
