@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { QiError } from '../../src/errors.js'
 import { parseConfig } from '../../src/policy/config.js'
-import { parseDuration, parseSize } from '../../src/policy/units.js'
+import { parseCores, parseDuration, parseSize } from '../../src/policy/units.js'
 
 const fault = (input: unknown): QiError => {
   try {
@@ -40,6 +40,22 @@ describe('units', () => {
   )
 })
 
+describe('cores', () => {
+  it.each([
+    [0.5, 0.5],
+    [2, 2],
+    ['50%', 0.5],
+    ['250 %', 2.5],
+    ['1.5', 1.5],
+    [0.01, 0.01]
+  ])('%s are %d cores', (written, value) => expect(parseCores(written)).toEqual({ value }))
+
+  it.each(['', '%', '-1', '0%', '0', 'half', '1e3', '50%%', 0, -1, Number.NaN, Infinity, 0.009, '0.5%', 1e6])(
+    'refuses %s',
+    (written) => expect(parseCores(written)).toEqual({ reason: expect.any(String) })
+  )
+})
+
 describe('SandboxConfig', () => {
   it('takes the reference shape', () => {
     const config = {
@@ -60,6 +76,63 @@ describe('SandboxConfig', () => {
       maxExecutionTime: 30000,
       maxFileDescriptors: 64
     })
+  })
+
+  it('takes every limit', () => {
+    const resources = {
+      maxMemory: '1GiB',
+      memoryThreshold: '512MiB',
+      maxCpu: '50%',
+      cpuWeight: 10_000,
+      maxIo: { readBytes: '1MB', writeBytes: 5, readOps: 6, writeOps: 7, path: '/srv' },
+      maxExecutionTime: '1m',
+      executionClock: 'running',
+      terminationGrace: '0s',
+      maxFileDescriptors: 9,
+      maxProcesses: 8,
+      onProcessLimit: 'kill',
+      tmpSize: '1MB',
+      tmpFiles: 7,
+      cgroup: 'off'
+    } as const
+    const parsed = parseConfig({ resources })
+    expect(parsed.resources).toEqual({
+      ...resources,
+      maxMemory: 2 ** 30,
+      memoryThreshold: 2 ** 29,
+      maxCpu: 0.5,
+      maxIo: { readBytes: 1e6, writeBytes: 5, readOps: 6, writeOps: 7, path: '/srv' },
+      maxExecutionTime: 60_000,
+      terminationGrace: 0,
+      tmpSize: 1e6
+    })
+    expect(parseConfig(parsed)).toEqual(parsed)
+  })
+
+  it.each([
+    [{ maxCpu: 'half' }, 'QI_LIMIT', 'maxCpu', 'a share of one like "50%"'],
+    [{ maxCpu: true }, 'QI_CONFIG', 'maxCpu', '"50%"'],
+    [{ maxCpu: 0.001 }, 'QI_LIMIT', 'maxCpu', '1% of a core'],
+    [{ cpuWeight: 0 }, 'QI_LIMIT', 'cpuWeight', '1 to 10000'],
+    [{ cpuWeight: 10_001 }, 'QI_LIMIT', 'cpuWeight', '1 to 10000'],
+    [{ cpuWeight: 1.5 }, 'QI_LIMIT', 'cpuWeight', '1 to 10000'],
+    [{ memoryThreshold: '0' }, 'QI_LIMIT', 'memoryThreshold', 'greater than 0'],
+    [{ terminationGrace: '2d' }, 'QI_LIMIT', 'terminationGrace', 'longer than a day'],
+    [{ terminationGrace: -1 }, 'QI_LIMIT', 'terminationGrace', 'greater than 0'],
+    [{ tmpFiles: 0 }, 'QI_LIMIT', 'tmpFiles', 'greater than 0'],
+    [{ executionClock: 'cpu' }, 'QI_CONFIG', 'executionClock', 'wall'],
+    [{ onProcessLimit: 'stop' }, 'QI_CONFIG', 'onProcessLimit', 'refuse'],
+    [{ cgroup: true }, 'QI_CONFIG', 'cgroup', 'auto'],
+    [{ maxIo: {} }, 'QI_LIMIT', 'maxIo', 'give readBytes'],
+    [{ maxIo: { path: '/srv' } }, 'QI_LIMIT', 'maxIo', 'give readBytes'],
+    [{ maxIo: { readBytes: 0 } }, 'QI_LIMIT', 'maxIo.readBytes', 'greater than 0'],
+    [{ maxIo: { readOps: 1.5 } }, 'QI_LIMIT', 'maxIo.readOps', 'whole number'],
+    [{ maxIo: { readBytes: 1, path: 'a/../b' } }, 'QI_PATH', 'maxIo.path', '".."'],
+    [{ maxIo: { readbytes: 1 } }, 'QI_CONFIG', 'maxIo.readbytes', 'did you mean "readBytes"?']
+  ])('refuses the limit %j and says why', (resources, code, key, said) => {
+    const error = fault({ resources })
+    expect(error).toMatchObject({ code, field: `resources.${key}` })
+    expect(error.message).toContain(said)
   })
 
   it.each([
