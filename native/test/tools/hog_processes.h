@@ -136,7 +136,7 @@ inline int Storm() {
     if (child < 0) return Finish(i, errno);
   }
   while (state->forks < request.bound * 10 && !Late()) SleepMs(5);
-  int code = Finish(state->forks, state->forks < request.bound * 10 ? ETIME : 0);
+  int code = Finish(state->forks, state->forks < request.bound * 10 ? ETIMEDOUT : 0);
   state->stop = true;
   return code;
 }

@@ -75,7 +75,7 @@ int TakeUntilRefused(uint64_t size, uint64_t report_every, Take take) {
     if (error == 0) amount += size;
     if (amount - told >= report_every) Reached(told = amount);
   }
-  return Finish(amount, error == 0 && amount < request.bound ? ETIME : error);
+  return Finish(amount, error == 0 && amount < request.bound ? ETIMEDOUT : error);
 }
 
 template <typename T>
