@@ -271,10 +271,12 @@ void Destroy(Running* running) {
   if (running->init <= 0) return;
   if (uapi::PidfdSendSignal(running->init_pidfd.get(), SIGKILL) != 0) (void)kill(running->init, SIGKILL);
   // A pid namespace's init is only reaped once every process of the namespace is. pid_namespaces(7)
-  // So this says what all of them took: of the payload's own children, too, which were reaped on the way.
+  // What it reaped is in its account; what it took along by its own end is not.
   rusage used = {};
   (void)RetryEintr([&] { return wait4(running->init, nullptr, 0, &used); });
-  auto us = [](const timeval& t) { return static_cast<uint64_t>(t.tv_sec) * 1000000 + static_cast<uint64_t>(t.tv_usec); };
+  auto us = [](const timeval& t) {
+    return static_cast<uint64_t>(t.tv_sec) * 1000000 + static_cast<uint64_t>(t.tv_usec);
+  };
   running->cpu_us = us(used.ru_utime) + us(used.ru_stime);
   running->init = -1;
 }

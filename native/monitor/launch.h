@@ -15,7 +15,7 @@ struct Running {
   pid_t gateway = -1;  // dies with qi-monitor, and with the channel to it
   // proc's sysvipc/shm as the jail sees it; not open where the kernel has none.
   UniqueFd system_v;
-  uint64_t cpu_us = 0;  // that the jail took, once it is destroyed
+  uint64_t cpu_us = 0;  // of all that pid 1 reaped, once the jail is destroyed
   Cgroup cgroup;       // where the plan asks for one and it could be had
 };
 

@@ -223,7 +223,8 @@ void Loop::Conclude() {
   bool told_otherwise = strcmp(outcome_.reason, "killed") != 0 && strcmp(outcome_.reason, "signal") != 0;
   if (killed && !told_otherwise && limits_.out_of_memory()) outcome_.reason = "memory";
   outcome_.totals = TotalsOf(group(), limits_.watchdog());
-  if (outcome_.totals.cpu_us == 0) outcome_.totals.cpu_us = running_->cpu_us;
+  // What died with pid 1 is in nobody's account.
+  if (outcome_.totals.cpu_us == 0 && outcome_.known) outcome_.totals.cpu_us = running_->cpu_us;
 }
 
 }  // namespace qi

@@ -47,7 +47,7 @@ uint64_t SystemVBytes(int file) {
 
 }  // namespace
 
-bool SharedMemory::Open(int root, int system_v, int any_memfd) {
+bool SharedMemory::Open(int root, int system_v, int any_memfd, const ProcessTable& table) {
   root_ = root;
   system_v_ = system_v;
   struct statx st;
@@ -55,7 +55,7 @@ bool SharedMemory::Open(int root, int system_v, int any_memfd) {
   root_device_ = DeviceOf(st.stx_dev_major, st.stx_dev_minor);
   if (!StatOf(any_memfd, "", AT_EMPTY_PATH, &st)) return false;
   memfd_device_ = DeviceOf(st.stx_dev_major, st.stx_dev_minor);
-  return true;
+  return hidden_.Open(table.proc(), any_memfd);
 }
 
 bool SharedMemory::Counted(uint64_t device, uint64_t inode, bool system_v) const {
@@ -124,19 +124,33 @@ bool SharedMemory::LookAtProcess(const ProcessTable& table, uint64_t until_ns) {
 }
 
 bool SharedMemory::LookAtDescriptors(int dir, const char* path, uint64_t* sum, uint64_t until_ns) {
-  ProcNumbers descriptors(dir, path);
+  ProcNumbers shown(dir, path);
+  bool hides = !shown.ok() && errno == EACCES;
+  char info[64];
+  snprintf(info, sizeof(info), "%sinfo", path);
+  ProcNumbers descriptors(dir, hides ? info : path);
   while (const char* name = descriptors.ok() ? descriptors.Next() : nullptr) {
     int number = atoi(name);
     if (number < descriptor_) continue;
     descriptor_ = number + 1;
-    struct statx st;
-    if (StatOf(descriptors.fd(), name, 0, &st) && DeviceOf(st.stx_dev_major, st.stx_dev_minor) == memfd_device_ &&
-        Add(st.stx_ino))
-      *sum += st.stx_blocks * 512;
+    *sum += hides ? HiddenBytes(descriptors.fd(), name) : MemfdBytes(descriptors.fd(), name, 0);
     if (NowNs() > until_ns) return false;
   }
   descriptor_ = 0;
   return true;
+}
+
+// 0 of anything else, and of what this pass has had.
+uint64_t SharedMemory::MemfdBytes(int dir, const char* path, int flags) {
+  struct statx st;
+  bool memfd =
+      StatOf(dir, path, flags, &st) && DeviceOf(st.stx_dev_major, st.stx_dev_minor) == memfd_device_ && Add(st.stx_ino);
+  return memfd ? st.stx_blocks * 512 : 0;
+}
+
+uint64_t SharedMemory::HiddenBytes(int dir, const char* number) {
+  UniqueFd copy = hidden_.CopyOfMemfd(pid_, atoi(number), dir, number);
+  return copy ? MemfdBytes(copy.get(), "", AT_EMPTY_PATH) : 0;
 }
 
 }  // namespace qi

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/fd.h"
+#include "monitor/hidden_descriptors.h"
 #include "monitor/process_table.h"
 
 namespace qi {
@@ -13,7 +14,7 @@ class SharedMemory {
  public:
   // `root`: the jail's. `system_v`: proc's sysvipc/shm as pid 1 of the jail opened it, since it tells of the opener's
   // namespace; or -1. `any_memfd`: tells the device of all of them.
-  bool Open(int root, int system_v, int any_memfd);
+  bool Open(int root, int system_v, int any_memfd, const ProcessTable& table);
 
   // Looks at descriptors until `until_ns`, and goes on there the next time.
   void Look(const ProcessTable& table, uint64_t until_ns);
@@ -29,9 +30,12 @@ class SharedMemory {
  private:
   bool LookAtProcess(const ProcessTable& table, uint64_t until_ns);
   bool LookAtDescriptors(int dir, const char* path, uint64_t* sum, uint64_t until_ns);
+  uint64_t MemfdBytes(int dir, const char* path, int flags);
+  uint64_t HiddenBytes(int dir, const char* number);
   bool Add(uint64_t inode);
 
   static constexpr size_t kPlaces = 8192;  // a memfd that finds none is counted each time: the jail is at fault then
+  HiddenDescriptors hidden_;
   int root_ = -1;
   int system_v_ = -1;
   uint64_t root_device_ = 0;

@@ -26,7 +26,7 @@ bool Watchdog::Open(const Jail& jail, int root, int system_v) {
   max_ = jail.plan->memory_max;
   tasks_max_ = jail.plan->processes_max;
   // The plan is in a memfd.
-  return table_.Open(root) && shared_.Open(root, system_v, kPlanFd);
+  return table_.Open(root) && shared_.Open(root, system_v, kPlanFd, table_);
 }
 
 void Watchdog::NoteTasks() {
