@@ -164,14 +164,14 @@ inline int SocketBuffers() {
 
 // As fast as it goes: `word` threads, each taking pieces; populated by the kernel in one call, or touched.
 inline int Race(int flags, size_t size) {
-  static std::atomic<uint64_t> amount;
+  static std::atomic<uint64_t> asked, amount;
   static std::atomic<int> error;
   static int how;
   static size_t piece;
   how = flags;
   piece = size;
   auto take = [](void*) -> void* {
-    while (error == 0 && amount < request.bound) {
+    while (error == 0 && (asked += piece) <= request.bound) {
       void* memory = mmap(nullptr, piece, PROT_READ | PROT_WRITE, how, -1, 0);
       if (memory == MAP_FAILED) {
         error = errno;
