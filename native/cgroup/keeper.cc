@@ -1,9 +1,11 @@
 #include "cgroup/keeper.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -27,14 +29,23 @@ Result Detach() {
   return sigprocmask(SIG_BLOCK, &all, nullptr) == 0 ? Ok() : Fail(kStep, errno, "sigprocmask");
 }
 
-Result Confine(Jail jail, int parent) {
+// A plain user's keeper needs none. Root's does where not even the owner may write to the parent, as to the root of the
+// hierarchy (mode 0555), and, before cgroup.kill, to end processes of the payload's user. What it could do with them
+// beyond that, its filter denies: no open, no signal but KILL, no unlink but of empty folders.
+uint64_t NeededCapabilities(const GroupEnd& group) {
+  struct stat st;
+  bool owner = fstat(group.parent, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 0300) == 0300;
+  uint64_t keep = owner ? 0 : uint64_t{1} << CAP_DAC_OVERRIDE;
+  return group.kill >= 0 ? keep : keep | uint64_t{1} << CAP_KILL;
+}
+
+Result Confine(Jail jail, const GroupEnd& group) {
   Plan rest;
   QI_TRY(ForgetPlan(kStep, &jail, &rest, &Plan::keeper_filter));
-  QI_TRY(DropCapabilities(jail, kStep, kStep));
+  QI_TRY(DropCapabilities(jail, kStep, kStep, NeededCapabilities(group)));
   QI_TRY(SetNoNewPrivs(jail, kStep));
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Fail(kStep, errno, "dumpable");
-  // Without capabilities root, too, removes only from what belongs to it.
-  if (faccessat(parent, ".", W_OK | X_OK, 0) != 0) return Fail(kStep, errno, "may not remove the group");
+  if (faccessat(group.parent, ".", W_OK | X_OK, 0) != 0) return Fail(kStep, errno, "may not remove the group");
   return InstallFilter(jail, kStep, jail.plan->keeper_filter, nullptr);
 }
 
@@ -42,7 +53,7 @@ Result Prepare(const Jail& jail, const GroupEnd& group, int lock, int channel) {
   QI_TRY(Detach());
   int keep[6] = {channel, lock, group.parent, group.procs, group.events, group.kill};
   QI_TRY(KeepOnly(kStep, keep, group.kill >= 0 ? 6 : 5));
-  return Confine(jail, group.parent);
+  return Confine(jail, group);
 }
 
 [[noreturn]] void RunKeeper(const Jail& jail, GroupEnd group, int lock, int channel) {

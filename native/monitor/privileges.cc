@@ -13,13 +13,16 @@ namespace {
 
 constexpr int kHighestCapability = 63;  // two 32-bit words; PR_CAPBSET_DROP of an unknown one is EINVAL
 
-Result VerifyNoCapabilities(Step step) {
+Result VerifyCapabilities(Step step, uint64_t keep) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
   if (syscall(SYS_capget, &header, data) != 0) return Fail(step, errno, "capget");
-  for (const auto& word : data) {
-    if ((word.effective | word.permitted | word.inheritable) != 0) return Fail(step, EPERM, "a capability is left");
+  uint64_t left = 0;
+  for (int i = 0; i < 2; ++i) {
+    left |= uint64_t{data[i].effective | data[i].permitted} << (32 * i);
+    if (data[i].inheritable != 0) return Fail(step, EPERM, "an inheritable capability is left");
   }
+  if ((left & ~keep) != 0) return Fail(step, EPERM, "a capability is left");
   for (int cap = 0; cap <= kHighestCapability; ++cap) {
     int bounding = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
     if (bounding < 0) break;
@@ -32,7 +35,7 @@ Result VerifyNoCapabilities(Step step) {
 
 }  // namespace
 
-Result DropCapabilities(const Jail& jail, Step drop_step, Step verify_step) {
+Result DropCapabilities(const Jail& jail, Step drop_step, Step verify_step, uint64_t keep) {
   QI_BEGIN(jail, drop_step);
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
@@ -46,14 +49,16 @@ Result DropCapabilities(const Jail& jail, Step drop_step, Step verify_step) {
     return Fail(drop_step, errno, "bounding set");
   }
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return Fail(drop_step, errno, "ambient set");
-  __user_cap_data_struct none[2] = {};
+  __user_cap_data_struct kept[2] = {};
+  for (int i = 0; i < 2; ++i)
+    kept[i].effective = kept[i].permitted = data[i].permitted & static_cast<uint32_t>(keep >> (32 * i));
   if (may_shrink) {
     // Securebits need CAP_SETPCAP, so they are locked by LockSecurebits before the last capability goes.
     QI_TRY(LockSecurebits(jail, Step::kLockSecurebits));
   }
-  if (syscall(SYS_capset, &header, none) != 0) return Fail(drop_step, errno, "capset");
+  if (syscall(SYS_capset, &header, kept) != 0) return Fail(drop_step, errno, "capset");
   QI_BEGIN(jail, verify_step);
-  return may_shrink ? VerifyNoCapabilities(verify_step) : Ok();
+  return may_shrink ? VerifyCapabilities(verify_step, keep) : Ok();
 }
 
 Result LockSecurebits(const Jail& jail, Step step) {

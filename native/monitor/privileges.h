@@ -5,7 +5,8 @@
 namespace qi {
 
 // Empties the bounding, ambient, inheritable, permitted and effective sets, then reads each back (capabilities(7)).
-Result DropCapabilities(const Jail& jail, Step drop_step, Step verify_step);
+// `keep`: bits (1 << CAP_*) that stay permitted and effective where they are.
+Result DropCapabilities(const Jail& jail, Step drop_step, Step verify_step, uint64_t keep = 0);
 
 // Locks the securebits so that no later exec or setuid gives capabilities back.
 Result LockSecurebits(const Jail& jail, Step step);
