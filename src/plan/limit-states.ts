@@ -99,22 +99,25 @@ export function unsupported(
   const [key, value] = FIELDS[name]?.(limits) ?? []
   if (key === undefined) return undefined
   const field = `resources.${key}`
-  const remedy =
-    limits.cgroup === 'off' ? 'leave resources.cgroup at auto' : cgroup.source === 'none' ? remedyFor(cgroup) : ''
-  const hint = [remedy, `or leave it out, or add '${name}' to tolerate to run without it`].filter(Boolean).join('; ')
+  const remedy = limits.cgroup === 'off' ? 'drop resources.cgroup' : remedyFor(cgroup)
+  const hint = `${remedy}; or leave it out, or add '${name}' to tolerate to run without it`
   return new QiError(
     'QI_LIMIT_UNSUPPORTED',
     `${field} = ${JSON.stringify(value)}: cannot be enforced here: ${reason}`,
     {
       field,
       value,
-      hint: hint.replace(/^or /, '')
+      hint
     }
   )
 }
 
-/** What gives a host without one a cgroup for jails. */
-export function remedyFor({ version }: CgroupFacts): string {
-  if (version !== 2) return 'boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1, or cgroup_no_v1=all)'
+/** What gives this host a cgroup for jails, or one in which more can be limited. */
+export function remedyFor({ version, source, path }: CgroupFacts): string {
+  if (source === 'subtree') return `add the controller to Delegate= of the unit of ${path}`
+  if (source === 'scope')
+    return 'let sessions have the controller: [Service] Delegate=cpu io memory pids in systemctl edit user@.service'
+  if (source === 'root') return 'this kernel has no such controller'
+  if (version !== 2) return 'boot with cgroup v2: systemd.unified_cgroup_hierarchy=1, or cgroup_no_v1=all'
   return 'start it in a systemd user session (loginctl enable-linger), or in a service with Delegate=yes and DelegateSubgroup='
 }

@@ -36,7 +36,7 @@ export type CgroupChoice = { from: CgroupFacts; controllers: string[] } | { none
 export function chooseCgroup(profile: Profile, { cgroup }: HostFacts): CgroupChoice {
   const wanted = carriedLimits(profile).map((limit) => limit.controller)
   if (wanted.length === 0) return { none: 'no limit asks for a cgroup' }
-  if (profile.limits.cgroup === 'off') return { none: 'resources.cgroup is off' }
+  if (profile.limits.cgroup === 'off') return { none: 'resources.cgroup forbids one' }
   if (cgroup.source === 'none') return { none: cgroup.reason }
   const had = wanted.filter((name) => cgroup.controllers.includes(name))
   if (had.length === 0 || (wanted.includes('memory') && !had.includes('memory')))

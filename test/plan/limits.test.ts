@@ -87,7 +87,7 @@ describe('which cgroup the plan asks for', () => {
     const built = on({ maxMemory: 100, cgroup: 'off' }, subtree, ['memoryLimit'])
     expect(flagsOf(built)).toEqual([])
     expect(states(built).memoryLimit?.[0]).toBe('degraded')
-    expect(states(built).memoryLimit?.[1]).toContain('resources.cgroup is off')
+    expect(states(built).memoryLimit?.[1]).toContain('resources.cgroup forbids one')
   })
 
   it('none that lacks memory, when memory is to be limited: it would take the watchdog’s place', () => {
@@ -114,7 +114,7 @@ describe('what a limit comes to', () => {
     expect(error.hint).toMatch(/linger.*Delegate=yes.*tolerate/s)
     expect(refusal(() => on({ cpuWeight: 5 }, none))).toMatchObject({ field: 'resources.cpuWeight', value: 5 })
     const off = refusal(() => on({ maxCpu: 1, cgroup: 'off' }, subtree))
-    expect(off.hint).toContain('leave resources.cgroup at auto')
+    expect(off.hint).toContain('drop resources.cgroup')
     const built = on({ maxCpu: 1 }, none, ['cpuLimit'])
     expect(built.plan.cpuQuotaUs).toBe(0)
     expect(states(built).cpuLimit?.[0]).toBe('off')
