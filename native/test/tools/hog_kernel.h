@@ -29,21 +29,28 @@ inline int Timers() {
   });
 }
 
-// Watches are by file, so each has one of its own: `word` is a folder for them.
+// Watches are by file, so each has one of its own, in the folder `word`: a watch ends with its file.
+inline void WatchPath(char (&path)[300], uint64_t number) {
+  snprintf(path, sizeof(path), "%s/watch-%llu", request.word, static_cast<unsigned long long>(number));
+}
+
 inline int Watches() {
   static int queue = inotify_init1(IN_CLOEXEC);
   static uint64_t next = 0;
   if (queue < 0) return Finish(0, errno);
-  return TakeUntilRefused(1, 1000, [] {
+  int code = TakeUntilRefused(1, 1000, [] {
     char path[300];
-    snprintf(path, sizeof(path), "%s/watch-%llu", request.word, static_cast<unsigned long long>(next++));
+    WatchPath(path, next++);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return errno;
     (void)close(fd);
-    int error = inotify_add_watch(queue, path, IN_MODIFY) < 0 ? errno : 0;
-    if (!request.hold) (void)unlink(path);
-    return error;
+    return inotify_add_watch(queue, path, IN_MODIFY) < 0 ? errno : 0;
   });
+  for (char path[300]; next > 0;) {
+    WatchPath(path, --next);
+    (void)unlink(path);
+  }
+  return code;
 }
 
 // A thousand descriptors in as many sets as it takes.
