@@ -59,7 +59,15 @@ async function runOnce({ config, argv, options }) {
   await Promise.all(ended)
   const events = []
   for await (const event of jail.events()) events.push(event)
-  return { exit, events, stdout: stdout(), stderr: stderr(), protections: jail.protections, pid: jail.pid }
+  return {
+    exit,
+    events,
+    stdout: stdout(),
+    stderr: stderr(),
+    protections: jail.protections,
+    pid: jail.pid,
+    trace: jail.trace
+  }
 }
 
 async function run(job) {

@@ -53,6 +53,7 @@ export interface JobResult {
   stderr?: string
   pid?: number
   protections?: { name: string; state: string; reason: string }[]
+  trace?: Record<string, number>
   before: Snapshot
   after: Snapshot
 }
