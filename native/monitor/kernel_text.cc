@@ -83,7 +83,7 @@ ProcessMemory ParseStatus(const char* text) {
 }
 
 ProcessStat ParseStat(const char* text) {
-  constexpr unsigned kForkedNoExec = 0x40;  // PF_FORKNOEXEC, include/linux/sched.h
+  constexpr unsigned kExiting = 0x4, kForkedNoExec = 0x40;  // PF_*, include/linux/sched.h
   ProcessStat stat;
   // The name may hold spaces and brackets; nothing after it does.
   const char* end = strrchr(text, ')');
@@ -94,6 +94,7 @@ ProcessStat ParseStat(const char* text) {
              &stat.state, &stat.parent, &flags, &user, &system, &waited_user, &waited_system) != 7)
     return stat;
   stat.forked = (flags & kForkedNoExec) != 0;
+  stat.exiting = (flags & kExiting) != 0;
   stat.user = user + waited_user;
   stat.system = system + waited_system;
   return stat;

@@ -44,6 +44,7 @@ struct ProcessStat {
   char state = 0;
   int parent = 0;
   bool forked = false;  // and has not exec'ed since
+  bool exiting = false;
   uint64_t user = 0;
   uint64_t system = 0;
 };

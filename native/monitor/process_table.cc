@@ -13,6 +13,9 @@
 namespace qi {
 namespace {
 
+// Of the threads that have ended only the first stays listed: the next is a live one, or ends just now.
+constexpr int kMaxLooks = 64;
+
 // The line of supplementary groups comes before the figures, and a plain caller may have many.
 char status[32 * 1024];
 
@@ -22,7 +25,6 @@ ProcessMemory ReadStatusOf(int proc, const char* path) {
 
 // A first thread that has ended shows no memory while the others go on with it.
 void AskOtherThreads(int proc, const char* pid, ProcessMemory* memory) {
-  constexpr int kMaxLooks = 64;  // of the ended ones only the first stays listed: the next is a live one, or ends now
   char path[64];
   snprintf(path, sizeof(path), "%s/task", pid);
   ProcNumbers threads(proc, path);
@@ -88,6 +90,15 @@ ProcessFacts ProcessTable::Facts(pid_t pid) const {
   facts.jail_pid = pid;
   ReadPhrase(proc(), pid, "comm", facts.comm, sizeof(facts.comm));
   ReadPhrase(proc(), pid, "cmdline", facts.command_line, sizeof(facts.command_line));
+  char path[64];
+  snprintf(path, sizeof(path), "%d/task", pid);
+  // It is in the memory that a first thread which has ended no more has.
+  ProcNumbers threads(proc(), path);
+  for (int i = 0; i < kMaxLooks && facts.command_line[0] == 0; ++i) {
+    const char* tid = threads.Next();
+    if (tid == nullptr) break;
+    ReadPhrase(threads.fd(), atoi(tid), "cmdline", facts.command_line, sizeof(facts.command_line));
+  }
   return facts;
 }
 

@@ -21,6 +21,8 @@ struct ProcessEntry {
 
 class ProcessTable {
  public:
+  static constexpr size_t kMax = 1024;  // of a jail with more, the smallest are summed only
+
   ~ProcessTable();
 
   // `root`: the jail's.
@@ -46,7 +48,6 @@ class ProcessTable {
  private:
   void Keep(const ProcessEntry& entry);
 
-  static constexpr size_t kMax = 1024;  // of a jail with more, the smallest are summed only
   ProcNumbers* processes_ = nullptr;
   ProcessEntry entries_[kMax];
   size_t count_ = 0;

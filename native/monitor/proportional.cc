@@ -38,6 +38,16 @@ bool SomeThreadWaits(int proc, pid_t pid) {
   return false;
 }
 
+// Ended since it was seen; not only its first thread.
+bool IsGone(int proc, pid_t pid) {
+  static char text[32 * 1024];
+  char path[64];
+  snprintf(path, sizeof(path), "%d/status", pid);
+  if (!ReadAt(proc, path, text, sizeof(text))) return true;
+  ProcessMemory memory = ParseStatus(text);
+  return !memory.has_memory && memory.threads <= 1;
+}
+
 }  // namespace
 
 uint64_t ProportionalBytes(const ProcessTable& table, const ProcessEntry& entry, const SharedMemory& shared,
@@ -57,6 +67,7 @@ uint64_t ProportionalBytes(const ProcessTable& table, const ProcessEntry& entry,
     }
     if (i % 64 == 0 && NowNs() > until_ns) return entry.bytes;
   }
+  if (!any && IsGone(table.proc(), entry.pid)) return 0;
   sum += entry.tables;
   return any && sum < entry.bytes ? sum : entry.bytes;
 }
@@ -66,7 +77,8 @@ bool BorrowsMemory(const ProcessTable& table, const ProcessEntry& child, const P
   char path[64];
   snprintf(path, sizeof(path), "%d/stat", child.pid);
   ProcessStat stat = StatOf(table.proc(), path);
-  return stat.forked && stat.parent == parent.pid && SomeThreadWaits(table.proc(), parent.pid);
+  // On its way out it lets the other go on before it lets go of the memory.
+  return stat.forked && stat.parent == parent.pid && (stat.exiting || SomeThreadWaits(table.proc(), parent.pid));
 }
 
 }  // namespace qi

@@ -7,7 +7,8 @@
 namespace qi {
 
 // PSS, swapped out memory and page tables of one, without what `shared` has counted; or entry.bytes where the process
-// does not show its mappings or they are not read by `until_ns`, which is at least as much.
+// does not show its mappings or they are not read by `until_ns`, which is at least as much; or 0, of one that has
+// ended.
 uint64_t ProportionalBytes(const ProcessTable& table, const ProcessEntry& entry, const SharedMemory& shared,
                            uint64_t until_ns);
 

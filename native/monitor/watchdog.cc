@@ -1,5 +1,7 @@
 #include "monitor/watchdog.h"
 
+#include <cstring>
+
 #include "monitor/proportional.h"
 
 namespace qi {
@@ -8,8 +10,9 @@ namespace {
 constexpr uint64_t kMs = 1000000;
 // For descriptors, and again for page walks: qi-monitor has other things to do than to look.
 constexpr uint64_t kBudgetNs = 20 * kMs;
-// A vfork(2) lasts until the child's exec. Who stretches it gains this much time, once for each time it is over.
-constexpr uint64_t kDoubtNs = 50 * kMs;
+// A vfork(2) lasts until the child's exec. Who stretches it, or stages one, is believed this long, and for one child of
+// a process at a time: so by no means more than twice the limit is taken for less.
+constexpr uint64_t kDoubtNs = 1000 * kMs;
 
 }  // namespace
 
@@ -42,47 +45,55 @@ const Watchdog::Sight& Watchdog::Look(uint64_t threshold) {
   NoteTasks();
   uint64_t level = threshold != 0 && threshold < max_ ? threshold : max_;
   uint64_t bound = table_.bytes() + shared_.bytes();
-  uint64_t doubtful = 0;
-  sight_.memory = bound < level ? bound : Refine(bound, level, &doubtful);
-  if (sight_.memory - doubtful > peak_) peak_ = sight_.memory - doubtful;
-  sight_.over_memory = IsOver(sight_.memory, doubtful);
+  Doubt doubt;
+  sight_.memory = bound < level ? bound : Refine(bound, level, &doubt);
+  if (sight_.memory - doubt.bytes > peak_) peak_ = sight_.memory - doubt.bytes;
+  sight_.over_memory = IsOver(sight_.memory, doubt);
   sight_.next_ms = NextLook(sight_.memory < max_ ? max_ - sight_.memory : 0, NowNs() - began);
   return sight_;
 }
 
 // From the biggest on, until it is known to be less than `enough`.
-uint64_t Watchdog::Refine(uint64_t bound, uint64_t enough, uint64_t* doubtful) {
+uint64_t Watchdog::Refine(uint64_t bound, uint64_t enough, Doubt* doubt) {
   uint64_t until = NowNs() + kBudgetNs;
+  memset(lends_, 0, sizeof(lends_));
   for (size_t i = 0; i < table_.count() && bound >= enough && NowNs() < until; ++i) {
+    bool borrows = Borrows(i);  // first: it may end in between, and then nothing is borrowed
     uint64_t bytes = ProportionalBytes(table_, table_[i], shared_, until);
     bound -= table_[i].bytes - bytes;
-    for (size_t j = 0; j < table_.count() && bytes > 0; ++j) {
-      if (j == i || !BorrowsMemory(table_, table_[i], table_[j])) continue;
-      *doubtful += bytes;
-      break;
-    }
+    if (!borrows) continue;
+    doubt->bytes += bytes;
+    doubt->children += static_cast<uint64_t>(table_[i].pid);
   }
   return bound;
 }
 
-bool Watchdog::IsOver(uint64_t bytes, uint64_t doubtful) {
+bool Watchdog::Borrows(size_t index) {
+  for (size_t i = 0; i < table_.count(); ++i) {
+    if (i == index || lends_[i] || !BorrowsMemory(table_, table_[index], table_[i])) continue;
+    return lends_[i] = true;
+  }
+  return false;
+}
+
+bool Watchdog::IsOver(uint64_t bytes, const Doubt& doubt) {
   if (bytes < max_) {
     doubt_since_ns_ = 0;
     return false;
   }
-  if (bytes - doubtful >= max_) return true;
+  if (bytes - doubt.bytes >= max_) return true;
   uint64_t now = NowNs();
-  if (doubt_since_ns_ == 0) doubt_since_ns_ = now;
+  if (doubt_since_ns_ == 0 || doubted_children_ != doubt.children) doubt_since_ns_ = now;
+  doubted_children_ = doubt.children;
   return now - doubt_since_ns_ > kDoubtNs;
 }
 
 uint64_t Watchdog::Measure() {
-  uint64_t doubtful = 0;
-  uint64_t until = NowNs() + kBudgetNs;
+  Doubt doubt;
   table_.Read();
-  shared_.Look(table_, until);
+  shared_.Look(table_, NowNs() + kBudgetNs);
   NoteTasks();
-  uint64_t bytes = Refine(table_.bytes() + shared_.bytes(), 0, &doubtful) - doubtful;
+  uint64_t bytes = Refine(table_.bytes() + shared_.bytes(), 0, &doubt) - doubt.bytes;
   if (bytes > peak_) peak_ = bytes;
   return bytes;
 }

@@ -34,8 +34,14 @@ class Watchdog {
   uint64_t Measure();
 
  private:
-  uint64_t Refine(uint64_t bound, uint64_t enough, uint64_t* doubtful);
-  bool IsOver(uint64_t bytes, uint64_t doubtful);
+  // Memory that seems to be lent to a child, and so was counted twice; and to which children.
+  struct Doubt {
+    uint64_t bytes = 0;
+    uint64_t children = 0;  // the sum of their numbers: another child, another doubt
+  };
+  uint64_t Refine(uint64_t bound, uint64_t enough, Doubt* doubt);
+  bool Borrows(size_t index);
+  bool IsOver(uint64_t bytes, const Doubt& doubt);
   void NoteTasks();
 
   uint64_t max_ = 0;
@@ -44,6 +50,8 @@ class Watchdog {
   uint64_t peak_ = 0;
   uint32_t peak_tasks_ = 0;
   uint64_t doubt_since_ns_ = 0;
+  uint64_t doubted_children_ = 0;
+  bool lends_[ProcessTable::kMax] = {};  // by place in the table, for the look at hand
   uint64_t tasks_ms_ = 0;
   ProcessTable table_;
   SharedMemory shared_;

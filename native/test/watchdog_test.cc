@@ -82,7 +82,7 @@ TEST(WhatIsSharedIsDividedAmongThoseWhoShareIt) {
   // No time for it: as much as is known.
   CHECK_EQ(qi::ProportionalBytes(world.table, {getpid(), 12345, 0, 0}, world.shared, 0), 12345);
   // Nobody there.
-  CHECK_EQ(qi::ProportionalBytes(world.table, {0x7fffffff, 12345, 0, 0}, world.shared, ~uint64_t{0}), 12345);
+  CHECK_EQ(qi::ProportionalBytes(world.table, {0x7fffffff, 12345, 0, 0}, world.shared, ~uint64_t{0}), 0);
 }
 
 TEST(OnlyAVforkBorrows) {

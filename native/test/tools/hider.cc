@@ -1,0 +1,113 @@
+// Test tool: takes memory while it hides from who looks. `hider HOW WHAT MEBIBYTES`; ends with `OK`, after it has held
+// it for a second. Outside a jail it takes no more than 64 MiB.
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+constexpr size_t kMiB = 1 << 20;
+const char* what;
+size_t size;
+
+void Must(bool ok, const char* act) {
+  if (ok) return;
+  perror(act);
+  _exit(3);
+}
+
+// Shared, since RLIMIT_DATA ends private memory.
+void TakeHeap() {
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  Must(memory != MAP_FAILED, "mmap");
+  for (size_t i = 0; i < size; i += kMiB) {
+    memset(static_cast<char*>(memory) + i, 1, kMiB);
+    (void)usleep(1000);
+  }
+}
+
+void TakeMemfd() {
+  static char piece[kMiB];
+  int fd = memfd_create("7f0a1000-7f0a2000 rw-s 00000000 00:01 1", MFD_CLOEXEC);
+  Must(fd >= 0, "memfd_create");
+  for (size_t i = 0; i < size; i += kMiB) {
+    Must(write(fd, piece, kMiB) == static_cast<ssize_t>(kMiB), "write");
+    (void)usleep(1000);
+  }
+}
+
+void Take() {
+  strcmp(what, "memfd") == 0 ? TakeMemfd() : TakeHeap();
+  sleep(1);
+  puts("OK");
+  fflush(stdout);
+  _exit(0);
+}
+
+void* TakeApart(void*) {
+  Must(unshare(CLONE_FILES) == 0, "unshare");
+  Take();
+  return nullptr;
+}
+
+void* TakeInThread(void*) {
+  (void)usleep(10000);
+  Take();
+  return nullptr;
+}
+
+// The first thread ends, and with it what /proc/PID says of the process.
+void HideBehindDeadLeader() {
+  pthread_t thread;
+  Must(pthread_create(&thread, nullptr, TakeInThread, nullptr) == 0, "pthread_create");
+  pthread_exit(nullptr);
+}
+
+void HideInThread() {
+  pthread_t thread;
+  Must(pthread_create(&thread, nullptr, TakeApart, nullptr) == 0, "pthread_create");
+  pthread_join(thread, nullptr);
+}
+
+// Nothing is hidden: children that borrow the memory must not be taken for more of it.
+void Borrow() {
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  Must(memory != MAP_FAILED, "mmap");
+  memset(memory, 1, size);
+  for (int i = 0; i < 100; ++i) {
+    pid_t pid = vfork();
+    if (pid == 0) {
+      (void)usleep(10000);
+      _exit(0);
+    }
+    (void)waitpid(pid, nullptr, 0);
+  }
+  puts("OK");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 4) return 2;
+  const char* how = argv[1];
+  what = argv[2];
+  size = static_cast<size_t>(atoi(argv[3])) * kMiB;
+  bool jailed = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2;
+  if (!jailed && size > 64 * kMiB) return 2;
+  if (strcmp(how, "undumpable") == 0) Must(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0, "prctl");
+  if (strcmp(how, "renamed") == 0) Must(prctl(PR_SET_NAME, "a) R 1\n(VmRSS:\t1") == 0, "prctl");
+  if (strcmp(how, "leaderless") == 0) HideBehindDeadLeader();
+  if (strcmp(how, "apart") == 0) HideInThread();
+  if (strcmp(how, "borrow") == 0) {
+    Borrow();
+    return 0;
+  }
+  Take();
+}
