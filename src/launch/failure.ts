@@ -103,6 +103,22 @@ const HINTS: Known[] = [
     hint: 'parts of /proc are hidden or read-only here, and the kernel then gives nobody a whole one: docker run --security-opt systempaths=unconfined, podman run --security-opt unmask=ALL, procMount: Unmasked in Kubernetes, ProtectKernelTunables=no in a systemd unit'
   },
   {
+    steps: [
+      'OpenGrant',
+      'BindGrant',
+      'BindDevice',
+      'DenyPath',
+      'SetMountAttr',
+      'MountProc',
+      'MountDevPts',
+      'PivotRoot'
+    ],
+    errno: ['EACCES'],
+    when: ({ apparmorProfile }) => apparmorProfile !== undefined,
+    hint: ({ apparmorProfile }) =>
+      `the AppArmor profile ${apparmorProfile} forbids it: in a container run with --security-opt apparmor=unconfined, elsewhere allow file, mount and pivot_root in it, with flags=(attach_disconnected)`
+  },
+  {
     steps: ['RecordLaunch'],
     errno: ['ENOSPC', 'EDQUOT', 'EFBIG', 'EPIPE', 'EIO'],
     hint: 'the audit file takes no more: make room, or name another; nothing runs that cannot be recorded'

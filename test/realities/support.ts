@@ -113,7 +113,7 @@ async function launchFrom(checkout: string, home: string, user: User, world: Wor
     CLEAR: world.clear ?? '',
     STRANGE_PROC: world.strangeProc ? '1' : ''
   })
-  const [, stdout = '', stderr = '', report = ''] = texts
+  const { 1: stdout = '', 2: stderr = '', 3: report = '' } = texts
   const [, status, left = ''] = /^(\d+) (.*)$/m.exec(report) ?? []
   if (status === undefined) throw new Error(`the world was not made: ${code}: ${stderr}`)
   return { status: Number(status), stdout, stderr, left, ...told(stderr, home) }
@@ -121,8 +121,9 @@ async function launchFrom(checkout: string, home: string, user: User, world: Wor
 
 async function run(file: string, args: string[], env: Record<string, string>) {
   const child = spawn(file, args, { cwd: '/', env, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] })
-  const texts = ['', '', '', '']
-  for (const fd of [1, 2, 3]) child.stdio[fd]?.on('data', (chunk: Buffer) => (texts[fd] += chunk))
+  const texts: Record<number, string> = {}
+  for (const fd of [1, 2, 3])
+    child.stdio[fd]?.on('data', (chunk: Buffer) => (texts[fd] = (texts[fd] ?? '') + chunk.toString()))
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', resolve)
@@ -138,7 +139,7 @@ function told(stderr: string, home: string): Pick<Outcome, 'error' | 'protection
   const { error } = records.find((record) => record.error) ?? {}
   const audit = readAudit(join(home, 'audit.jsonl'))
   const launch = audit.find(({ event }) => event.action === 'jail.launch')
-  const protections = launch?.context.parameters.protections ?? {}
+  const protections = (launch?.context.parameters?.protections ?? {}) as Record<string, string>
   const files = readdirSync(home, { recursive: true }) as string[]
   return { ...(error ? { error } : {}), protections, files: files.filter((name) => name !== 'audit.jsonl').sort() }
 }
