@@ -12,7 +12,7 @@ node_modules/.bin/tsc -p test/tsconfig.json
 
 if has shellcheck; then
   say 'qi-jail: shellcheck'
-  shellcheck -x -P . scripts/*.sh .ci/run
+  shellcheck -x -P . scripts/*.sh .ci/run test/vm/{run,fetch,boot,init,guest}
 fi
 
 mapfile -t formatted < <(find native \( -name '*.cc' -o -name '*.h' \) ! -name '*.gen.h' | sort)

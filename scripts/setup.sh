@@ -59,7 +59,7 @@ build_typescript() {
 if stale_native; then need_for_build; fi
 if ((bench || ci)); then need_for_bench; fi
 if ((ci)); then need_for_ci; fi
-if ((vm)); then need_for_vm; fi
+if ((vm || ci)); then need_for_vm; fi
 install_needed
 if stale_npm; then
   quietly 'installing npm packages' npm ci

@@ -1,68 +1,82 @@
-// docs/kernels.md from what the machines answered. No version of a package is named in it: those change every week.
+// docs/kernels.md from test/vm/kernels.json, which is what the machines answered. No version of a package is named in
+// either: those change every week.
 
 const row = (cells) => `| ${cells.join(' | ')} |`
 const table = (head, rows) => [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
-const lower = (text) => text.replaceAll('|', '\\|').replaceAll(/\s+/g, ' ')
+const plainText = (text) => text.replaceAll('|', '\\|').replaceAll(/\s+/g, ' ')
 
-/** One word for a state of a user's: all that differs is said in the notes. */
-const stateOf = (answer, name) => answer.protections?.find((protection) => protection.name === name)
+const USERS = ['root', 'plain', 'session']
+/** Told also where they are enforced: by what is what one wants to know. */
+const LIMITS = ['memoryLimit', 'cpuLimit', 'processLimit', 'ioLimit']
 
+const stateOf = ({ error, protections }, name) =>
+  error ? 'no jail' : protections.find((protection) => protection.name === name)?.state
+
+/** One word where everybody has the same. */
 function cell(column, name) {
-  const states = [column.root, column.plain].map((answer) => (answer.error ? 'no jail' : stateOf(answer, name)?.state))
-  return states[0] === states[1] ? states[0] : `root ${states[0]}, plain ${states[1]}`
-}
-
-function protectionTable(columns) {
-  const names = columns
-    .flatMap(({ root, plain }) => root.protections ?? plain.protections ?? [])
-    .map(({ name }) => name)
-  const rows = [...new Set(names)].map((name) => [`\`${name}\``, ...columns.map((column) => cell(column, name))])
-  return table(['protection', ...columns.map(({ name }) => name)], rows)
-}
-
-/** Why something is not enforced, each reason once with where it holds. */
-function reasons(columns) {
-  const found = new Map()
-  for (const { name: kernel, root, plain } of columns) {
-    for (const [user, answer] of Object.entries({ root, plain })) {
-      const where = `${kernel} (${user})`
-      if (answer.error) add(found, `no jail: \`${answer.error.code}\`, ${lower(answer.error.message)}`, where)
-      for (const { name, state, reason } of answer.protections ?? [])
-        if (state !== 'enforced') add(found, `\`${name}\` ${state}: ${lower(reason)}`, where)
-    }
-  }
-  return [...found].map(([reason, where]) => `* ${reason}. On: ${where.join(', ')}.`).join('\n')
+  const users = new Map()
+  for (const user of USERS) add(users, stateOf(column[user], name), user)
+  return users.size === 1
+    ? [...users.keys()][0]
+    : [...users].map(([state, who]) => `${state}: ${who.join(', ')}`).join('; ')
 }
 
 function add(found, key, value) {
   found.set(key, [...(found.get(key) ?? []), value])
 }
 
+function protectionTable(columns) {
+  const names = columns
+    .flatMap((column) => USERS.flatMap((user) => column[user].protections ?? []))
+    .map(({ name }) => name)
+  const rows = [...new Set(names)].map((name) => [`\`${name}\``, ...columns.map((column) => cell(column, name))])
+  return table(['protection', ...columns.map(({ name }) => name)], rows)
+}
+
+/** Why something is not enforced, and what enforces a limit: each reason once, with where it holds. */
+function reasons(columns) {
+  const found = new Map()
+  for (const column of columns) {
+    for (const user of USERS) {
+      const { error, protections = [] } = column[user]
+      const where = `${column.name} (${user})`
+      if (error) add(found, `no jail: \`${error.code}\`, ${plainText(error.message)}`, where)
+      for (const { name, state, reason } of protections)
+        if (state !== 'enforced' || LIMITS.includes(name))
+          add(found, `\`${name}\` ${state}: ${plainText(reason)}`, where)
+    }
+  }
+  return [...found]
+    .map(([reason, where]) => `* ${reason}. On: ${where.join(', ')}.`)
+    .sort()
+    .join('\n')
+}
+
 function groupTable(kernels) {
   const files = new Set(kernels.flatMap(({ groups }) => groups.files))
-  const tick = (answer, file) => (answer === undefined ? 'not asked' : answer.files.includes(file) ? 'yes' : 'no')
+  const has = (answer, file) => (answer.files.includes(file) ? 'yes' : 'no')
   const rows = [
     ['controllers', ...kernels.map(({ groups }) => groups.controllers.join(' '))],
-    ['controllers, delegated', ...kernels.map(({ delegated }) => delegated?.controllers.join(' ') ?? 'not asked')],
+    ['controllers, delegated', ...kernels.map(({ delegated }) => delegated.controllers.join(' '))],
     ...[...files].sort().map((file) => [
       `\`${file}\``,
       ...kernels.map(({ groups, delegated }) => {
-        const [all, own] = [tick(groups, file), tick(delegated, file)]
-        return all === own || own === 'not asked' ? all : `root ${all}, delegated ${own}`
+        const [all, own] = [has(groups, file), has(delegated, file)]
+        return all === own ? all : `root ${all}, delegated ${own}`
       })
     ])
   ]
   return table(['control group', ...kernels.map(({ name }) => name)], rows)
 }
 
-export function toMarkdown(columns) {
-  const kernels = columns.filter(({ why }) => why === undefined)
-  const conditions = columns.filter(({ why }) => why !== undefined)
+/** `kernels` and `conditions`: what probe.mjs told of each, with its name. */
+export function toMarkdown({ kernels, conditions }) {
   return `# Kernels
 
 Generated by \`npm run test:vm\` from jails that ran on Debian's cloud kernels, with profile \`strict\` asked for a memory limit, a
-CPU limit and a time limit. \`refused\`: the launch fails unless the policy tolerates it. \`degraded\` and \`off\`: the profile tolerates
-it, and the jail says so. Where root and a plain user differ, both are told.
+CPU limit, an I/O limit and a time limit. \`refused\`: the launch fails unless the policy tolerates it. \`degraded\` and \`off\`: the
+profile tolerates it, and the jail says so. Three callers: root, a plain user, and a plain user in a login session of systemd 252
+with its user bus, as on a laptop. Where they differ, each is told.
 
 ## Protections
 
@@ -76,11 +90,11 @@ ${protectionTable(conditions)}
 
 ## Why
 
-${reasons(columns)}
+${reasons([...kernels, ...conditions])}
 
 ## Control groups
 
-What a group made by root offers, and one in a scope that systemd 252 delegates to a logged-in user.
+What a group made by root offers, and one in a scope that systemd delegates to the user of a session.
 
 ${groupTable(kernels)}
 `

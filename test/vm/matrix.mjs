@@ -1,162 +1,142 @@
-// `npm run test:vm`: the suites and the table of protections on every kernel that Debian serves, one machine at a time.
-//   --kernels 6.1,6.12   only these; docs/kernels.md is then neither written nor checked
-//   --users root,plain   who runs the suites
-//   --no-suites          the table alone
-//   --check              docs/kernels.md must already say what was found (it is written otherwise)
-//   -- ARGUMENT…         of vitest, instead of the suites below
+// `npm run test:vm`: what jails come to on every kernel that Debian serves, for root, a plain user and one in a login
+// session, compared with test/vm/kernels.json; then the repo's own suites on each.
+//   --short               what CI runs: a sample of both, on 6.1 and 6.12, in a session
+//   --kernels 6.1,6.12    only these
+//   --users plain,session who runs the suites: root (for whom they take the plain user's part too), plain or session
+//   --no-suites           the table alone; --no-table: the suites alone
+//   --write               kernels.json and docs/kernels.md become what was found
+//   -- FILE[#PATTERN]…    test files, instead of all that start jails
 // The last line sums up: tests, machines that had to answer, and what was skipped with its reason.
-import { spawn, spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { isDeepStrictEqual, parseArgs } from 'node:util'
+import { bundle } from './bundle.mjs'
 import { toMarkdown } from './kernels.mjs'
+import { ask, conclude, failed, passed, root, say, served, skipped, suites } from './machine.mjs'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
-const document = `${root}docs/kernels.md`
+const RECORD = `${root}test/vm/kernels.json`
+const DOCUMENT = `${root}docs/kernels.md`
 const KERNELS = ['5.10', '6.1', '6.12', '7.x']
-const SUITES = ['test/launch', 'test/escape']
 const SESSION = 'bookworm'
-/** Emulated, everything takes about twenty times as long. */
-const PATIENCE = ['--testTimeout=600000', '--hookTimeout=600000', '--no-color']
+const FOLDERS = ['launch', 'escape', 'limits', 'network', 'vm']
+
+// In a session these are what the short form is for.
+const NEVER = ['needs a systemd session that delegates memory and pids', 'needs a systemd session that delegates cpu']
+const SHORT = { kernels: ['6.1', '6.12'], must: '6.1', seconds: '280' }
+const SAMPLE = [
+  'test/vm/session.test.ts',
+  'test/launch/exit.test.ts#exit (0|77)$|SIGTERM|daemon',
+  'test/escape/namespaces.test.ts',
+  'test/escape/files.test.ts#shadow|planted link'
+]
 /** What administrators and distributions do to a kernel, made on one that has it all. */
 const CONDITIONS = [
-  {
-    name: 'no Landlock',
-    kernel: '6.12',
-    why: 'lsm=lockdown,yama,apparmor',
-    options: ['-a', 'lsm=lockdown,yama,apparmor']
-  },
-  {
-    name: 'no memory controller',
-    kernel: '6.12',
-    why: 'cgroup_disable=memory',
-    options: ['-a', 'cgroup_disable=memory']
-  },
-  {
-    name: 'no user namespaces for users',
-    kernel: '6.12',
-    why: 'kernel.unprivileged_userns_clone=0',
-    options: ['-S', 'kernel.unprivileged_userns_clone=0']
-  },
-  {
-    name: 'no user namespaces',
-    kernel: '6.12',
-    why: 'user.max_user_namespaces=0',
-    options: ['-S', 'user.max_user_namespaces=0']
-  }
-]
+  ['no Landlock', '-a', 'lsm=lockdown,yama,apparmor'],
+  ['no memory controller', '-a', 'cgroup_disable=memory'],
+  ['no user namespaces for users', '-S', 'kernel.unprivileged_userns_clone=0'],
+  ['no user namespaces', '-S', 'user.max_user_namespaces=0']
+].map(([name, ...options]) => ({ name, kernel: '6.12', why: options[1], options }))
 
 const { values, positionals } = parseArgs({
   options: {
-    kernels: { type: 'string' },
-    users: { type: 'string', default: 'root,plain' },
+    short: { type: 'boolean', default: false },
+    kernels: { type: 'string', default: KERNELS.join() },
+    users: { type: 'string', default: 'root,session' },
     suites: { type: 'boolean', default: true },
-    check: { type: 'boolean', default: false }
+    table: { type: 'boolean', default: true },
+    write: { type: 'boolean', default: false }
   },
   allowPositionals: true,
   allowNegative: true
 })
-const kernels = values.kernels?.split(',') ?? KERNELS
-const counts = { passed: 0, failed: 0, skipped: 0 }
-const say = (text) => console.error(`test/vm: ${text}`)
 
-/** What `command` printed in a machine, and how it ended. */
-async function machine(options, command) {
-  const child = spawn(`${root}test/vm/run`, [...options, '--', ...command], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit']
-  })
-  const chunks = []
-  child.stdout.on('data', (chunk) => chunks.push(chunk))
-  const code = await new Promise((resolve) => child.once('close', resolve))
-  return { code, stdout: Buffer.concat(chunks).toString() }
+const testsIn = (folder) =>
+  readdirSync(root + folder)
+    .filter((name) => name.endsWith('.test.ts'))
+    .sort()
+    .map((name) => `${folder}/${name}`)
+const all = FOLDERS.flatMap((folder) => testsIn(`test/${folder}`))
+const files = positionals.length ? positionals : values.short ? SAMPLE : all
+
+const OPTIONS = { root: [], plain: ['-u'], session: ['-u', '-s', SESSION] }
+const record = () => JSON.parse(readFileSync(RECORD, 'utf8'))
+const sameAs = (title, was, is) =>
+  isDeepStrictEqual(was, is)
+    ? passed()
+    : failed(`${title}: ${JSON.stringify(is)} is not what test/vm/kernels.json has: ${JSON.stringify(was)}`)
+
+/** What every caller gets on a kernel; undefined when a machine failed. */
+async function column(kernel, { options = [], ...about } = {}) {
+  const machine = ['-k', kernel, '-t', '1200', ...options]
+  const title = `table of ${[kernel, ...options].join(' ')}`
+  const [both, session] = await Promise.all([
+    ask(title, machine, ['node', 'test/vm/probe.mjs']),
+    ask(`${title}, session`, [...machine, ...OPTIONS.session], ['node', 'test/vm/probe.mjs', 'session'])
+  ])
+  return both && session && { name: kernel, ...about, ...both, ...session }
 }
 
-function count(state, text) {
-  counts[state]++
-  say(`${state}: ${text}`)
-}
-
-/** An answer in JSON; undefined when there was none, which is counted. */
-async function ask(title, options, command) {
-  const { code, stdout } = await machine(options, command)
-  try {
-    if (code === 0) return JSON.parse(stdout)
-  } catch {}
-  count('failed', `${title}: ended with ${code}: ${stdout}`)
-}
-
-const PROBE = ['node', 'test/vm/probe.mjs']
-const DELEGATED = ['systemd-run', '--user', '--scope', '--quiet', '-p', 'Delegate=yes', ...PROBE, 'delegated']
-
-async function probe(kernel, options = []) {
-  const found = await ask(`table of ${[kernel, ...options].join(' ')}`, ['-k', kernel, '-t', '300', ...options], PROBE)
-  if (found) counts.passed++
+async function table(kernels) {
+  const found = { kernels: [], conditions: [] }
+  for (const kernel of kernels) found.kernels.push(await column(kernel))
+  for (const condition of CONDITIONS.filter(({ kernel }) => kernels.includes(kernel)))
+    found.conditions.push(await column(condition.kernel, condition))
+  for (const list of Object.values(found)) list.splice(0, list.length, ...list.filter(Boolean))
   return found
 }
 
-async function delegation(kernel) {
-  const title = `delegation on ${kernel}`
-  const found = await ask(title, ['-k', kernel, '-u', '-s', SESSION, '-t', '300'], DELEGATED)
-  if (found) counts.passed++
-  return found
+function compareTable(found) {
+  const was = record()
+  for (const list of ['kernels', 'conditions'])
+    for (const is of found[list])
+      sameAs(
+        is.name,
+        was[list].find(({ name }) => name === is.name),
+        is
+      )
 }
 
-/** The repo's own suites, unchanged. */
-async function suites(kernel, user) {
-  const files = positionals.length ? positionals : SUITES
-  const report = '/tmp/vitest.json'
-  const vitest = `npx vitest run ${[...files, ...PATIENCE].join(' ')} --reporter=json --outputFile=${report} >&2; cat ${report}`
-  const options = ['-k', kernel, '-t', '3000', ...(user === 'plain' ? ['-u'] : [])]
-  const result = await ask(`suites on ${kernel} as ${user}`, options, ['bash', '-c', vitest])
-  if (!result) return
-  counts.passed += result.numPassedTests
-  counts.failed += result.numFailedTests
-  counts.skipped += result.numPendingTests + result.numTodoTests
-  for (const file of result.testResults) {
-    const failed = file.assertionResults.filter((test) => test.status === 'failed')
-    if (file.status === 'failed' && failed.length === 0)
-      count('failed', `${kernel}, ${user}: ${file.name}: ${file.message}`)
-    for (const test of failed)
-      say(`failed: ${kernel}, ${user}: ${file.name.slice(root.length)}: ${test.fullName}: ${test.failureMessages[0]}`)
+function writeTable(found) {
+  if (found.kernels.length < KERNELS.length || found.conditions.length < CONDITIONS.length)
+    return failed('the record is not written: not every kernel answered')
+  writeFileSync(RECORD, `${JSON.stringify(found, null, 2)}\n`)
+  writeFileSync(DOCUMENT, toMarkdown(found))
+  passed()
+}
+
+async function whole() {
+  const kernels = values.kernels.split(',').filter((kernel) => served(kernel === '6.1', 'kernel', kernel))
+  if (values.table) {
+    const found = await table(kernels)
+    if (values.write) writeTable(found)
+    else compareTable(found)
   }
-  say(
-    `${kernel}, ${user}: ${result.numPassedTests} passed, ${result.numFailedTests} failed, ${result.numPendingTests} skipped`
+  if (!values.suites) return
+  for (const kernel of kernels)
+    for (const user of values.users.split(','))
+      await suites(`${kernel}, ${user}`, ['-k', kernel, '-t', '7200', ...OPTIONS[user]], files)
+}
+
+/** Both machines at once: each has one busy processor most of the time. */
+async function short() {
+  const kernels = SHORT.kernels.filter((kernel) => served(kernel === SHORT.must, 'kernel', kernel))
+  if (!served(true, 'image', SESSION)) return
+  await Promise.all(
+    kernels.map(async (kernel) => {
+      const options = ['-k', kernel, '-t', SHORT.seconds, ...OPTIONS.session]
+      const before = 'node test/vm/probe.mjs session'
+      const found = await suites(kernel, options, files, { before, patience: 90, never: NEVER })
+      const { session, delegated } = record().kernels.find(({ name }) => name === kernel)
+      if (found) sameAs(`${kernel}, session`, { session, delegated }, found)
+    })
   )
 }
 
-/** Only of the whole table: a kernel that was not there would be a column less. */
-function concludeDocument() {
-  if (columns.length < KERNELS.length + CONDITIONS.length)
-    return count('skipped', 'docs/kernels.md: not every kernel answered')
-  const text = toMarkdown(columns)
-  if (!values.check) return writeFileSync(document, text)
-  if (readFileSync(document, 'utf8') === text) counts.passed++
-  else count('failed', 'docs/kernels.md does not say what was found: npm run test:vm -- --no-suites writes it')
+if (process.arch !== 'x64') skipped('every machine', 'needs an x86_64 kernel')
+else if (process.getuid() !== 0) skipped('every machine', 'needs root')
+else {
+  const began = performance.now()
+  await bundle(files.map((file) => file.split('#')[0]))
+  await (values.short ? short() : whole())
+  say(`${Math.round((performance.now() - began) / 1000)} s`)
 }
-
-function served(kernel) {
-  const { status } = spawnSync(`${root}test/vm/fetch`, ['kernel', kernel], { stdio: ['ignore', 'ignore', 'inherit'] })
-  if (status === 3) count('skipped', `kernel ${kernel}: Debian's mirror does not serve it`)
-  return status !== 3
-}
-
-const columns = []
-for (const kernel of kernels) {
-  if (!served(kernel)) continue
-  say(kernel)
-  const found = await probe(kernel)
-  if (!found) continue
-  columns.push({ name: kernel, ...found, delegated: await delegation(kernel) })
-  if (!values.suites) continue
-  for (const user of values.users.split(',')) await suites(kernel, user)
-}
-if (!values.kernels) {
-  for (const condition of CONDITIONS.filter(({ kernel }) => columns.some(({ name }) => name === kernel))) {
-    const found = await probe(condition.kernel, condition.options)
-    if (found) columns.push({ ...condition, ...found })
-  }
-  concludeDocument()
-}
-console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
-process.exitCode = counts.failed || !counts.passed ? 1 : 0
+conclude()

@@ -1,10 +1,11 @@
-// Runs in the guest, as root: what a jail of profile strict comes to here, for root and for the plain user, and which
-// control groups there are. Prints JSON, one line. With `protections` or `delegated` it tells that alone, for its caller.
+// Runs in the guest: what a jail of profile strict that is asked for every limit comes to here, and which control groups
+// there are. Prints JSON, one line.
+//   probe.mjs          as root: for root and for the plain user, who is another process
+//   probe.mjs session  as the plain user of a login session; its control groups are the ones that systemd delegates
+//   probe.mjs mine     for its caller alone; probe.mjs groups: of a scope that it was started in
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
-import { release } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { parse } from 'yaml'
 
 const GROUPS = '/sys/fs/cgroup'
 // What the limits are made of, and since when: cgroup.kill 5.14, memory.peak 5.19 (6.12: resettable), pids.peak 6.1.
@@ -26,40 +27,60 @@ const FILES = [
   'memory.pressure'
 ]
 
-/** The names of the states; those that strict would rather not run without are `refused`, found one after another. */
-async function protections() {
-  const { spawnSandboxed } = await import('../../dist/index.js')
-  const resources = { maxMemory: '512MiB', maxExecutionTime: 60_000, maxCpu: 0.5 }
-  const strict = parse(readFileSync(new URL('../../profiles/strict.yaml', import.meta.url), 'utf8'))
-  const refused = new Map()
-  for (;;) {
-    try {
-      const tolerate = [...strict.tolerate, ...refused.keys()]
-      const jail = await spawnSandboxed({ resources, tolerate }, ['/bin/true'])
-      const { exitCode } = await jail.exited
-      const found = jail.protections.map(({ name, state, reason }) =>
-        refused.has(name) ? { name, state: 'refused', reason: refused.get(name) } : { name, state, reason }
-      )
-      return { exitCode, protections: found }
-    } catch (error) {
-      const name = error.code === 'QI_LIMIT_UNSUPPORTED' ? 'cpuLimit' : error.value
-      if (!['QI_PROTECTION', 'QI_LIMIT_UNSUPPORTED'].includes(error.code) || refused.has(name))
-        return { error: { code: error.code, step: error.stepName, errno: error.errno, message: error.message } }
-      refused.set(name, error.message)
-    }
+const config = {
+  resources: {
+    maxMemory: '512MiB',
+    maxExecutionTime: '1m',
+    maxCpu: 0.5,
+    maxIo: { path: '/var/tmp', readBytes: '1GiB' }
   }
 }
 
-/** As the plain user, who can only be another process. */
-function plain() {
-  const become = ['--reuid=tester', '--regid=tester', '--init-groups', '--inh-caps=-all', '--']
-  const run = spawnSync('setpriv', [...become, process.execPath, fileURLToPath(import.meta.url), 'protections'], {
-    encoding: 'utf8',
-    env: { ...process.env, HOME: '/home/tester', USER: 'tester' }
-  })
-  if (run.status !== 0) throw new Error(`as tester: ${run.stderr}`)
-  return JSON.parse(run.stdout)
+/** What it lacks is tolerated, so that the rest is seen at work; a launch that did not tolerate it must have failed. */
+async function mine() {
+  const { spawnSandboxed } = await import('../../dist/index.js')
+  const { probeHost } = await import('../../dist/host/probe.js')
+  const { findings } = await import('../../dist/plan/protections.js')
+  const { resolve } = await import('../../dist/profile/index.js')
+  const argv = ['/bin/true']
+  const given = { config, argv, env: process.env, cwd: process.cwd(), home: process.env.HOME }
+  const facts = probeHost()
+  const profile = resolve(given, facts)
+  const refused = findings(profile, facts).filter((finding) => finding.refused)
+  try {
+    if (refused.length) await mustFail(spawnSandboxed(config, argv))
+    const tolerate = [...profile.tolerate, ...refused.map(({ name }) => name)]
+    const jail = await spawnSandboxed({ ...config, tolerate }, argv)
+    const exit = await jail.exited
+    if (exit.code !== 0) throw new Error(`the payload ended with ${JSON.stringify(exit)}`)
+    const lacking = new Set(refused.map(({ name }) => name))
+    const told = ({ name, state, reason }) => ({ name, state: lacking.has(name) ? 'refused' : state, reason })
+    return { protections: jail.protections.map(told) }
+  } catch (error) {
+    return { error: { code: error.code ?? 'none', message: error.message } }
+  }
 }
+
+async function mustFail(launch) {
+  const error = await launch.then(
+    () => undefined,
+    (error) => error
+  )
+  if (!['QI_PROTECTION', 'QI_LIMIT_UNSUPPORTED'].includes(error?.code))
+    throw new Error(`a launch without what it needs ended with ${error ?? 'a jail'}`)
+}
+
+/** What `command` prints, as JSON. */
+function answer(...command) {
+  const { status, stdout, stderr } = spawnSync(command[0], command.slice(1), { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`${command[0]}: ${stderr}`)
+  return JSON.parse(stdout)
+}
+
+const again = (what) => [process.execPath, fileURLToPath(import.meta.url), what]
+const PLAIN = ['setpriv', '--reuid=tester', '--regid=tester', '--init-groups', '--inh-caps=-all', '--']
+const HOME = ['env', 'HOME=/home/tester', 'USER=tester']
+const SCOPE = ['systemd-run', '--user', '--scope', '--quiet', '-p', 'Delegate=yes']
 
 const words = (file) => readFileSync(file, 'utf8').split(/\s+/).filter(Boolean)
 
@@ -86,7 +107,7 @@ function groupBelow(parent) {
 }
 
 /** In a scope that the user's systemd delegated: this process moves to a leaf first, since a parent holds no processes. */
-function delegated() {
+function groups() {
   const own = GROUPS + readFileSync('/proc/self/cgroup', 'utf8').trim().split(':')[2]
   mkdirSync(`${own}/leaf`)
   writeFileSync(`${own}/leaf/cgroup.procs`, String(process.pid))
@@ -94,8 +115,13 @@ function delegated() {
 }
 
 const tasks = {
-  protections,
-  delegated,
-  all: async () => ({ release: release(), root: await protections(), plain: plain(), groups: groupBelow(GROUPS) })
+  mine,
+  groups,
+  session: async () => ({ session: await mine(), delegated: answer(...SCOPE, ...again('groups')) }),
+  all: async () => ({
+    root: await mine(),
+    plain: answer(...PLAIN, ...HOME, ...again('mine')),
+    groups: groupBelow(GROUPS)
+  })
 }
 console.log(JSON.stringify(await tasks[process.argv[2] ?? 'all']()))

@@ -1,0 +1,104 @@
+// What test/vm/run answers, counted as tests are.
+import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { bundleOf, DIST, SUITE } from './bundle.mjs'
+
+export const root = fileURLToPath(new URL('../../', import.meta.url))
+
+export const counts = { passed: 0, failed: 0, skipped: 0 }
+const skips = new Map()
+export const say = (text) => console.error(`test/vm: ${text}`)
+
+export function passed(number = 1) {
+  counts.passed += number
+}
+
+export function failed(text) {
+  counts.failed++
+  say(`failed: ${text}`)
+}
+
+/** A skip for a reason that test/allowed-skips.txt does not list, or that `never` has, is a failure. */
+export function skipped(text, reason, never = []) {
+  const allowed = readFileSync(`${root}test/allowed-skips.txt`, 'utf8').split('\n')
+  if (!allowed.includes(reason) || never.includes(reason)) return failed(`${text}: skipped: ${reason}`)
+  counts.skipped++
+  skips.set(reason, (skips.get(reason) ?? 0) + 1)
+}
+
+/** The last line of all, and the exit code. */
+export function conclude() {
+  for (const [reason, number] of skips) say(`skipped ${number} because: ${reason}`)
+  console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
+  process.exitCode = counts.failed || counts.passed + counts.skipped === 0 ? 1 : 0
+}
+
+/** What Debian's mirror has is here afterwards. Without `must` it may be gone from there, which is a skip. */
+export function served(must, ...what) {
+  const { status } = spawnSync(`${root}test/vm/fetch`, what, { stdio: ['ignore', 'ignore', 'inherit'] })
+  if (status === 0) return true
+  if (status === 3 && !must) skipped(what.join(' '), `Debian does not serve ${what.join(' ')}`)
+  else failed(`cannot get ${what.join(' ')}`)
+  return false
+}
+
+/** What `command` printed in a machine, and how it ended. */
+async function machine(options, command) {
+  const child = spawn(`${root}test/vm/run`, [...options, '--', ...command], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  const chunks = []
+  child.stdout.on('data', (chunk) => chunks.push(chunk))
+  const code = await new Promise((resolve) => child.once('close', resolve))
+  return { code, stdout: Buffer.concat(chunks).toString() }
+}
+
+const HOW = { 124: 'it was too slow', 125: 'the machine failed, see above' }
+const ending = ({ code, stdout }) => `ended with ${code}${HOW[code] ? ` (${HOW[code]})` : ''}: ${stdout.slice(-2000)}`
+
+const parsed = (line) => {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
+
+/** The line of JSON that a command prints; undefined when there was none, which is counted. */
+export async function ask(title, options, command) {
+  const answer = await machine(['-r', `dist=${DIST}`, ...options], command)
+  const found = answer.code === 0 ? parsed(answer.stdout) : undefined
+  if (found === undefined) failed(`${title}: ${ending(answer)}`)
+  return found
+}
+
+/**
+ * The repo's own test files, unchanged, in one machine; they were bundled before. A file is `path` or `path#pattern`, a regular expression for names of
+ * tests. `before` runs first; the line of JSON that it prints is returned. `patience`: seconds for a test or a hook; emulated,
+ * everything takes about twenty times as long.
+ */
+export async function suites(title, options, files, { before = 'echo null', patience = 600, never } = {}) {
+  const quoted = files.map((file) => `'${file.replace(/^[^#]*/, bundleOf)}'`).join(' ')
+  const command = ['bash', '-c', `${before} && exec node ${SUITE} ${patience * 1000} ${quoted}`]
+  const answer = await machine(['-r', `dist=${DIST}`, ...options], command)
+  const [first, ...results] = answer.stdout.split('\n').filter(Boolean).map(parsed)
+  for (const [i, result] of results.entries()) countFile(`${title}: ${files[i]}`, result, never)
+  const missing = files.slice(results.length)
+  if (missing.length || answer.code) failed(`${title}: ${missing[0] ?? ''} ${ending(answer)}`)
+  return first
+}
+
+function countFile(title, file, never) {
+  if (!file) return failed(`${title}: no line of JSON`)
+  for (const error of file.errors) failed(`${title}: ${error}`)
+  const of = (state) => file.tests.filter((one) => one.state === state)
+  const [good, bad, left] = [of('pass'), of('fail'), of('skip')]
+  passed(good.length)
+  for (const { name, errors } of bad) failed(`${title}: ${name}: ${errors.join('\n')}`)
+  for (const { name, note } of left) skipped(`${title}: ${name}`, note ?? 'no reason', never)
+  if (!file.tests.length && !file.errors.length) failed(`${title}: no test`)
+  const seconds = Math.round(file.ms / 1000)
+  say(`${title}: ${good.length} passed, ${bad.length} failed, ${left.length} skipped in ${seconds} s`)
+}
