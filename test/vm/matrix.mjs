@@ -3,7 +3,7 @@
 //   --short               what CI runs: a sample of both, on 6.1 and 6.12, in a session
 //   --kernels 6.1,6.12    only these
 //   --users plain,session who runs the suites: root (for whom they take the plain user's part too), plain or session
-//   --no-suites           the table alone; --no-table: the suites alone
+//   --no-suites           the table alone; --no-table: the suites alone; --no-conditions: not of restricted kernels
 //   --write               kernels.json and docs/kernels.md become what was found
 //   -- FILE[#PATTERN]…    test files, instead of all that start jails
 // The last line sums up: tests, machines that had to answer, and what was skipped with its reason.
@@ -43,6 +43,7 @@ const { values, positionals } = parseArgs({
     users: { type: 'string', default: 'root,session' },
     suites: { type: 'boolean', default: true },
     table: { type: 'boolean', default: true },
+    conditions: { type: 'boolean', default: true },
     write: { type: 'boolean', default: false }
   },
   allowPositionals: true,
@@ -75,41 +76,29 @@ async function column(kernel, { options = [], ...about } = {}) {
   return both && session && { name: kernel, ...about, ...both, ...session }
 }
 
+/** Each column as it comes: with --write it replaces the one of its name. */
 async function table(kernels) {
-  const found = { kernels: [], conditions: [] }
-  for (const kernel of kernels) found.kernels.push(await column(kernel))
+  for (const kernel of kernels) judge('kernels', await column(kernel))
+  if (!values.conditions) return
   for (const condition of CONDITIONS.filter(({ kernel }) => kernels.includes(kernel)))
-    found.conditions.push(await column(condition.kernel, condition))
-  for (const list of Object.values(found)) list.splice(0, list.length, ...list.filter(Boolean))
-  return found
+    judge('conditions', await column(condition.kernel, condition))
 }
 
-function compareTable(found) {
-  const was = record()
-  for (const list of ['kernels', 'conditions'])
-    for (const is of found[list])
-      sameAs(
-        is.name,
-        was[list].find(({ name }) => name === is.name),
-        is
-      )
-}
-
-function writeTable(found) {
-  if (found.kernels.length < KERNELS.length || found.conditions.length < CONDITIONS.length)
-    return failed('the record is not written: not every kernel answered')
-  writeFileSync(RECORD, `${JSON.stringify(found, null, 2)}\n`)
-  writeFileSync(DOCUMENT, toMarkdown(found))
+function judge(list, is) {
+  if (!is) return
+  const all = record()
+  const same = ({ name }) => name === is.name
+  if (!values.write) return sameAs(is.name, all[list].find(same), is)
+  const order = list === 'kernels' ? KERNELS : CONDITIONS.map(({ name }) => name)
+  all[list] = order.flatMap((name) => (name === is.name ? [is] : all[list].filter((one) => one.name === name)))
+  writeFileSync(RECORD, `${JSON.stringify(all, null, 2)}\n`)
+  writeFileSync(DOCUMENT, toMarkdown(all))
   passed()
 }
 
 async function whole() {
   const kernels = values.kernels.split(',').filter((kernel) => served(kernel === '6.1', 'kernel', kernel))
-  if (values.table) {
-    const found = await table(kernels)
-    if (values.write) writeTable(found)
-    else compareTable(found)
-  }
+  if (values.table) await table(kernels)
   if (!values.suites) return
   for (const kernel of kernels)
     for (const user of values.users.split(','))
