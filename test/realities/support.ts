@@ -22,6 +22,8 @@ export interface World {
   madeByRoot?: boolean
   /** Flags of qi-jail before `--`. */
   flags?: string[]
+  /** A verb of qi-jail with its arguments, instead of a launch. */
+  verb?: string[]
   /** What runs in the jail, instead of the look around. */
   command?: string[]
 }
@@ -102,9 +104,10 @@ async function launchFrom(checkout: string, home: string, user: User, world: Wor
   mkdirSync(project)
   own(project, user)
   const flags = ['--json', '--rw', '.', '--audit', join(home, 'audit.jsonl'), ...(world.flags ?? [])]
-  const qi = [process.execPath, join(checkout, 'bin/qi-jail'), ...flags, '--']
+  const qi = [process.execPath, join(checkout, 'bin/qi-jail')]
+  const asked = world.verb ?? [...flags, '--', ...(world.command ?? ['sh', '-c', LOOK])]
   const enter = ['sh', '-c', 'cd "$HOME/project" && exec "$@"', 'sh', ...(world.before ?? [])]
-  const [file, args] = commandFor(user, world, [...enter, ...qi, ...(world.command ?? ['sh', '-c', LOOK])])
+  const [file, args] = commandFor(user, world, [...enter, ...qi, ...asked])
   const { PATH, ...env } = environmentOf(home)
   const { texts, code } = await run(file, args, {
     ...env,
