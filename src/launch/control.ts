@@ -97,7 +97,8 @@ const isEnd = ({ code, signal, reason, refusals, lost }: Extract<MonitorMessage,
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
 
-function isMessage(message: MonitorMessage): boolean {
+/** @internal What is none ends the jail. */
+export function isMessage(message: MonitorMessage): boolean {
   if (!isObject(message) || !TYPES.has(message.type)) return false
   switch (message.type) {
     case 'started':
