@@ -16,9 +16,10 @@ struct Jail {
   PlanBlob blob;
   const Plan* plan = nullptr;
   StepTrace* trace = nullptr;
-  bool host_has_ipv6 = false;  // an address of global scope; asked with an allow-list only
-  bool in_cgroup = false;      // memory, processes and cpu are limited by a cgroup of its own
-  int fault_step = 0;          // only set in the fault-injection build
+  bool host_has_ipv6 = false;      // an address of global scope; asked with an allow-list only
+  bool in_cgroup = false;          // memory, processes and cpu are limited by a cgroup of its own
+  bool counted_by_cgroup = false;  // its processes are: not every host delegates that
+  int fault_step = 0;              // only set in the fault-injection build
 
   bool Has(uint32_t flag) const { return (plan->flags & flag) != 0; }
   const char* Text(const PlanString& s) const { return Str(blob, s); }

@@ -77,8 +77,9 @@ void Limits::OnMemoryEvents() {
   }
   highs_ = highs;
   uint64_t kills = CountOf(files_->memory_events, "oom_kill");
-  if (kills == kills_) return;
+  bool told = kills_ > 0;
   kills_ = kills;
+  if (told || kills == 0) return;             // it counts each process of the group that ended at once
   uint64_t peak = Read(files_->memory_peak);  // of the killed nothing else is left to tell
   WriteExceeded(events_, {"maxMemory", peak, jail_.plan->memory_max, "bytes", "memory.max", nullptr, 1, nullptr}, true);
 }

@@ -93,6 +93,7 @@ Result MakeCgroup() {
   Result r = running.cgroup.Make(jail);
   if (r.ok()) r = running.cgroup.StartKeeper(jail);
   jail.in_cgroup = r.ok() && running.cgroup.made();
+  jail.counted_by_cgroup = jail.in_cgroup && running.cgroup.files().pids_events;
   if (r.ok()) return r;
   running.cgroup.Remove();
   if (!jail.Has(kPlanCgroupOptional)) return r;

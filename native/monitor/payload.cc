@@ -78,7 +78,9 @@ Result SetLimits(const Jail& jail) {
   // After entering the user namespace: RLIMIT_NPROC is then counted per namespace, not with all the caller's processes.
   for (const Rlimit& limit : List(jail.blob, jail.plan->rlimits)) {
     QI_BEGIN(jail, Step::kSetRlimit);
-    QI_TRY(SetLimit(limit.resource, limit.value));
+    // One more than pids.max lets through: the kernel asks this limit first, and only the other one is reported.
+    bool second = limit.resource == RLIMIT_NPROC && jail.counted_by_cgroup;
+    QI_TRY(SetLimit(limit.resource, limit.value + (second ? 1 : 0)));
   }
   // Between two looks of the watchdog this is the most that one process gets by heap and private mappings.
   bool watched = jail.plan->memory_max != 0 && !jail.in_cgroup;
