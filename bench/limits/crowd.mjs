@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { SandboxedStdioTransport } from '../../dist/index.js'
 import { clock, quantile } from '../lib.mjs'
-import { backendOf, MB, start } from './hogs.mjs'
+import { backendOf, HOG, MB, start } from './hogs.mjs'
 
 const server = fileURLToPath(
   new URL('../../node_modules/@modelcontextprotocol/server-everything/dist/index.js', import.meta.url)
@@ -60,8 +60,10 @@ export async function crowd({ calls, hogs = {}, served = {}, prefix = [] }) {
   try {
     await measure(client, 50)
     const idle = await measure(client, calls)
-    for (const [, words, filesystem] of mix(disk))
-      jails.push(await start(prefix.length ? [...prefix, ...words] : words, { ...LIMITS, ...hogs }, filesystem))
+    for (const [, words, filesystem] of mix(disk)) {
+      const readable = { readOnlyPaths: [HOG], ...filesystem } // the command's own files are those of `prefix`
+      jails.push(await start([...prefix, ...words], { ...LIMITS, ...hogs }, readable))
+    }
     await sleep(2000)
     const busy = await measure(client, calls)
     const gone = jails.filter(({ jail }) => jail.exitCode !== null || jail.signalCode !== null).length
