@@ -21,7 +21,7 @@ const FOLDERS = ['launch', 'escape', 'limits', 'network', 'vm']
 
 // In a session these are what the short form is for.
 const NEVER = ['needs a systemd session that delegates memory and pids', 'needs a systemd session that delegates cpu']
-const SHORT = { kernels: ['6.1', '6.12'], must: '6.1', seconds: '280' }
+const SHORT = { kernels: ['6.1', '6.12'], must: '6.1', seconds: '900' }
 const SAMPLE = [
   'test/vm/session.test.ts',
   'test/launch/exit.test.ts#exit (0|77)$|SIGTERM|daemon',
