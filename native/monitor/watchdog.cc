@@ -10,8 +10,8 @@ namespace {
 constexpr uint64_t kMs = 1000000;
 // For descriptors, and again for page walks: qi-monitor has other things to do than to look.
 constexpr uint64_t kBudgetNs = 20 * kMs;
-// A vfork(2) lasts until the child's exec. Who stretches it, or stages one, is believed this long, and for one child of
-// a process at a time: so by no means more than twice the limit is taken for less.
+// A vfork(2) lasts until the child's exec. Who stretches it, or stages one, is believed this long for the same
+// processes; whoever stages it, twice the limit is the most that is taken for less (Pair).
 constexpr uint64_t kDoubtNs = 1000 * kMs;
 
 }  // namespace
@@ -58,24 +58,32 @@ const Watchdog::Sight& Watchdog::Look(uint64_t threshold) {
 // From the biggest on, until it is known to be less than `enough`.
 uint64_t Watchdog::Refine(uint64_t bound, uint64_t enough, Doubt* doubt) {
   uint64_t until = NowNs() + kBudgetNs;
-  memset(lends_, 0, sizeof(lends_));
+  for (size_t i = 0; i < table_.count(); ++i) {
+    counted_[i] = table_[i].bytes;
+    partner_[i] = kNobody;
+  }
   for (size_t i = 0; i < table_.count() && bound >= enough && NowNs() < until; ++i) {
-    bool borrows = Borrows(i);  // first: it may end in between, and then nothing is borrowed
-    uint64_t bytes = ProportionalBytes(table_, table_[i], shared_, until);
-    bound -= table_[i].bytes - bytes;
-    if (!borrows) continue;
-    doubt->bytes += bytes;
-    doubt->children += static_cast<uint64_t>(table_[i].pid);
+    Pair(i);  // first: it may end in between, and then nothing is borrowed
+    counted_[i] = ProportionalBytes(table_, table_[i], shared_, until);
+    bound -= table_[i].bytes - counted_[i];
+  }
+  for (size_t i = 0; i < table_.count(); ++i) {
+    size_t other = partner_[i];
+    if (other == kNobody || other < i) continue;  // of two the first stands for both
+    doubt->bytes += counted_[i] < counted_[other] ? counted_[i] : counted_[other];
+    doubt->processes += static_cast<uint64_t>(table_[i].pid) + static_cast<uint64_t>(table_[other].pid);
   }
   return bound;
 }
 
-bool Watchdog::Borrows(size_t index) {
-  for (size_t i = 0; i < table_.count(); ++i) {
-    if (i == index || lends_[i] || !BorrowsMemory(table_, table_[index], table_[i])) continue;
-    return lends_[i] = true;
+// Nobody is in two pairs, neither as another one's lender nor because it lends what it has borrowed: of each pair the
+// bigger one is always counted, so what is doubted is never more than half of it all.
+void Watchdog::Pair(size_t index) {
+  for (size_t i = 0; i < table_.count() && partner_[index] == kNobody; ++i) {
+    if (i == index || partner_[i] != kNobody || !BorrowsMemory(table_, table_[index], table_[i])) continue;
+    partner_[index] = i;
+    partner_[i] = index;
   }
-  return false;
 }
 
 bool Watchdog::IsOver(uint64_t bytes, const Doubt& doubt) {
@@ -85,8 +93,8 @@ bool Watchdog::IsOver(uint64_t bytes, const Doubt& doubt) {
   }
   if (bytes - doubt.bytes >= max_) return true;
   uint64_t now = NowNs();
-  if (doubt_since_ns_ == 0 || doubted_children_ != doubt.children) doubt_since_ns_ = now;
-  doubted_children_ = doubt.children;
+  if (doubt_since_ns_ == 0 || doubted_ != doubt.processes) doubt_since_ns_ = now;
+  doubted_ = doubt.processes;
   return now - doubt_since_ns_ > kDoubtNs;
 }
 

@@ -34,13 +34,13 @@ class Watchdog {
   uint64_t Measure();
 
  private:
-  // Memory that seems to be lent to a child, and so was counted twice; and to which children.
+  // Memory that seems to be lent to a child, and so was counted twice; and who is in it.
   struct Doubt {
     uint64_t bytes = 0;
-    uint64_t children = 0;  // the sum of their numbers: another child, another doubt
+    uint64_t processes = 0;  // the sum of their numbers: another child, another doubt
   };
   uint64_t Refine(uint64_t bound, uint64_t enough, Doubt* doubt);
-  bool Borrows(size_t index);
+  void Pair(size_t index);
   bool IsOver(uint64_t bytes, const Doubt& doubt);
   void NoteTasks();
 
@@ -50,8 +50,11 @@ class Watchdog {
   uint64_t peak_ = 0;
   uint32_t peak_tasks_ = 0;
   uint64_t doubt_since_ns_ = 0;
-  uint64_t doubted_children_ = 0;
-  bool lends_[ProcessTable::kMax] = {};  // by place in the table, for the look at hand
+  uint64_t doubted_ = 0;
+  // By place in the table, for the look at hand: what of each is in the sum, and who shows the same memory.
+  static constexpr size_t kNobody = ~size_t{0};
+  uint64_t counted_[ProcessTable::kMax] = {};
+  size_t partner_[ProcessTable::kMax] = {};
   uint64_t tasks_ms_ = 0;
   ProcessTable table_;
   SharedMemory shared_;
