@@ -49,6 +49,7 @@ constexpr struct Verb {
     {"sockets", SocketBuffers, kHarmlessBytes},
     {"populate", Populate, kHarmlessBytes},
     {"populate-shared", PopulateShared, kHarmlessBytes},
+    {"populate-much", PopulateMuch, kHarmlessBytes},
     {"touch", TouchFast, kHarmlessBytes},
     {"fds", Descriptors, 1000},
     {"eventfds", EventFds, 1000},

@@ -193,6 +193,8 @@ inline int Race(int flags, size_t size) {
 
 inline int Populate() { return Race(MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, 4 << 20); }
 inline int PopulateShared() { return Race(MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, 4 << 20); }
+// A look at its mappings waits for the lock that one thread's mmap wants while the other's holds it.
+inline int PopulateMuch() { return Race(MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, 512 << 20); }
 inline int TouchFast() { return Race(MAP_PRIVATE | MAP_ANONYMOUS, kPiece); }
 
 }  // namespace hog
