@@ -23,6 +23,12 @@ uint64_t Read(const UniqueFd& file) {
   return value;
 }
 
+// The group's own limit did it. `oom_kill` alone also counts whom the kernel chose when the whole host, or a group
+// around this one, had no more.
+uint64_t OwnKills(const UniqueFd& memory_events) {
+  return CountOf(memory_events, "oom") > 0 ? CountOf(memory_events, "oom_kill") : 0;
+}
+
 }  // namespace
 
 bool Limits::Init(const CgroupFiles* files, int root, int system_v) {
@@ -46,6 +52,7 @@ ProcessFacts Limits::Biggest() {
 
 void Limits::ReportThreshold(uint64_t value, const char* by) {
   threshold_armed_ = false;
+  threshold_told_ns_ = NowNs();
   ProcessFacts who = Biggest();
   WriteThreshold(events_, {"maxMemory", value, jail_.plan->memory_threshold, "bytes", by, &who, 1, nullptr});
 }
@@ -76,7 +83,7 @@ void Limits::OnMemoryEvents() {
     ReportThreshold(Read(files_->memory_current), "memory.high");
   }
   highs_ = highs;
-  uint64_t kills = CountOf(files_->memory_events, "oom_kill");
+  uint64_t kills = OwnKills(files_->memory_events);
   bool told = kills_ > 0;
   kills_ = kills;
   if (told || kills == 0) return;             // it counts each process of the group that ended at once
@@ -104,21 +111,25 @@ void Limits::OnLook(Ender* ender) {
         events_, {"maxMemory", sight.memory, jail_.plan->memory_max, "bytes", "watchdog", &who, 1, nullptr}, true);
   }
   if (memory && threshold_armed_ && sight.memory >= threshold) ReportThreshold(sight.memory, "watchdog");
-  if (memory && threshold != 0 && sight.memory < threshold / 5 * 4) threshold_armed_ = true;
+  if (memory && MayRearm(sight.memory)) threshold_armed_ = true;
   if (processes_by_group_) return;
   bool at_limit = sight.tasks >= jail_.plan->processes_max;
   if (at_limit && !at_process_limit_) AtProcessLimit(1, sight.tasks, ender);
   at_process_limit_ = at_limit;
 }
 
+// Who goes up and down is told of again, but does not fill the log with it.
+bool Limits::MayRearm(uint64_t memory) const {
+  uint64_t threshold = jail_.plan->memory_threshold;
+  return threshold != 0 && !threshold_armed_ && memory < threshold / 5 * 4 && NowNs() - threshold_told_ns_ >= kSecondNs;
+}
+
 void Limits::Tick() {
   if (processes_unreported_ > 0 && NowNs() - processes_reported_ns_ >= kSecondNs)
     ReportProcesses(jail_.plan->processes_max, Biggest(), false);
-  uint64_t threshold = jail_.plan->memory_threshold;
-  if (!memory_by_group_ || threshold == 0 || threshold_armed_ || !files_->memory_current) return;
-  if (Read(files_->memory_current) >= threshold / 5 * 4) return;
+  if (!memory_by_group_ || !files_->memory_current || !MayRearm(Read(files_->memory_current))) return;
   char text[32];
-  int n = snprintf(text, sizeof(text), "%llu", static_cast<unsigned long long>(threshold));
+  int n = snprintf(text, sizeof(text), "%llu", static_cast<unsigned long long>(jail_.plan->memory_threshold));
   threshold_armed_ = pwrite(files_->memory_high.get(), text, static_cast<size_t>(n), 0) == n;
 }
 
@@ -127,6 +138,6 @@ void Limits::Finish() {
   if (processes_unreported_ > 0) ReportProcesses(jail_.plan->processes_max, {}, false);
 }
 
-bool Limits::out_of_memory() { return memory_by_group_ && CountOf(files_->memory_events, "oom_kill") > 0; }
+bool Limits::out_of_memory() { return memory_by_group_ && OwnKills(files_->memory_events) > 0; }
 
 }  // namespace qi

@@ -20,8 +20,6 @@ class Limits {
   int process_events() const { return processes_by_group_ ? files_->pids_events.get() : -1; }
   int look_timer() const { return look_timer_.get(); }
 
-  // Each says why the jail has to end, or null. `end`, called before what is written about it, kills it: the less it
-  // gets the better.
   // Kills the jail. Called before anything is written about it: the less it gets the better.
   struct Ender {
     virtual void End(const char* reason) = 0;
@@ -45,6 +43,7 @@ class Limits {
 
  private:
   void ReportThreshold(uint64_t value, const char* by);
+  bool MayRearm(uint64_t memory) const;
   void AtProcessLimit(uint64_t times, uint64_t value, Ender* ender);
   void ReportProcesses(uint64_t value, const ProcessFacts& who, bool fatal);
   ProcessFacts Biggest();
@@ -58,6 +57,7 @@ class Limits {
   UniqueFd look_timer_;
   Watchdog watchdog_;
   bool threshold_armed_ = false;
+  uint64_t threshold_told_ns_ = 0;
   uint64_t highs_ = 0;  // as last seen in the group's files, these three
   uint64_t kills_ = 0;
   uint64_t refused_forks_ = 0;

@@ -7,9 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
+#include <utility>
 
 namespace {
 
@@ -92,6 +95,81 @@ void Borrow() {
   puts("OK");
 }
 
+// Another thread of the process waits for a vfork: so a child that has its size looks as if it had borrowed from it.
+void* WaitForVfork(void*) {
+  if (vfork() == 0) {
+    pause();
+    _exit(0);
+  }
+  return nullptr;
+}
+
+void StageVfork() {
+  pthread_t thread;
+  Must(pthread_create(&thread, nullptr, WaitForVfork, nullptr) == 0, "pthread_create");
+  (void)usleep(50000);
+}
+
+// Six times `size`, each time in a child of one that seems to wait for it, beside one that always seems to have just
+// begun: each of them must not be believed for the others' sake.
+void StageVforks() {
+  auto* memory = static_cast<char*>(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  Must(memory != MAP_FAILED, "mmap");
+  auto child_of_waiting = [memory](size_t bytes, useconds_t us) {
+    pid_t pid = fork();
+    Must(pid >= 0, "fork");
+    if (pid > 0) return pid;
+    memset(memory, 1, bytes);
+    (void)usleep(us);
+    _exit(0);
+  };
+  for (int i = 0; i < 7; ++i) {
+    pid_t pid = fork();
+    Must(pid >= 0, "fork");
+    if (pid > 0) continue;
+    StageVfork();
+    constexpr useconds_t kMs = 1000;
+    if (i < 6) (void)child_of_waiting(size, 20000 * kMs);
+    for (;;) {
+      if (i < 6) pause();
+      (void)waitpid(child_of_waiting(2 * kMiB, 200 * kMs), nullptr, 0);
+    }
+  }
+  sleep(4);
+  puts("OK");
+}
+
+// From nothing to `size` and back, as often as it goes.
+void Swing() {
+  timespec now;
+  Must(clock_gettime(CLOCK_MONOTONIC, &now) == 0, "clock_gettime");
+  for (time_t end = now.tv_sec + 4; now.tv_sec < end; (void)clock_gettime(CLOCK_MONOTONIC, &now)) {
+    void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    Must(memory != MAP_FAILED, "mmap");
+    memset(memory, 1, size);
+    (void)usleep(30000);
+    (void)munmap(memory, size);
+    (void)usleep(30000);
+  }
+  puts("OK");
+}
+
+// Who is stopped cannot go on by itself, but a timer of its own can send what makes it.
+void WakeUp() {
+  sigevent event = {};
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = SIGCONT;
+  (void)signal(SIGCONT, [](int) {});
+  timer_t timer;
+  itimerspec often = {{0, 1000000}, {0, 1000000}};
+  Must(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0, "timer_create");
+  Must(timer_settime(timer, 0, &often, nullptr) == 0, "timer_settime");
+  puts("awake");
+  fflush(stdout);
+  for (;;) {
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -105,8 +183,10 @@ int main(int argc, char** argv) {
   if (strcmp(how, "renamed") == 0) Must(prctl(PR_SET_NAME, "a) R 1\n(VmRSS:\t1") == 0, "prctl");
   if (strcmp(how, "leaderless") == 0) HideBehindDeadLeader();
   if (strcmp(how, "apart") == 0) HideInThread();
-  if (strcmp(how, "borrow") == 0) {
-    Borrow();
+  if (strcmp(how, "awake") == 0) WakeUp();
+  for (auto [name, act] : {std::pair{"borrow", Borrow}, {"staged", StageVforks}, {"swing", Swing}}) {
+    if (strcmp(how, name) != 0) continue;
+    act();
     return 0;
   }
   Take();
