@@ -25,7 +25,7 @@ const SHORT = { kernels: ['6.1', '6.12'], must: '6.1', seconds: '900' }
 const SAMPLE = [
   'test/vm/session.test.ts',
   'test/launch/exit.test.ts#exit (0|77)$|SIGTERM|daemon',
-  'test/escape/namespaces.test.ts#unshare|pivot_root|chroot',
+  'test/escape/namespaces.test.ts#unshare CLONE_NEW(USER|NS)$|pivot_root|chroot',
   'test/escape/files.test.ts#shadow|planted link'
 ]
 /** What administrators and distributions do to a kernel, made on one that has it all. */
