@@ -43,11 +43,12 @@ pid_t InnermostPid(int proc, const char* pid) {
 
 }  // namespace
 
-bool HiddenDescriptors::Open(int jail_proc, int any_memfd) {
+void HiddenDescriptors::Open(int jail_proc, int any_memfd) {
   char path[64];
   snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", any_memfd);
   jail_proc_ = jail_proc;
-  return MountOf(AT_FDCWD, path, &memfd_mount_);
+  // Before Linux 5.14 an undumpable process, as qi-monitor is one, may not even read its own: then nor may it others'.
+  if (!MountOf(AT_FDCWD, path, &memfd_mount_)) memfd_mount_ = kNoMount;
 }
 
 size_t HiddenDescriptors::Find(pid_t pid) const {

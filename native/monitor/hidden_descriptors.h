@@ -13,7 +13,7 @@ namespace qi {
 class HiddenDescriptors {
  public:
   // `any_memfd`: tells the mount that all of them are on. `jail_proc`: the jail's /proc.
-  bool Open(int jail_proc, int any_memfd);
+  void Open(int jail_proc, int any_memfd);
 
   // A copy of descriptor `number` of the process that the jail knows as `pid`, if it is a memfd. Others are left alone:
   // the last copy of a socket may linger when it is closed. `dir`, `path`: of the descriptor's fdinfo.
@@ -30,7 +30,8 @@ class HiddenDescriptors {
   };
   size_t Find(pid_t pid) const;
 
-  uint64_t memfd_mount_ = 0;
+  static constexpr uint64_t kNoMount = ~uint64_t{0};
+  uint64_t memfd_mount_ = kNoMount;
   int jail_proc_ = -1;
   uint64_t scanned_ns_ = 0;
   Known known_[kMax];

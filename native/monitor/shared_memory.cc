@@ -55,7 +55,8 @@ bool SharedMemory::Open(int root, int system_v, int any_memfd, const ProcessTabl
   root_device_ = DeviceOf(st.stx_dev_major, st.stx_dev_minor);
   if (!StatOf(any_memfd, "", AT_EMPTY_PATH, &st)) return false;
   memfd_device_ = DeviceOf(st.stx_dev_major, st.stx_dev_minor);
-  return hidden_.Open(table.proc(), any_memfd);
+  hidden_.Open(table.proc(), any_memfd);
+  return true;
 }
 
 bool SharedMemory::Counted(uint64_t device, uint64_t inode, bool system_v) const {
