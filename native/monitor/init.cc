@@ -35,7 +35,8 @@ void Report(int status, StatusType type, const Result& r = {}, int fd = -1) {
   message.step = r.step;
   message.error = r.error;
   memcpy(message.detail, r.detail, sizeof(message.detail));
-  (void)SendMessage(status, &message, sizeof(message), &fd, fd >= 0 ? 1 : 0);  // if qi-monitor is gone, so is the reader
+  (void)SendMessage(status, &message, sizeof(message), &fd,
+                    fd >= 0 ? 1 : 0);  // if qi-monitor is gone, so is the reader
 }
 
 // A directory is a door: openat and fchdir start from it, whatever the root is.

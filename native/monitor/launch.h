@@ -16,7 +16,7 @@ struct Running {
   // proc's sysvipc/shm as the jail sees it; not open where the kernel has none.
   UniqueFd system_v;
   uint64_t cpu_us = 0;  // of all that pid 1 reaped, once the jail is destroyed
-  Cgroup cgroup;       // where the plan asks for one and it could be had
+  Cgroup cgroup;        // where the plan asks for one and it could be had
 };
 
 // What has to be done before the payload may exec, so that no hostile byte ever meets a qi-monitor with privileges, nor
