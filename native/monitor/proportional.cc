@@ -65,11 +65,18 @@ uint64_t ProportionalBytes(const ProcessTable& table, const ProcessEntry& entry,
       any = true;
       counted = ParseMappingHead(line, &head) && shared.Counted(head.device, head.inode, head.system_v);
     }
-    if (i % 64 == 0 && NowNs() > until_ns) return entry.bytes;
+    if (i % 64 == 0 && NowNs(CLOCK_THREAD_CPUTIME_ID) > until_ns) return entry.bytes;
   }
   if (!any && IsGone(table.proc(), entry.pid)) return 0;
   sum += entry.tables;
   return any && sum < entry.bytes ? sum : entry.bytes;
+}
+
+pid_t MayBorrowFrom(const ProcessTable& table, pid_t pid) {
+  char path[64];
+  snprintf(path, sizeof(path), "%d/stat", pid);
+  ProcessStat stat = StatOf(table.proc(), path);
+  return stat.forked ? stat.parent : 0;
 }
 
 bool BorrowsMemory(const ProcessTable& table, const ProcessEntry& child, const ProcessEntry& parent) {

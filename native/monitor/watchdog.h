@@ -39,6 +39,8 @@ class Watchdog {
     uint64_t bytes = 0;
     uint64_t processes = 0;  // the sum of their numbers: another child, another doubt
   };
+  uint64_t LookOnce(uint64_t level);
+  bool OneIsOver() const;
   uint64_t Refine(uint64_t bound, uint64_t enough, Doubt* doubt);
   void Pair(size_t index);
   bool IsOver(uint64_t bytes, const Doubt& doubt);

@@ -139,6 +139,23 @@ void StageVforks() {
   puts("OK");
 }
 
+// Many have it, and it is there once.
+void Share() {
+  auto* memory = static_cast<char*>(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  Must(memory != MAP_FAILED, "mmap");
+  memset(memory, 1, size);
+  for (int i = 0; i < 10; ++i) {
+    pid_t pid = fork();
+    Must(pid >= 0, "fork");
+    if (pid > 0) continue;
+    sleep(3);
+    _exit(0);
+  }
+  while (wait(nullptr) > 0) {
+  }
+  puts("OK");
+}
+
 // From nothing to `size` and back, as often as it goes.
 void Swing() {
   timespec now;
@@ -184,7 +201,7 @@ int main(int argc, char** argv) {
   if (strcmp(how, "leaderless") == 0) HideBehindDeadLeader();
   if (strcmp(how, "apart") == 0) HideInThread();
   if (strcmp(how, "awake") == 0) WakeUp();
-  for (auto [name, act] : {std::pair{"borrow", Borrow}, {"staged", StageVforks}, {"swing", Swing}}) {
+  for (auto [name, act] : {std::pair{"borrow", Borrow}, {"staged", StageVforks}, {"swing", Swing}, {"share", Share}}) {
     if (strcmp(how, name) != 0) continue;
     act();
     return 0;
