@@ -76,9 +76,10 @@ void HiddenDescriptors::ScanHost(pid_t sought) {
 }
 
 pid_t HiddenDescriptors::OutsidePid(pid_t pid) {
-  constexpr uint64_t kSeldomNs = 500000000;
+  // The second: a program that forks often enough gets its numbers back, which then are other processes' outside.
+  constexpr uint64_t kSeldomNs = 500000000, kStaleNs = 5000000000;
   size_t at = Find(pid);
-  if (at == kNone && (scanned_ns_ == 0 || NowNs() - scanned_ns_ >= kSeldomNs)) {
+  if (scanned_ns_ == 0 || NowNs() - scanned_ns_ >= (at == kNone ? kSeldomNs : kStaleNs)) {
     ScanHost(pid);
     at = Find(pid);
   }
