@@ -55,13 +55,14 @@ Result ForgetPlan(Step step, Jail* jail, Plan* rest, PlanBytes Plan::*filter) {
   *rest = {};
   rest->flags = jail->plan->flags;
   rest->*filter = {0, static_cast<uint32_t>(bytes.size)};
-  if (munmap(const_cast<uint8_t*>(jail->blob.data), jail->blob.size) != 0) return Fail(step, errno, "munmap");
-  if (jail->trace != nullptr && munmap(jail->trace, sizeof(*jail->trace)) != 0) return Fail(step, errno, "munmap");
+  PlanBlob whole = jail->blob;
+  StepTrace* trace = jail->trace;
   jail->trace = nullptr;
   jail->plan = rest;
   jail->blob.data = copy;
   jail->blob.size = bytes.size;
-  return Ok();
+  if (munmap(const_cast<uint8_t*>(whole.data), whole.size) != 0) return Fail(step, errno, "munmap");
+  return trace == nullptr || munmap(trace, sizeof(*trace)) == 0 ? Ok() : Fail(step, errno, "munmap");
 }
 
 void ReportReady(int channel, const Result& r) {
