@@ -30,7 +30,7 @@ uint64_t PidNamespace(int proc, const char* pid) {
 
 // "NSpid:\t5123\t7": the last is the process's own namespace's number for it.
 pid_t InnermostPid(int proc, const char* pid) {
-  static char status[32 * 1024];
+  static char status[kStatusRoom];
   char path[64];
   snprintf(path, sizeof(path), "%s/status", pid);
   if (!ReadAt(proc, path, status, sizeof(status))) return 0;

@@ -29,6 +29,10 @@ struct Pressure {
 };
 bool ParsePressure(const char* text, Pressure* pressure);
 
+// Room for a status with as many supplementary groups as there can be (65536): a plain caller's are the payload's, and
+// come before the figures.
+constexpr size_t kStatusRoom = 1 << 20;
+
 // Of a process, or of a thread of it, from its status. proc_pid_status(5)
 struct ProcessMemory {
   uint64_t bytes = 0;   // resident, swapped out, and page tables

@@ -16,8 +16,7 @@ namespace {
 // Of the threads that have ended only the first stays listed: the next is a live one, or ends just now.
 constexpr int kMaxLooks = 64;
 
-// The line of supplementary groups comes before the figures, and a plain caller may have many.
-char status[32 * 1024];
+char status[kStatusRoom];
 
 ProcessMemory ReadStatusOf(int proc, const char* path) {
   return ReadAt(proc, path, status, sizeof(status)) ? ParseStatus(status) : ProcessMemory{};

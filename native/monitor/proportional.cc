@@ -40,7 +40,7 @@ bool SomeThreadWaits(int proc, pid_t pid) {
 
 // Ended since it was seen; not only its first thread.
 bool IsGone(int proc, pid_t pid) {
-  static char text[32 * 1024];
+  static char text[kStatusRoom];
   char path[64];
   snprintf(path, sizeof(path), "%d/status", pid);
   if (!ReadAt(proc, path, text, sizeof(text))) return true;

@@ -1,6 +1,7 @@
 #include "monitor/watchdog.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/mman.h>
 
 #include "check.h"
@@ -83,6 +84,35 @@ TEST(WhatIsSharedIsDividedAmongThoseWhoShareIt) {
   CHECK_EQ(qi::ProportionalBytes(world.table, {getpid(), 12345, 0, 0}, world.shared, 0), 12345);
   // Nobody there.
   CHECK_EQ(qi::ProportionalBytes(world.table, {0x7fffffff, 12345, 0, 0}, world.shared, ~uint64_t{0}), 0);
+}
+
+TEST(NoNumberOfGroupsHidesWhatAProcessTakes) {
+  if (geteuid() != 0) SKIP("needs root");
+  static World world;
+  static gid_t groups[65536];  // NGROUPS_MAX
+  for (gid_t i = 0; i < 65536; ++i) groups[i] = 3000000000u + i;
+  int ready[2], done[2];
+  REQUIRE(pipe(ready) == 0 && pipe(done) == 0);
+  pid_t child = fork();
+  if (child == 0) {
+    char byte = setgroups(65536, groups) == 0 ? 'y' : 'n';
+    Fill(Map(32 * kMiB, MAP_PRIVATE), 32 * kMiB);
+    (void)!write(ready[1], &byte, 1);
+    close(done[1]);
+    (void)!read(done[0], &byte, 1);
+    _exit(0);
+  }
+  char byte = 0;
+  CHECK_EQ(read(ready[0], &byte, 1), 1);
+  CHECK_EQ(byte, 'y');
+  world.table.Read();
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < world.table.count(); ++i) {
+    if (world.table[i].pid == child) bytes = world.table[i].bytes;
+  }
+  CHECK(bytes > 32 * kMiB);
+  close(done[1]);
+  wait(nullptr);
 }
 
 TEST(OnlyAVforkBorrows) {
