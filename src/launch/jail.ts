@@ -36,6 +36,9 @@ export interface JailEvents {
   exit: [exit: JailExit]
 }
 
+/** Not in Node's types, but what its own child processes use. */
+const MANUAL_START = { manualStart: true }
+
 interface Started {
   pid: number
   pidfd: number
@@ -93,7 +96,8 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
     this.monitor = { pid: started.pid, pidfd: started.pidfd }
     this.network = new LiveNetwork(started.network, (line) => this.control.send(line))
     this.asker = this.askerFor(started)
-    const stream = (fd: number) => (fd < 0 ? null : new Socket({ fd, readable: true, writable: true }))
+    // manualStart: what ends before the caller has it must not be over before the caller can listen; see beginReading.
+    const stream = (fd: number) => (fd < 0 ? null : new Socket({ fd, readable: true, writable: true, ...MANUAL_START }))
     const [stdin, stdout, stderr] = started.pipes
     this.stdin = stdin < 0 ? null : new Socket({ fd: stdin, readable: false, writable: true })
     this.stdout = stream(stdout)
@@ -120,6 +124,11 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
 
   get signalCode(): NodeJS.Signals | null {
     return this.ended?.signal ?? null
+  }
+
+  /** @internal For when the caller has had its turn: a stream that says nothing then ends without being asked, too. */
+  beginReading(): void {
+    for (const stream of [this.stdout, this.stderr]) stream?.read(0)
   }
 
   /** @internal Resolves once the payload was exec'ed; rejects with the step that failed, when nothing is left of it. */

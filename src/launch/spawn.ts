@@ -141,6 +141,7 @@ async function launchPlan(
     for (const stream of [jail.stdin, jail.stdout, jail.stderr]) stream?.destroy()
     throw error
   }
+  setImmediate(() => jail.beginReading())
   return jail
 }
 

@@ -153,3 +153,13 @@ test('a script may open its streams anew, and no further than they are open', as
   }
   expect(readFileSync(join(home, 'log'), 'utf8')).toBe('secret\ntold\n')
 })
+
+test('streams that end at once do so when the caller has them', async () => {
+  for (let i = 0; i < 40; i++) {
+    const jail = await spawnSandboxed({}, ['/bin/true'], { control: true }) // takes longer than the payload
+    const closed = [jail.stdout, jail.stderr].map((stream) => once(stream as Readable, 'close'))
+    expect(jail.stdout?.readableEnded || jail.stderr?.readableEnded).toBe(false)
+    jail.stdout?.resume()
+    await Promise.all(closed) // also of the one that nobody reads
+  }
+})
