@@ -66,6 +66,7 @@ inline void CountAlive(BombState* state) {
     if (!may || child < 0) --state->forks;
     if (!may) SleepMs(5);
   }
+  --state->alive;
   _exit(0);
 }
 
@@ -128,7 +129,9 @@ inline int Storm() {
   auto* state = SharedPage<BombState>();
   (void)signal(SIGCHLD, SIG_IGN);
   for (uint64_t i = 0; i < request.bound; ++i) {
-    pid_t child = fork();
+    pid_t child;
+    // The first of them are many already where nobody reaps in time.
+    while ((child = fork()) < 0 && errno == EAGAIN && !Late()) SleepMs(1);
     if (child == 0) {
       for (int number = 1; number < NSIG; ++number) (void)signal(number, SIG_IGN);
       Relay(state);
