@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/fd.h"
+#include "monitor/kernel_text.h"
 #include "monitor/proc_lines.h"
 
 namespace qi {
@@ -35,17 +36,10 @@ uint64_t SocketOf(int root, const char* pid, uint16_t port) {
 
 bool IsPid(const char* name) { return name[0] >= '1' && name[0] <= '9'; }
 
-void ReadFile(int root, const char* pid, const char* name, char* out, size_t room) {
-  char path[64];
+void ReadPhraseOf(int root, const char* pid, const char* name, char* out, size_t room) {
+  char path[320];
   snprintf(path, sizeof(path), "proc/%s/%s", pid, name);
-  UniqueFd fd(openat(root, path, O_RDONLY | O_CLOEXEC));
-  ssize_t n = fd ? RetryEintr([&] { return read(fd.get(), out, room - 1); }) : 0;
-  size_t size = n > 0 ? static_cast<size_t>(n) : 0;
-  out[size] = 0;
-  for (size_t i = 0; i + 1 < size; ++i) {
-    if (out[i] == 0) out[i] = ' ';  // between arguments
-  }
-  out[strcspn(out, "\n")] = 0;
+  ReadPhrase(root, path, out, room);
 }
 
 }  // namespace
@@ -82,8 +76,8 @@ bool JailProcesses::FindUdp(uint16_t port, ProcessFacts* facts) const {
     if (!IsPid(entry->d_name) || !Holds(entry->d_name, socket, &looked)) continue;
     found = true;
     facts->jail_pid = atoi(entry->d_name);
-    ReadFile(root_, entry->d_name, "comm", facts->comm, sizeof(facts->comm));
-    ReadFile(root_, entry->d_name, "cmdline", facts->command_line, sizeof(facts->command_line));
+    ReadPhraseOf(root_, entry->d_name, "comm", facts->comm, sizeof(facts->comm));
+    ReadPhraseOf(root_, entry->d_name, "cmdline", facts->command_line, sizeof(facts->command_line));
   }
   (void)closedir(processes);
   return found;

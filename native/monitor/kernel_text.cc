@@ -24,6 +24,17 @@ bool ReadAt(int dir, const char* path, char* text, size_t room) {
   return n > 0;
 }
 
+void ReadPhrase(int dir, const char* path, char* out, size_t room) {
+  UniqueFd fd(openat(dir, path, O_RDONLY | O_CLOEXEC));
+  ssize_t n = fd ? RetryEintr([&] { return read(fd.get(), out, room - 1); }) : 0;
+  size_t size = n > 0 ? static_cast<size_t>(n) : 0;
+  out[size] = 0;
+  if (size > 0 && out[size - 1] == '\n') out[size - 1] = 0;
+  for (size_t i = 0; i + 1 < size; ++i) {
+    if (out[i] == 0) out[i] = ' ';  // between arguments
+  }
+}
+
 bool Field(const char* text, const char* key, uint64_t* value) {
   size_t length = strlen(key);
   for (const char* line = text; line != nullptr && *line != 0;) {

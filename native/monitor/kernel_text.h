@@ -12,6 +12,9 @@ bool ReadAgain(int fd, char* text, size_t room);
 // Reads `path` below `dir` in one go.
 bool ReadAt(int dir, const char* path, char* text, size_t room);
 
+// The same for what is shown to people, comm and cmdline: without the last line break, arguments joined by spaces, cut.
+void ReadPhrase(int dir, const char* path, char* out, size_t room);
+
 // The number after `key` and a space or tab, in the line that begins with it. False when there is none.
 bool Field(const char* text, const char* key, uint64_t* value);
 

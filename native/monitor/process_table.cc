@@ -36,17 +36,10 @@ void AskOtherThreads(int proc, const char* pid, ProcessMemory* memory) {
   }
 }
 
-void ReadPhrase(int proc, pid_t pid, const char* name, char* out, size_t room) {
+void ReadPhraseOf(int proc, const char* pid, const char* name, char* out, size_t room) {
   char path[64];
-  snprintf(path, sizeof(path), "%d/%s", pid, name);
-  UniqueFd fd(openat(proc, path, O_RDONLY | O_CLOEXEC));
-  ssize_t n = fd ? RetryEintr([&] { return read(fd.get(), out, room - 1); }) : 0;
-  size_t size = n > 0 ? static_cast<size_t>(n) : 0;
-  out[size] = 0;
-  if (size > 0 && out[size - 1] == '\n') out[size - 1] = 0;
-  for (size_t i = 0; i + 1 < size; ++i) {
-    if (out[i] == 0) out[i] = ' ';  // between arguments
-  }
+  snprintf(path, sizeof(path), "%s/%s", pid, name);
+  ReadPhrase(proc, path, out, room);
 }
 
 }  // namespace
@@ -87,8 +80,10 @@ void ProcessTable::Keep(const ProcessEntry& entry) {
 ProcessFacts ProcessTable::Facts(pid_t pid) const {
   ProcessFacts facts;
   facts.jail_pid = pid;
-  ReadPhrase(proc(), pid, "comm", facts.comm, sizeof(facts.comm));
-  ReadPhrase(proc(), pid, "cmdline", facts.command_line, sizeof(facts.command_line));
+  char number[16];
+  snprintf(number, sizeof(number), "%d", pid);
+  ReadPhraseOf(proc(), number, "comm", facts.comm, sizeof(facts.comm));
+  ReadPhraseOf(proc(), number, "cmdline", facts.command_line, sizeof(facts.command_line));
   char path[64];
   snprintf(path, sizeof(path), "%d/task", pid);
   // It is in the memory that a first thread which has ended no more has.
@@ -96,7 +91,7 @@ ProcessFacts ProcessTable::Facts(pid_t pid) const {
   for (int i = 0; i < kMaxLooks && facts.command_line[0] == 0; ++i) {
     const char* tid = threads.Next();
     if (tid == nullptr) break;
-    ReadPhrase(threads.fd(), atoi(tid), "cmdline", facts.command_line, sizeof(facts.command_line));
+    ReadPhraseOf(threads.fd(), tid, "cmdline", facts.command_line, sizeof(facts.command_line));
   }
   return facts;
 }

@@ -8,21 +8,27 @@
 
 #include "core/fd.h"
 #include "core/uapi.h"
+#include "monitor/kernel_text.h"
 
 namespace qi {
 namespace {
 
-size_t ReadProc(pid_t tid, const char* name, char* out, size_t room) {
+// One for all: qi-monitor has one thread. A caller's groups, thousands perhaps, come before much of what is asked for.
+char status[kStatusRoom];
+
+void ReadStatusText(pid_t tid) {
   char path[64];
-  snprintf(path, sizeof(path), "/proc/%d/%s", tid, name);
-  UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC));
-  ssize_t n = fd ? RetryEintr([&] { return read(fd.get(), out, room - 1); }) : -1;
-  size_t size = n > 0 ? static_cast<size_t>(n) : 0;
-  out[size] = 0;
-  return size;
+  snprintf(path, sizeof(path), "/proc/%d/status", tid);
+  (void)ReadAt(AT_FDCWD, path, status, sizeof(status));  // gone: an empty text
 }
 
-const char* Field(const char* status, const char* name) {
+void ReadPhraseOf(pid_t tid, const char* name, char* out, size_t room) {
+  char path[64];
+  snprintf(path, sizeof(path), "/proc/%d/%s", tid, name);
+  ReadPhrase(AT_FDCWD, path, out, room);
+}
+
+const char* After(const char* name) {
   const char* at = strstr(status, name);
   return at != nullptr ? at + strlen(name) : "";
 }
@@ -65,12 +71,11 @@ long ReadText(pid_t tid, uint64_t address, char* out, size_t room) {
 ProcessFacts ReadStatus(pid_t tid) {
   ProcessFacts facts;
   facts.tid = tid;
-  char status[2048];
-  ReadProc(tid, "status", status, sizeof(status));
-  facts.pid = atoi(Field(status, "\nTgid:\t"));
-  facts.umask = static_cast<unsigned>(strtoul(Field(status, "\nUmask:\t"), nullptr, 8));
+  ReadStatusText(tid);
+  facts.pid = atoi(After("\nTgid:\t"));
+  facts.umask = static_cast<unsigned>(strtoul(After("\nUmask:\t"), nullptr, 8));
   // NStgid lists the thread group in each pid namespace, innermost last. proc_pid_status(5)
-  const char* nested = Field(status, "\nNStgid:\t");
+  const char* nested = After("\nNStgid:\t");
   const char* end = strchrnul(nested, '\n');
   while (end > nested && end[-1] != '\t') --end;
   facts.jail_pid = atoi(end);
@@ -85,20 +90,15 @@ UniqueFd Duplicate(pid_t tid, int fd) {
 }
 
 bool SignalWaits(pid_t tid) {
-  char status[2048];
-  ReadProc(tid, "status", status, sizeof(status));
-  auto set = [&](const char* name) { return strtoull(Field(status, name), nullptr, 16); };
+  ReadStatusText(tid);
+  auto set = [&](const char* name) { return strtoull(After(name), nullptr, 16); };
   return ((set("\nSigPnd:\t") | set("\nShdPnd:\t")) & ~set("\nSigBlk:\t") & ~set("\nSigIgn:\t")) != 0;
 }
 
 ProcessFacts ReadFacts(pid_t tid) {
   ProcessFacts facts = ReadStatus(tid);
-  size_t n = ReadProc(tid, "comm", facts.comm, sizeof(facts.comm));
-  if (n > 0 && facts.comm[n - 1] == '\n') facts.comm[n - 1] = 0;
-  n = ReadProc(tid, "cmdline", facts.command_line, sizeof(facts.command_line));
-  for (size_t i = 0; i + 1 < n; ++i) {
-    if (facts.command_line[i] == 0) facts.command_line[i] = ' ';
-  }
+  ReadPhraseOf(tid, "comm", facts.comm, sizeof(facts.comm));
+  ReadPhraseOf(tid, "cmdline", facts.command_line, sizeof(facts.command_line));
   return facts;
 }
 

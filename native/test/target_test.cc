@@ -1,7 +1,10 @@
 #include "monitor/target.h"
 
+#include <grp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
+#include <vector>
 
 #include "check.h"
 
@@ -105,3 +108,21 @@ TEST(FactsOfAProcessThatLies) {
 }
 
 CHECK_MAIN()
+
+// Their list comes before the numbers of the process in /proc/PID/status.
+TEST(AProcessWithThousandsOfGroups) {
+  qi::ProcessFacts with_few = qi::ReadStatus(getpid());
+  CHECK_EQ(with_few.jail_pid, getpid());
+  std::vector<gid_t> groups(20000);
+  for (size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<gid_t>(1000000 + i);
+  pid_t child = fork();
+  if (child == 0) {
+    // Without privilege nobody can have them, and there is nothing to test.
+    if (setgroups(groups.size(), groups.data()) != 0) _exit(errno == EPERM ? 0 : 1);
+    bool right = qi::ReadStatus(getpid()).jail_pid == getpid() && !qi::SignalWaits(getpid());
+    _exit(right ? 0 : 1);
+  }
+  int status = -1;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK_EQ(status, 0);
+}
