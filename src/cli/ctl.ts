@@ -1,10 +1,19 @@
 import { Command } from 'commander'
 import { list, request } from '../launch/ctl-client.js'
 import type { CtlRule, CtlStatus } from '../launch/ctl-server.js'
-import { lines, runVerb, usage } from './subcommand.js'
+import { withExamples } from './examples.js'
+import { verb as asVerb, lines, usage } from './subcommand.js'
 import { columns } from './table.js'
 
 const program = (): Command =>
+  withExamples(definition(), [
+    ['qi-jail ctl', 'the jails that run'],
+    ['qi-jail ctl 1a2b3c4d', 'the network rules of one'],
+    ['qi-jail ctl 1a2b3c4d allow api.example.com:443', 'one host more, from now on'],
+    ['qi-jail ctl 1a2b3c4d kill', 'ends it']
+  ])
+
+const definition = (): Command =>
   new Command('qi-jail ctl')
     .usage('[options] [id] [allow|deny <host[:port]> | rules | pause | resume | kill]')
     .description(
@@ -17,8 +26,7 @@ const program = (): Command =>
     .option('--json', 'answers and errors as JSON')
     .helpOption('-h, --help', 'print this help')
 
-/** The status to exit with. */
-export const ctl = (args: string[]): Promise<number> => runVerb(program(), args, answer)
+export const ctl = asVerb(program, answer)
 
 async function answer(command: Command, json: boolean): Promise<string> {
   const [id, verb = 'rules', host] = command.args

@@ -1,11 +1,18 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.js'
 import { type Diagnosis, diagnose, type Trial } from './diagnose.js'
+import { withExamples } from './examples.js'
 import { printable } from './printable.js'
-import { runVerb } from './subcommand.js'
+import { verb } from './subcommand.js'
 import { columns } from './table.js'
 
 const program = (): Command =>
+  withExamples(definition(), [
+    ['qi-jail doctor', 'a report for people'],
+    ['qi-jail doctor --profile dev --json', 'one profile, for a script: status 0 when it can launch']
+  ])
+
+const definition = (): Command =>
   new Command('qi-jail doctor')
     .description(
       'Tells what this host lets a jail have, and what would give it more. Status 1: the profile cannot launch.'
@@ -14,12 +21,11 @@ const program = (): Command =>
     .option('--json', 'as one JSON object')
     .helpOption('-h, --help', 'print this help')
 
-export const doctor = (args: string[]): Promise<number> =>
-  runVerb(program(), args, async (command, json) => {
-    const found = await diagnose(command.opts<{ profile?: string }>().profile)
-    const text = json ? `${printable(JSON.stringify({ version: VERSION, ...found }))}\n` : report(found)
-    return { text, status: found.ok ? 0 : 1 }
-  })
+export const doctor = verb(program, async (command, json) => {
+  const found = await diagnose(command.opts<{ profile?: string }>().profile)
+  const text = json ? `${printable(JSON.stringify({ version: VERSION, ...found }))}\n` : report(found)
+  return { text, status: found.ok ? 0 : 1 }
+})
 
 export function report({ host, cgroup, profile, protections, limits, launch, limited, remedies }: Diagnosis): string {
   const { kernel, arch, uid, privileged, landlockAbi, mountSetattr, seccomp } = host

@@ -3,25 +3,32 @@ import { QiError } from '../errors.js'
 import { listStats, request } from '../launch/ctl-client.js'
 import type { CtlStatus } from '../launch/ctl-server.js'
 import { type JailStats, readStats } from '../launch/stats.js'
+import { withExamples } from './examples.js'
 import { bytes, ofLimit, span } from './human.js'
-import { lines, runVerb } from './subcommand.js'
+import { lines, verb } from './subcommand.js'
 import { columns } from './table.js'
 
 export type Listed = CtlStatus & { stats?: JailStats }
 
-const verb = (name: string, description: string): Command =>
+const definition = (name: string, description: string): Command =>
   new Command(`qi-jail ${name}`)
     .description(description)
     .option('--json', 'as JSON')
     .helpOption('-h, --help', 'print this help')
 
 /** `qi-jail ps`: the jails of this user, a line each. */
-export const ps = (args: string[]): Promise<number> =>
-  runVerb(verb('ps', 'Lists the jails of this user that run, with what they use.'), args, async (_, json) => {
+export const ps = verb(
+  () =>
+    withExamples(definition('ps', 'Lists the jails of this user that run, with what they use.'), [
+      ['qi-jail ps', 'a line each'],
+      ['qi-jail ps --json', 'an object a line']
+    ]),
+  async (_, json) => {
     const found = await listStats()
     if (json) return lines(found)
     return found.length === 0 ? 'no jail runs\n' : columns([HEAD, ...found.map((jail) => row(jail))])
-  })
+  }
+)
 
 const HEAD = ['ID', 'PID', 'PROFILE', 'UP', 'MEMORY', 'CPU', 'PROCESSES', 'REFUSED', 'COMMAND']
 
@@ -45,17 +52,19 @@ export function row({ id, pid, profile, command, since, stats }: Listed, cpu?: s
 export const tableHead = HEAD
 
 /** `qi-jail stats ID`: everything that is known of one. */
-export const stats = (args: string[]): Promise<number> =>
-  runVerb(
-    verb('stats', 'Shows what a running jail uses.').argument('<id>', 'of the jail; qi-jail ps lists them'),
-    args,
-    async (command, json) => {
-      const [id = ''] = command.args
-      const found = readStats((await request(id, { verb: 'stats' })).stats)
-      if (!found) throw new QiError('QI_CONTROL', 'the jail answered with something else than statistics')
-      return json ? lines([{ id, ...found }]) : columns(describe(found))
-    }
-  )
+export const stats = verb(
+  () =>
+    withExamples(
+      definition('stats', 'Shows what a running jail uses.').argument('<id>', 'of the jail; qi-jail ps lists them'),
+      [['qi-jail stats 1a2b3c4d', 'memory, processes, processor time, input and output']]
+    ),
+  async (command, json) => {
+    const [id = ''] = command.args
+    const found = readStats((await request(id, { verb: 'stats' })).stats)
+    if (!found) throw new QiError('QI_CONTROL', 'the jail answered with something else than statistics')
+    return json ? lines([{ id, ...found }]) : columns(describe(found))
+  }
+)
 
 /** Rows of name and value; what the host cannot tell has none. */
 export function describe(of: JailStats): string[][] {

@@ -1,22 +1,18 @@
 import { QiError } from '../errors.js'
+import { nearest } from '../policy/issues.js'
 import { parseArguments, type RunOptions, rephrase } from './options.js'
 import { createReporter, statusOf } from './report.js'
-
-/** What is no run; a command of such a name is written after `--`. */
-const VERBS: Record<string, () => Promise<(args: string[]) => Promise<number>>> = {
-  ctl: async () => (await import('./ctl.js')).ctl,
-  ps: async () => (await import('./jails.js')).ps,
-  stats: async () => (await import('./jails.js')).stats,
-  top: async () => (await import('./top.js')).top,
-  doctor: async () => (await import('./doctor.js')).doctor
-}
+import { VERBS } from './verbs.js'
 
 /** The command line tool. Ends the process with the status it is to have. */
 export async function main(args: string[]): Promise<void> {
   const [name = '', ...rest] = args
   if (Object.hasOwn(VERBS, name)) {
-    const verb = await VERBS[name]?.()
-    process.exitCode = await verb?.(rest)
+    process.exitCode = await runVerb(name, rest)
+    return
+  }
+  if (name === 'help') {
+    await help(rest)
     return
   }
   const { options, command, answer, fault } = parseArguments(args)
@@ -35,9 +31,42 @@ export async function main(args: string[]): Promise<void> {
       process.exit(await run(options, command, reporter))
     }
   } catch (error) {
-    reporter.error(rephrase(error, options))
+    reporter.error(guessVerb(rephrase(error, options), name, command))
     process.exit(statusOf(error))
   }
+}
+
+const runVerb = async (name: string, args: string[]): Promise<number | undefined> =>
+  (await VERBS[name]?.load())?.run(args)
+
+/** `qi-jail help`, `qi-jail help VERB` */
+async function help([name = 'run', ...more]: string[]): Promise<void> {
+  if (name === 'run') say(parseArguments(['--help']).answer ?? '', parseArguments([]).options)
+  else if (Object.hasOwn(VERBS, name)) process.exitCode = await runVerb(name, ['--help'])
+  else {
+    const guess = nearVerb(name)
+    createReporter({ json: more.includes('--json') }).error(
+      new QiError('QI_USAGE', `there is no verb ${JSON.stringify(name)}`, {
+        field: 'verb',
+        value: name,
+        hint: guess ? `did you mean qi-jail help ${guess}?` : 'qi-jail help lists them'
+      })
+    )
+    process.exitCode = statusOf(undefined)
+  }
+}
+
+/** Of a word long enough to be a slip and not another word. */
+const nearVerb = (name: string): string | undefined => (name.length < 4 ? undefined : nearest(name, Object.keys(VERBS)))
+
+/** What is no verb is a command; one that is not there, and almost a verb, was meant to be one. */
+function guessVerb(error: unknown, name: string, command: string[]): unknown {
+  const guess = nearVerb(name)
+  if (!(error instanceof QiError) || error.code !== 'QI_COMMAND_NOT_FOUND' || command[0] !== name || !guess)
+    return error
+  const message = error.message.replace(/\)$/, `; or did you mean the verb ${guess}?)`)
+  const hint = `${error.hint ?? ''}; or did you mean the verb ${guess}?`.replace(/^; /, '')
+  return Object.create(error, { message: { value: message }, hint: { value: hint } })
 }
 
 /**

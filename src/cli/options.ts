@@ -1,7 +1,9 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Help, type Option } from 'commander'
 import { QiError } from '../errors.js'
 import type { SandboxConfig } from '../policy/index.js'
 import { VERSION } from '../version.js'
+import { type Example, withExamples } from './examples.js'
+import { verbsText } from './verbs.js'
 
 export interface RunOptions {
   profile?: string
@@ -47,29 +49,44 @@ export interface ParsedArguments {
   fault?: QiError
 }
 
-const EXAMPLES = `
-Examples:
-  qi-jail -- node server.js                        its own files, a private tmp, nothing else
-  qi-jail --ro ~/data --rw ./out -- python3 s.py   read one folder, write another
-  qi-jail --profile standard -- npx -y some-mcp    the project folder is writable
-  qi-jail --net api.example.com:443 -- node s.js   these hosts only, for every program, without proxy variables
-  qi-jail --dry-run -- node server.js              show what it would be given; start nothing
-  qi-jail --memory 1GiB --cpu 50% --timeout 10m --audit audit.jsonl -- ./tool
+const EXAMPLES: Example[] = [
+  ['qi-jail -- node server.js', 'its own files, a private tmp, nothing else'],
+  ['qi-jail --ro ~/data --rw ./out -- python3 s.py', 'read one folder, write another'],
+  ['qi-jail --profile standard -- npx -y some-mcp', 'the project folder is writable'],
+  ['qi-jail --net api.example.com:443 -- node s.js', 'these hosts only, for every program, without proxy variables'],
+  ['qi-jail --dry-run -- node server.js', 'show what it would be given; start nothing'],
+  ['qi-jail --memory 1GiB --cpu 50% --timeout 10m --audit audit.jsonl -- ./tool', '']
+]
 
-Exit status: the command's own; 128+n when signal n ended it; 125 qi-jail failed; 126 the command cannot be
+export const EXIT_STATUS = `Exit status: the command's own; 128+n when signal n ended it; 125 qi-jail failed; 126 the command cannot be
 executed; 127 it was not found.`
+
+/** Without the default of what may be repeated: nothing. */
+function optionDescription(option: Option): string {
+  const { optionDescription: usual } = Help.prototype
+  return Array.isArray(option.defaultValue) ? option.description : usual.call(new Help(), option)
+}
 
 const append = (value: string, all: string[]): string[] => [...all, value]
 
-function createProgram(): Command {
-  return new Command('qi-jail')
-    .usage(
-      '[run] [options] [--] <command> [args...]\n' +
-        '       qi-jail ps | top [id] | stats <id> | doctor\n' +
-        '       qi-jail ctl [id] [allow|deny <host[:port]> | rules | pause | resume | kill]'
-    )
+/** `qi-jail run`, and what every verb is listed by. */
+export function runProgram(): Command {
+  const program = withRunOptions(new Command('qi-jail'))
+    .usage('[run] [options] [--] <command> [args...]\n       qi-jail VERB [options]')
     .description('Runs a command in a kernel-enforced jail and reports every call, connection and path it was refused.')
     .argument('[command...]', 'what to run; options end here')
+    .optionsGroup('Options:')
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', verbsText)
+    .passThroughOptions()
+  return withExamples(program, EXAMPLES).addHelpText('after', `\n${EXIT_STATUS}`)
+}
+
+/** What decides a jail: for a run, and for the verbs that tell what one would come to. */
+export function withRunOptions(command: Command): Command {
+  return command
+    .configureHelp({ optionDescription })
     .option('--profile <name|file>', 'strict (default), standard, dev, or a profile file')
     .option('--ro <path>', 'may be read (repeatable)', append, [])
     .option('--rw <path>', 'may be read and written (repeatable)', append, [])
@@ -108,17 +125,11 @@ function createProgram(): Command {
     .option('--on-denied <errno>', 'what a refused connect gets: EACCES (default), ECONNREFUSED, ENETUNREACH')
     .option('--ask', 'ask on the terminal about every other host')
     .option('--ask-timeout <duration>', 'how long an answer may take before it is a no (default 30s)')
-    .optionsGroup('Options:')
-    .version(VERSION, '--version', 'print the version')
-    .helpOption('-h, --help', 'print this help')
-    .addHelpText('after', EXAMPLES)
-    .passThroughOptions()
-    .exitOverride()
 }
 
 /** Our arguments up to the command; from there on they are the command's, untouched. */
 export function parseArguments(args: string[]): ParsedArguments {
-  const program = createProgram()
+  const program = runProgram().exitOverride()
   let answer = ''
   program.configureOutput({ writeOut: (text) => (answer += text), writeErr: () => {} })
   const result = (more: Partial<ParsedArguments>): ParsedArguments => ({

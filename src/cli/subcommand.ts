@@ -2,13 +2,17 @@ import { type Command, CommanderError } from 'commander'
 import { QiError } from '../errors.js'
 import { printable } from './printable.js'
 import { createReporter, statusOf } from './report.js'
+import type { Verb } from './verbs.js'
+
+type Act = (command: Command, json: boolean) => Promise<string | { text: string; status: number }>
+
+export const verb = (program: () => Command, act: Act): Verb => ({
+  program,
+  run: (args) => runVerb(program(), args, act)
+})
 
 /** Runs one of our own verbs: prints its answer, or the error. The status to exit with. */
-export async function runVerb(
-  command: Command,
-  args: string[],
-  act: (command: Command, json: boolean) => Promise<string | { text: string; status: number }>
-): Promise<number> {
+export async function runVerb(command: Command, args: string[], act: Act): Promise<number> {
   let shown = ''
   command.exitOverride().configureOutput({ writeOut: (text) => (shown += text), writeErr: () => {} })
   const json = args.includes('--json')

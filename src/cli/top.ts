@@ -3,11 +3,19 @@ import { Command } from 'commander'
 import { QiError } from '../errors.js'
 import { listStats } from '../launch/ctl-client.js'
 import { parseDuration } from '../policy/units.js'
+import { withExamples } from './examples.js'
 import { type Listed, row, tableHead } from './jails.js'
-import { lines, runVerb } from './subcommand.js'
+import { lines, verb } from './subcommand.js'
 import { columns } from './table.js'
 
 const program = (): Command =>
+  withExamples(definition(), [
+    ['qi-jail top', 'every jail of yours'],
+    ['qi-jail top 1a2b3c4d --interval 250ms', 'one of them, four times a second'],
+    ['qi-jail top --json', 'one look, a line each']
+  ])
+
+const definition = (): Command =>
   new Command('qi-jail top')
     .description('Shows the running jails and what they use, again and again; q ends it. On a pipe: once.')
     .argument('[id]', 'only this one')
@@ -20,19 +28,18 @@ const LEAST_MS = 100
 /** What one frame on a pipe measures processor time over. */
 const ONE_LOOK_MS = 500
 
-export const top = (args: string[]): Promise<number> =>
-  runVerb(program(), args, async (command, json) => {
-    const [id] = command.args
-    const interval = intervalOf(command.opts<{ interval: string }>().interval)
-    if (process.stdout.isTTY && process.stdin.isTTY && !json) {
-      await live(id, interval)
-      return ''
-    }
-    const before = await look(id)
-    await delay(ONE_LOOK_MS)
-    const now = await look(id)
-    return json ? lines(now.map((jail) => ({ ...jail, cpuPercent: share(jail, before) ?? null }))) : frame(now, before)
-  })
+export const top = verb(program, async (command, json) => {
+  const [id] = command.args
+  const interval = intervalOf(command.opts<{ interval: string }>().interval)
+  if (process.stdout.isTTY && process.stdin.isTTY && !json) {
+    await live(id, interval)
+    return ''
+  }
+  const before = await look(id)
+  await delay(ONE_LOOK_MS)
+  const now = await look(id)
+  return json ? lines(now.map((jail) => ({ ...jail, cpuPercent: share(jail, before) ?? null }))) : frame(now, before)
+})
 
 function intervalOf(written: string): number {
   const { value, reason } = parseDuration(written)

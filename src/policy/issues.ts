@@ -38,10 +38,9 @@ function deepest(issue: Issue): Issue {
 function unknownKey(issue: Issue & { code: 'unrecognized_keys' }, schema: z.ZodType, where: string): QiError {
   const key = issue.keys[0] as string
   const known = keysAt(schema, issue.path)
-  const near = known.map((k) => ({ k, d: distance(key.toLowerCase(), k.toLowerCase()) })).sort((a, b) => a.d - b.d)[0]
+  const near = nearest(key, known)
   const field = formatField([...issue.path, key])
-  const hint =
-    near && near.d <= Math.max(2, key.length / 3) ? `did you mean "${near.k}"?` : `known keys: ${known.join(', ')}`
+  const hint = near ? `did you mean "${near}"?` : `known keys: ${known.join(', ')}`
   return new QiError('QI_CONFIG', `${where}: unknown key ${field}`, { field, value: key, hint })
 }
 
@@ -75,8 +74,15 @@ function show(value: unknown): string {
   return text.length > 120 ? `${text.slice(0, 117)}...` : text
 }
 
+/** The one that was probably meant. */
+export function nearest(written: string, known: string[]): string | undefined {
+  const rated = known.map((word) => ({ word, far: distance(written.toLowerCase(), word.toLowerCase()) }))
+  const near = rated.sort((a, b) => a.far - b.far)[0]
+  return near && near.far <= Math.max(2, written.length / 3) ? near.word : undefined
+}
+
 /** Edit distance; both words are short. */
-export function distance(a: string, b: string): number {
+function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]

@@ -1,0 +1,36 @@
+import type { Command } from 'commander'
+
+/** One of our own verbs: what is no run. */
+export interface Verb {
+  /** Its definition: help, completions and the manual are made from it. */
+  program: () => Command
+  /** Prints its answer, or the error. The status to exit with. */
+  run: (args: string[]) => Promise<number>
+}
+
+export interface VerbEntry {
+  summary: string
+  load: () => Promise<Verb>
+}
+
+/** Each loaded when it is asked for. A command of such a name is written after `--`. */
+export const VERBS: Record<string, VerbEntry> = {
+  ps: { summary: 'the jails of this user that run', load: async () => (await import('./jails.js')).ps },
+  top: { summary: 'the same, live', load: async () => (await import('./top.js')).top },
+  stats: { summary: 'everything that one jail uses', load: async () => (await import('./jails.js')).stats },
+  ctl: {
+    summary: 'rules of a running jail; pause, resume or end it',
+    load: async () => (await import('./ctl.js')).ctl
+  },
+  doctor: {
+    summary: 'what this host lets a jail have, and what would give it more',
+    load: async () => (await import('./doctor.js')).doctor
+  }
+}
+
+/** For --help. */
+export const verbsText = (): string => {
+  const width = Math.max(...Object.keys(VERBS).map((name) => name.length))
+  const rows = Object.entries(VERBS).map(([name, { summary }]) => `  qi-jail ${name.padEnd(width)}  ${summary}`)
+  return `\nVerbs (qi-jail help VERB; a command of that name goes after --):\n${rows.join('\n')}`
+}
