@@ -27,7 +27,10 @@ export interface LoadOptions {
   profilesDir?: string
 }
 
-/** A name is looked up in profiles/; anything with a slash or ending in .yaml/.yml is a file. */
+/**
+ * A name is looked up in profiles/, `servers/NAME` too; anything else with a slash or ending in .yaml/.yml is a file. A
+ * file of that very shape is written ./servers/NAME: what stands in the working directory must not replace what we ship.
+ */
 export function loadProfile(nameOrFile = DEFAULT_PROFILE, options: LoadOptions = {}): LoadedProfile {
   const context = { cwd: process.cwd(), fs: nodeFs, profilesDir: PROFILES_DIR, ...options }
   const chain: { file: string; parsed: ParsedProfileFile }[] = []
@@ -60,7 +63,8 @@ function toLayer(parsed: ParsedProfileFile, origin: string): Layer {
   return { origin, config }
 }
 
-const label = (file: string, dir: string): string => (dirname(file) === dir ? `profiles/${basename(file)}` : file)
+const label = (file: string, dir: string): string =>
+  dirname(file) === dir || dirname(file) === join(dir, 'servers') ? `profiles/${file.slice(dir.length + 1)}` : file
 
 export function listProfiles(fs: ReadFs = nodeFs, dir = PROFILES_DIR): string[] {
   return fs
@@ -70,11 +74,18 @@ export function listProfiles(fs: ReadFs = nodeFs, dir = PROFILES_DIR): string[] 
     .sort()
 }
 
+/** Profiles made for one server: `servers/github`. */
+export const listServerProfiles = (fs: ReadFs = nodeFs, dir = PROFILES_DIR): string[] =>
+  listProfiles(fs, join(dir, 'servers')).map((name) => `servers/${name}`)
+
+/** The name of a profile of ours, not the path of a file. */
+export const isShipped = (name: string): boolean => /^(?:servers\/)?[^/]+$/.test(name) && !/\.ya?ml$/.test(name)
+
 function locate(name: string, base: string, { fs, profilesDir }: Required<LoadOptions>): string {
-  const isFile = name.includes('/') || /\.ya?ml$/.test(name)
+  const isFile = !isShipped(name)
   const file = !isFile ? join(profilesDir, `${name}.yaml`) : name.startsWith('/') ? join(name) : join(base, name)
   if (!name.includes('\0') && walk(fs, file).kind === 'file') return file
-  const known = listProfiles(fs, profilesDir).join(', ')
+  const known = [...listProfiles(fs, profilesDir), ...listServerProfiles(fs, profilesDir)].join(', ')
   throw new QiError('QI_PROFILE_UNKNOWN', `profile ${JSON.stringify(name)} does not exist`, {
     field: 'profile',
     value: name,

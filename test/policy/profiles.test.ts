@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { QiError } from '../../src/errors.js'
 import { mergeLayers } from '../../src/policy/merge.js'
-import { listProfiles, loadProfile } from '../../src/policy/profiles.js'
+import { listProfiles, listServerProfiles, loadProfile } from '../../src/policy/profiles.js'
 import { fakeFs, type Tree } from '../profile/fake.js'
 
 const load = (files: Tree, name = 'a') =>
@@ -46,6 +46,36 @@ describe('loadProfile', () => {
     expect(policy('strict').filesystem.maxFileSize).toBe(2 ** 30)
     expect(policy('standard').network.shareHost).toBe(false)
     expect(policy('dev').network.shareHost).toBe(true)
+  })
+
+  it('loads every profile made for a server, on top of one of the others', () => {
+    expect(listServerProfiles().length).toBeGreaterThan(12)
+    for (const name of listServerProfiles()) {
+      const { layers, ...loaded } = loadProfile(name)
+      expect(loaded).toMatchObject({
+        name: name.slice('servers/'.length),
+        purpose: expect.stringMatching(/^.{10,100}$/)
+      })
+      expect(layers.map((l) => l.origin)).toEqual(['profiles/strict.yaml', `profiles/${name}.yaml`])
+      expect(mergeLayers(layers).network.shareHost).toBe(false)
+    }
+  })
+
+  it('takes servers/NAME for ours, and ./servers/NAME for a file', () => {
+    const files = {
+      'servers/b.yaml': 'name: b\npurpose: ours\nextends: a\n',
+      'sub/servers/b.yaml': head,
+      'sub/servers/b': 'name: b\npurpose: theirs\n',
+      'sub/servers/c': head,
+      'a.yaml': head
+    }
+    expect(load(files, 'servers/b')).toMatchObject({ purpose: 'ours', files: ['/p/servers/b.yaml', '/p/a.yaml'] })
+    expect(load(files, './servers/b').purpose).toBe('theirs')
+    expect(load(files, 'servers/b.yaml').files).toEqual(['/p/sub/servers/b.yaml'])
+    const error = fault(() => load(files, 'servers/c'))
+    expect(error).toMatchObject({ code: 'QI_PROFILE_UNKNOWN', hint: expect.stringContaining('servers/b') })
+    for (const name of ['servers/../a', 'servers/', 'x/b'])
+      expect(fault(() => load(files, name)).code).toBe('QI_PROFILE_UNKNOWN')
   })
 
   it('looks beside the extending file for a file', () => {
