@@ -87,7 +87,7 @@ export function runProgram(): Command {
 export function withRunOptions(command: Command): Command {
   return command
     .configureHelp({ optionDescription })
-    .option('--profile <name|file>', 'strict (default), standard, dev, or a profile file')
+    .option('--profile <name|file>', 'strict (default), standard, dev, servers/NAME, or a profile file')
     .option('--ro <path>', 'may be read (repeatable)', append, [])
     .option('--rw <path>', 'may be read and written (repeatable)', append, [])
     .option('--deny <path>', 'neither, also inside a granted folder (repeatable)', append, [])

@@ -25,6 +25,10 @@ export const VERBS: Record<string, VerbEntry> = {
   doctor: {
     summary: 'what this host lets a jail have, and what would give it more',
     load: async () => (await import('./doctor.js')).doctor
+  },
+  mcp: {
+    summary: 'wrap the servers in the configuration of MCP clients',
+    load: async () => (await import('./mcp.js')).mcp
   }
 }
 
