@@ -63,7 +63,8 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const { file } = findCommand(fs, argv[0] as string, host.cwd, host.env.PATH)
   closeCommand(closure, facts.arch, { file, args: argv.slice(1), offset: 1 })
 
-  refuseDeniedCommand(explicit, closure, walk(fs, file).real)
+  const started = closure.instead?.file ?? file
+  refuseDeniedCommand(explicit, closure, walk(fs, started).real)
   const grants = combine(explicit, closure, tempDirectory)
   const hidden = controlDenies(grants, fs, request.env, facts.uid)
   const reads = [
@@ -87,6 +88,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     if (argv[0]?.includes('/')) argv[0] = file
     for (const { index, path } of closure.pathArguments) argv[index] = path
   }
+  if (closure.instead) argv.splice(0, closure.instead.from, started)
   const tempLinks = temp.links.map((l) => ({ ...l, origin: 'filesystem.tempDirectory' }))
   const symlinks = jailSymlinks([...tempLinks, ...explicit.symlinks, ...closure.symlinks], grants)
   const taken = (path: string) => grantOf(grants, path) !== undefined || symlinks.some((l) => l.path === path)
@@ -94,7 +96,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   return {
     name: loaded.name,
     purpose: loaded.purpose,
-    command: { file, argv, ...place },
+    command: { file: started, argv, ...place },
     env,
     identity: who,
     hostname: HOSTNAME,

@@ -206,6 +206,33 @@ describe('closure of an installation', () => {
     expect(closure(['npx', '@s/other'], { ...nvm, ...local }, given)).not.toContain('/srv/w/node_modules')
   })
 
+  it('npx of what it has downloaded: the program itself, which needs neither its cache nor the registry', () => {
+    // The folder's name is the start of the SHA-512 of what was asked for.
+    const folder = '/home/u/.npm/_npx/e043f9ffa1e460ef/node_modules'
+    const cached = (bin: unknown): Tree => ({
+      ...nvm,
+      [`${folder}/@s/tool/package.json`]: JSON.stringify({ name: '@s/tool', bin }),
+      [`${folder}/@s/tool/x.js`]: NODE,
+      [`${folder}/.bin/tool`]: '-> ../@s/tool/x.js',
+      [`${folder}/.bin/other`]: '-> ../@s/tool/x.js'
+    })
+    const run = (argv: string[], tree: Tree) => resolveOn({ argv, tree, ...withPath(PATH) }).command
+    const found = (name: string) => ({ file: `${folder}/.bin/${name}`, argv: [`${folder}/.bin/${name}`, 'a', '-b'] })
+    const asked = ['npx', '-y', '@s/tool@1.0.0', 'a', '-b']
+    expect(run(asked, cached('x.js'))).toMatchObject(found('tool'))
+    expect(run(asked, cached({ other: 'x.js' }))).toMatchObject(found('other'))
+    expect(run(asked, cached({ tool: 'x.js', other: 'x.js' }))).toMatchObject(found('tool'))
+    expect(closure(asked, cached('x.js'), withPath(PATH))).toEqual([
+      '/home/u/.npm/_cacache',
+      '/home/u/.npm/_npx',
+      '/home/u/.nvm/versions/node/v22'
+    ])
+    const npx = { file: '/home/u/.nvm/versions/node/v22/bin/npx', argv: asked }
+    for (const bin of [{ a: 'x.js', b: 'x.js' }, { '../../x': 'x.js' }, { gone: 'x.js' }, 7, undefined])
+      expect(run(asked, cached(bin))).toMatchObject(npx)
+    expect(run(['npx', '@s/tool'], cached('x.js'))).toMatchObject({ argv: ['npx', '@s/tool'] })
+  })
+
   it('fnm: a link in /run is a link in the jail', () => {
     const tree: Tree = {
       '/run/fnm/1': '-> /home/u/.fnm/v22',

@@ -23,6 +23,8 @@ export class Closure {
   readonly symlinks: JailSymlink[] = []
   /** Arguments that are paths, made absolute should the working directory not be in the jail. */
   readonly pathArguments: { index: number; path: string }[] = []
+  /** What is started in the place of the command, with the user's arguments from index `from` on. */
+  instead?: { file: string; from: number }
 
   constructor(
     readonly host: Host,

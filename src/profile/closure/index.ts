@@ -108,6 +108,10 @@ function commandLine(
   if (Object.hasOwn(launchers, name)) {
     launchers[name]?.(closure, args, {
       nested,
+      instead: (command, at) => {
+        nested(command, args.slice(at), at)
+        if (offset !== undefined) closure.instead = { file: command, from: offset + at }
+      },
       pathArgument,
       script: (path, by) => script(closure, by, path, 'script')
     })

@@ -1,4 +1,5 @@
-import { ancestors, join, kindAt } from '../fs.js'
+import { createHash } from 'node:crypto'
+import { ancestors, join, kindAt, readText } from '../fs.js'
 import type { Closure } from './closure.js'
 import { nodeScript, packageRoot } from './node.js'
 import { projectRoot } from './python.js'
@@ -6,6 +7,8 @@ import { projectRoot } from './python.js'
 interface Tools {
   /** Closes over another command: its name or path, its arguments, their index in these arguments. */
   nested(command: string, rest: string[], at: number): void
+  /** Starts that command in the place of this one; the arguments from `at` on are its own. */
+  instead(command: string, at: number): void
   /** Absolute form of a path argument. */
   pathArgument(index: number): string
   script(path: string, interpreter: string): boolean
@@ -50,11 +53,41 @@ function npx(closure: Closure, args: string[], from: number, tools: Tools): void
   const has = (dir: string, path: string) => kindAt(closure.fs, join(dir, path)) !== 'missing'
   const dirs = ancestors(closure.host.cwd)
   const dir = dirs.find((d) => has(d, bin) || has(d, `node_modules/${name}`))
-  if (dir === undefined) return
+  if (dir === undefined) {
+    const file = fromCache(closure, args[at] as string)
+    if (file !== undefined) tools.instead(file, at + 1)
+    return
+  }
   // npx reads the project's package.json to find out that the package is there.
   project(closure)
   if (has(dir, bin)) tools.nested(join(dir, bin), args.slice(at + 1), at + 1)
   else nodeScript(closure, join(dir, 'node_modules', name), 'npx package')
+}
+
+/**
+ * The program that npx has downloaded for `spec`: in a folder that is named by a hash of what was asked for (libnpmexec). It
+ * is started without npx, which would write into its cache and ask the registry, and the jail lets it do neither.
+ */
+function fromCache({ fs, host }: Closure, spec: string): string | undefined {
+  const hash = createHash('sha512').update(spec).digest('hex').slice(0, 16)
+  const modules = join(host.home, '.npm/_npx', hash, 'node_modules')
+  const name = packageName(spec)
+  const programs = programsOf(readText(fs, join(modules, name, 'package.json'), 1 << 18))
+  const short = name.split('/').at(-1) as string
+  const program = programs.length === 1 ? programs[0] : programs.find((one) => one === short)
+  const file = program === undefined ? undefined : join(modules, '.bin', program)
+  return file !== undefined && kindAt(fs, file) === 'file' ? file : undefined
+}
+
+/** Names of a package's commands; a text for `bin` means one of the package's own name. */
+function programsOf(text = ''): string[] {
+  try {
+    const { name, bin } = JSON.parse(text)
+    const names = typeof bin === 'string' ? [String(name).split('/').at(-1) as string] : Object.keys(bin ?? {})
+    return names.filter((one) => /^[^./][^/\0]*$/.test(one))
+  } catch {
+    return []
+  }
 }
 
 /** `@scope/tool@1.2.3` -> `@scope/tool` */
