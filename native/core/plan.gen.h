@@ -8,7 +8,7 @@
 namespace qi {
 
 inline constexpr uint32_t kPlanMagic = 1279871313u;
-inline constexpr uint32_t kPlanVersion = 3u;
+inline constexpr uint32_t kPlanVersion = 4u;
 inline constexpr uint32_t kPlanMaxBytes = 16777216u;
 inline constexpr uint32_t kPlanMaxItems = 65536u;
 
@@ -203,6 +203,7 @@ struct Plan {
   PlanList<PlanString> guarded_grants;  // mount points in the jail in which only qi-monitor creates names
   PlanList<Relay> relays;  // sockets that pid 1 opens for the gateway
   PlanList<IoLimit> io_limits;  // io.max, needs a cgroup
+  PlanList<PlanString> unix_sockets;  // host paths of sockets that may be connected to, canonical; pinned at launch
   PlanString cgroup_mount;  // where the host has cgroup v2 mounted; empty without CgroupSubtree and CgroupScope
   PlanString cgroup_parent;  // directory below cgroupMount (or itself) in which the caller may make groups; CgroupSubtree only
   PlanString bus_socket;  // socket of the D-Bus on which systemd answers: the user's, or the system's for root; CgroupScope only
@@ -218,7 +219,7 @@ struct Plan {
   PlanString profile_name;  // for events
   PlanString command_line;  // for events
 };
-static_assert(sizeof(Plan) == 336);
+static_assert(sizeof(Plan) == 344);
 static_assert(offsetof(Plan, magic) == 0);
 static_assert(offsetof(Plan, version) == 4);
 static_assert(offsetof(Plan, size) == 8);
@@ -255,20 +256,21 @@ static_assert(offsetof(Plan, guarded_names) == 192);
 static_assert(offsetof(Plan, guarded_grants) == 200);
 static_assert(offsetof(Plan, relays) == 208);
 static_assert(offsetof(Plan, io_limits) == 216);
-static_assert(offsetof(Plan, cgroup_mount) == 224);
-static_assert(offsetof(Plan, cgroup_parent) == 232);
-static_assert(offsetof(Plan, bus_socket) == 240);
-static_assert(offsetof(Plan, network_rules) == 248);
-static_assert(offsetof(Plan, resolver) == 256);
-static_assert(offsetof(Plan, payload_filter) == 264);
-static_assert(offsetof(Plan, init_filter) == 272);
-static_assert(offsetof(Plan, monitor_filter) == 280);
-static_assert(offsetof(Plan, keeper_filter) == 288);
-static_assert(offsetof(Plan, gateway_filter) == 296);
-static_assert(offsetof(Plan, audit_head) == 304);
-static_assert(offsetof(Plan, launch_params) == 312);
-static_assert(offsetof(Plan, profile_name) == 320);
-static_assert(offsetof(Plan, command_line) == 328);
+static_assert(offsetof(Plan, unix_sockets) == 224);
+static_assert(offsetof(Plan, cgroup_mount) == 232);
+static_assert(offsetof(Plan, cgroup_parent) == 240);
+static_assert(offsetof(Plan, bus_socket) == 248);
+static_assert(offsetof(Plan, network_rules) == 256);
+static_assert(offsetof(Plan, resolver) == 264);
+static_assert(offsetof(Plan, payload_filter) == 272);
+static_assert(offsetof(Plan, init_filter) == 280);
+static_assert(offsetof(Plan, monitor_filter) == 288);
+static_assert(offsetof(Plan, keeper_filter) == 296);
+static_assert(offsetof(Plan, gateway_filter) == 304);
+static_assert(offsetof(Plan, audit_head) == 312);
+static_assert(offsetof(Plan, launch_params) == 320);
+static_assert(offsetof(Plan, profile_name) == 328);
+static_assert(offsetof(Plan, command_line) == 336);
 
 inline bool CheckRefs(const PlanBlob& blob, const MountOp& v) {
   (void)blob, (void)v;
@@ -363,6 +365,10 @@ inline bool CheckRefs(const PlanBlob& blob, const Plan& v) {
   }
   if (!CheckListRef(blob, v.io_limits, kPlanMaxItems)) return false;
   for (const auto& item : List(blob, v.io_limits)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.unix_sockets, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.unix_sockets)) {
     if (!CheckRefs(blob, item)) return false;
   }
   if (!CheckRef(blob, v.cgroup_mount)) return false;

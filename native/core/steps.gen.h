@@ -68,7 +68,8 @@ enum class Step : uint32_t {
   kStartKeeper = 60,  // monitor: fork the process that removes the cgroup at the end
   kEnterCgroup = 61,  // monitor: move pid 1 into the cgroup, where clone3 could not start it there
   kHideCgroup = 62,  // init: enter a cgroup namespace rooted at the jail's cgroup
+  kPinSocket = 63,  // monitor: open a listed socket of the host
 };
-inline constexpr uint32_t kStepCount = 63;
+inline constexpr uint32_t kStepCount = 64;
 
 }  // namespace qi

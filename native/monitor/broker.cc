@@ -4,8 +4,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-#include <climits>
-#include <cstddef>
 #include <cstring>
 
 #include "core/try.h"
@@ -56,7 +54,8 @@ constexpr uint16_t kDnsPort = 53;
 }  // namespace
 
 Result Broker::Prepare() {
-  return PrepareConnects() && live_.Init() && pending_.Init() ? Ok() : Fail(Step::kOpenChannels, errno, "epoll");
+  if (!PrepareConnects() || !live_.Init() || !pending_.Init()) return Fail(Step::kOpenChannels, errno, "epoll");
+  return unix_.Pin();
 }
 
 Result Broker::Init(int listener, pid_t payload) {
@@ -67,7 +66,7 @@ Result Broker::Init(int listener, pid_t payload) {
   root_.reset(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
   struct stat st;
   if (!root_ || fstat(root_.get(), &st) != 0) return Fail(Step::kOpenJailRoot, errno, path);
-  root_device_ = st.st_dev;
+  unix_.SetRoot(root_.get(), st.st_dev);
   hosts_.SetRoot(root_.get());
   return jail_.Has(kPlanGuardCreates) ? guard_.Init(root_.get()) : Ok();
 }
@@ -189,19 +188,17 @@ void Broker::DecideConnect(const seccomp_notif& request, Answer* answer) {
     return;
   }
   if (family == AF_UNIX && bind) return BindUnix(request, answer);
-  if (family == AF_UNIX && !sendto) return ConnectUnix(request, answer);
+  if (family == AF_UNIX && !sendto) return unix_.OnConnect(request, answer);
   bool inet = family == AF_INET || family == AF_INET6;
   if (jail_.Has(kPlanAllowListNetwork) && (inet || family == AF_UNSPEC)) {
     return sendto ? hosts_.OnSendTo(answer) : bind ? hosts_.OnBind(request, answer) : hosts_.OnConnect(request, answer);
   }
   if (inet) DecideInet(address, answer);
-  // Hosts outside may take a minute to answer, and their connects are not this jail's to make.
-  if (inet && jail_.Has(kPlanShareHostNetwork)) return;
   // Dissolves an association; and the filter lets only NETLINK_ROUTE sockets come to be.
   if (family == AF_UNSPEC || family == AF_NETLINK) answer->proceed = true;
   if (!answer->proceed || bind || sendto) return;
   answer->proceed = false;
-  ConnectHere(request, &address.storage, address.length, answer);
+  ConnectHere(request, answer);
 }
 
 void Broker::DecideInet(const Address& address, Answer* answer) {
@@ -235,67 +232,17 @@ void Broker::BindUnix(const seccomp_notif& request, Answer* answer) {
   answer->proceed = answer->rule == nullptr;
 }
 
-// Named sockets in a grant belong to programs outside; only those on the jail's own tmpfs may be reached. The address
-// is the copy, the socket the payload's own by descriptor, the target an inode: nothing is left that could be swapped.
-void Broker::ConnectUnix(const seccomp_notif& request, Answer* answer) {
+// On a duplicate of the payload's descriptor and with the address as it was checked.
+void Broker::ConnectHere(const seccomp_notif& request, Answer* answer) {
+  pid_t tid = static_cast<pid_t>(request.pid);
   const Address& address = answer->address;
-  sockaddr_un un = {};
-  memcpy(&un, &address.storage, address.length < sizeof(un) ? address.length : sizeof(un));
-  size_t room = address.length > offsetof(sockaddr_un, sun_path) ? address.length - offsetof(sockaddr_un, sun_path) : 0;
-  answer->error = EINVAL;
-  answer->refused = true;
-  if (room == 0 || address.length > sizeof(un)) return;
-  pid_t tid = static_cast<pid_t>(request.pid);
-  socklen_t length = address.length;
-  UniqueFd target;
-  if (un.sun_path[0] != 0) {
-    char path[PATH_MAX * 2] = "";
-    size_t base = 0;
-    if (un.sun_path[0] != '/') {
-      char link[64];
-      snprintf(link, sizeof(link), "/proc/%d/cwd", tid);
-      ssize_t n = readlink(link, path, PATH_MAX);
-      if (n > 0) base = static_cast<size_t>(n);
-      path[base++] = '/';
-    }
-    size_t n = strnlen(un.sun_path, room);
-    memcpy(path + base, un.sun_path, n);
-    path[base + n] = 0;
-    target.reset(
-        uapi::Openat2(root_.get(), path, O_PATH | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoMagiclinks));
-    struct stat st;
-    if (!target || fstat(target.get(), &st) != 0) {
-      answer->error = errno == ELOOP || errno == EACCES ? errno : ENOENT;
-      answer->refused = false;
-      return;
-    }
-    if (st.st_dev != root_device_) {
-      answer->error = EACCES;
-      answer->rule = "named sockets of programs outside the jail";
-      return;
-    }
-    length = static_cast<socklen_t>(
-        offsetof(sockaddr_un, sun_path) + 1 +
-        static_cast<size_t>(snprintf(un.sun_path, sizeof(un.sun_path), "/proc/self/fd/%d", target.get())));
-  } else if (jail_.Has(kPlanShareHostNetwork)) {
-    answer->error = EACCES;
-    answer->rule = "abstract sockets of the host";
-    return;
-  }
-  ConnectHere(request, &un, length, answer);
-}
-
-// On a duplicate of the payload's descriptor and with the address as it was checked. A local socket whose listener is
-// busy says EAGAIN, as if it did not block.
-void Broker::ConnectHere(const seccomp_notif& request, const void* address, socklen_t length, Answer* answer) {
-  pid_t tid = static_cast<pid_t>(request.pid);
   UniqueFd socket = Duplicate(tid, static_cast<int>(request.data.args[0]));
   answer->Done(errno);
   if (!socket || !notify_.Alive(request.id)) return;
   bool blocking;
-  answer->Done(ConnectWithoutWaiting(socket.get(), address, length, &blocking));
+  answer->Done(ConnectWithoutWaiting(socket.get(), &address.storage, address.length, &blocking));
   if (!blocking || (answer->error != EINPROGRESS && answer->error != EALREADY)) return;
-  answer->deferred = pending_.Add(request.id, tid, static_cast<UniqueFd&&>(socket), answer->address, /*live=*/false);
+  answer->deferred = pending_.Add(request.id, tid, static_cast<UniqueFd&&>(socket), address, /*live=*/false);
   if (!answer->deferred) answer->Done(EAGAIN);
 }
 

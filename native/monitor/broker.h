@@ -10,6 +10,7 @@
 #include "monitor/host_sockets.h"
 #include "monitor/notify.h"
 #include "monitor/refusals.h"
+#include "monitor/unix_sockets.h"
 
 namespace qi {
 
@@ -21,6 +22,7 @@ class Broker final : public FrontDesk {
         events_(events),
         guard_(jail),
         pending_(&notify_, &live_),
+        unix_(jail, &notify_, &pending_),
         hosts_(jail, &notify_, &pending_, &live_, log, this) {}
 
   // Before qi-monitor is confined. Step kOpenChannels.
@@ -50,8 +52,7 @@ class Broker final : public FrontDesk {
   void DecideByHosts(const seccomp_notif& request, Verdict verdict, Answer* answer);
   void DecideInet(const Address& address, Answer* answer);
   void BindUnix(const seccomp_notif& request, Answer* answer);
-  void ConnectUnix(const seccomp_notif& request, Answer* answer);
-  void ConnectHere(const seccomp_notif& request, const void* address, socklen_t length, Answer* answer);
+  void ConnectHere(const seccomp_notif& request, Answer* answer);
 
   const Jail& jail_;
   RefusalLog* log_;
@@ -60,9 +61,9 @@ class Broker final : public FrontDesk {
   Notify notify_;
   LiveSockets live_;
   PendingConnects pending_;
+  UnixSockets unix_;
   HostSockets hosts_;
   UniqueFd root_;  // the jail's root, O_PATH
-  dev_t root_device_ = 0;
   uint64_t answered_ = 0;
 };
 

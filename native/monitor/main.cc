@@ -59,6 +59,10 @@ Result ConfineMonitor() {
     auto gid = static_cast<unsigned long>(jail.plan->gid_outside),
          uid = static_cast<unsigned long>(jail.plan->uid_outside);
     (void)syscall(SYS_setgroups, 0, nullptr);
+    // To get back to the payload's ids from the caller's without a capability. setfsuid(2)
+    bool both = jail.plan->unix_sockets.count == 0 ||
+                (syscall(SYS_setresgid, -1, -1, gid) == 0 && syscall(SYS_setresuid, -1, -1, uid) == 0);
+    if (!both) return Fail(Step::kConfineMonitor, errno, "setresuid");
     (void)syscall(SYS_setfsgid, gid);
     (void)syscall(SYS_setfsuid, uid);
     if (static_cast<unsigned long>(syscall(SYS_setfsuid, -1)) != uid)
@@ -255,10 +259,8 @@ Result Prepare(Broker* broker, UniqueFd* signals) {
   events.Init(jail, jail.Has(kPlanControl) ? kControlFd : -1, jail.Has(kPlanAudit) ? kAuditFd : -1);
   QI_BEGIN(jail, Step::kReadPlan);
   QI_BEGIN(jail, Step::kCheckPlan);
-  if (jail.Has(kPlanAllowListNetwork)) {
-    RaiseDescriptorLimit();
-    jail.host_has_ipv6 = HostHasIpv6();
-  }
+  RaiseDescriptorLimit();
+  if (jail.Has(kPlanAllowListNetwork)) jail.host_has_ipv6 = HostHasIpv6();
   QI_TRY(broker->Prepare());
   return OpenSignals(signals);
 }

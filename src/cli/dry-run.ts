@@ -47,6 +47,7 @@ function tell(profile: Profile, options: RunOptions) {
     devices,
     env: profile.env.map(([variable]) => variable),
     grants: profile.grants.map(origin),
+    unixSockets: profile.sockets.map(origin),
     symlinks: profile.symlinks.map(origin),
     files: profile.files.map(({ path, origin: from }) => ({ path, origin: inFlags(from, options) })),
     denies: profile.denies.map(origin),
@@ -135,6 +136,10 @@ function table(told: Told): string {
     section(
       'hosts',
       (network.rules ?? []).map(({ rule, origin }) => [rule, origin])
+    ),
+    section(
+      'sockets of the host',
+      told.unixSockets.map(({ path, origin, risk }) => [path, origin, risk ? `RISK: ${risk}` : ''])
     ),
     section(
       'links',

@@ -14,6 +14,7 @@ export interface RunOptions {
   denyHost: string[]
   allowLoopback: string[]
   publish: string[]
+  allowUnixSocket: string[]
   udp: string[]
   maxConnections?: string
   onDenied?: string
@@ -120,6 +121,7 @@ export function withRunOptions(command: Command): Command {
     .option('--deny-host <host[:port]>', 'may not, whatever allows it', append, [])
     .option('--udp <host:port>', 'datagrams', append, [])
     .option('--allow-loopback <port>', "a service on the host's own loopback", append, [])
+    .option('--allow-unix-socket <path>', 'a socket of the host, e.g. $SSH_AUTH_SOCK (repeatable)', append, [])
     .option('--publish <port>', 'a server inside that clients on the host reach', append, [])
     .option('--max-connections <n>', 'at once')
     .option('--on-denied <errno>', 'what a refused connect gets: EACCES (default), ECONNREFUSED, ENETUNREACH')
@@ -207,6 +209,7 @@ function networkOf(options: RunOptions): NonNullable<SandboxConfig['network']> {
     ...(options.denyHost.length ? { deniedHosts: options.denyHost } : {}),
     ...(options.udp.length ? { udp: options.udp } : {}),
     ...(options.allowLoopback.length ? { allowLoopback: ports('--allow-loopback', options.allowLoopback) } : {}),
+    ...(options.allowUnixSocket.length ? { allowUnixSockets: options.allowUnixSocket } : {}),
     ...(options.publish.length ? { publish: ports('--publish', options.publish) } : {}),
     ...(options.maxConnections === undefined
       ? {}
@@ -237,6 +240,7 @@ const FLAGS: [key: string, flag: string, given: (options: RunOptions) => boolean
   ['network\\.deniedHosts(?:\\[\\d+\\])?', '--deny-host', (o) => o.denyHost.length > 0],
   ['network\\.udp(?:\\[\\d+\\])?', '--udp', (o) => o.udp.length > 0],
   ['network\\.allowLoopback(?:\\[\\d+\\])?', '--allow-loopback', (o) => o.allowLoopback.length > 0],
+  ['network\\.allowUnixSockets(?:\\[\\d+\\])?', '--allow-unix-socket', (o) => o.allowUnixSocket.length > 0],
   ['network\\.publish(?:\\[\\d+\\])?', '--publish', (o) => o.publish.length > 0],
   ['network\\.maxConnections', '--max-connections', (o) => o.maxConnections !== undefined],
   ['network\\.onDenied', '--on-denied', (o) => o.onDenied !== undefined],

@@ -1,7 +1,7 @@
 import type { SyscallRule } from '../plan/layout.gen.js'
 import type { Calls } from './conditions.js'
 import type { Group } from './group.js'
-import { gatewayCalls, initCalls, keeperCalls, monitorCalls } from './supervisors.js'
+import { gatewayCalls, initCalls, keeperCalls, type MonitorOptions, monitorCalls } from './supervisors.js'
 import { SYSCALLS } from './syscalls.gen.js'
 import { type PayloadOptions, payloadGroups } from './table.js'
 import type { Arch, FilterAction, FilterRule, FilterSpec } from './types.js'
@@ -34,7 +34,7 @@ export const initFilter = (arch: Arch, options: Pick<PayloadOptions, 'hostSocket
 })
 
 /** Of qi-monitor, once the payload runs. */
-export const monitorFilter = (arch: Arch, options: PayloadOptions): FilterSpec => ({
+export const monitorFilter = (arch: Arch, options: MonitorOptions): FilterSpec => ({
   arch,
   fallback: KILL,
   rules: allowRules(arch, monitorCalls(options))

@@ -3,6 +3,7 @@
  * kills the process, and with it the jail: a supervisor that does what it never does has been taken over.
  */
 import { always, anyOf, type Calls, type Condition, clear, is, masked } from './conditions.js'
+import type { PayloadOptions } from './table.js'
 
 const PROT_EXEC = 4
 
@@ -36,6 +37,11 @@ export function initCalls({ hostSockets }: { hostSockets: boolean }): Calls {
   }
 }
 
+export interface MonitorOptions extends PayloadOptions {
+  /** Launched by root, with listed sockets, which are connected to as the caller (native/monitor/connect.h). */
+  asCaller?: boolean
+}
+
 const NAME_CALLS = 'mkdirat mknodat symlinkat linkat renameat renameat2 unlinkat'
 
 /**
@@ -43,7 +49,7 @@ const NAME_CALLS = 'mkdirat mknodat symlinkat linkat renameat renameat2 unlinkat
  * payload connects to, has its flags in memory, out of the filter's sight: what holds it to reading is that qi-monitor has
  * no capabilities. openat is held to reading here.
  */
-export function monitorCalls({ guardCreates, hostSockets }: { guardCreates: boolean; hostSockets: boolean }): Calls {
+export function monitorCalls({ guardCreates, hostSockets, asCaller }: MonitorOptions): Calls {
   return {
     ...always(`
       read pread64 readv write writev pwrite64 recvmsg recvfrom sendmsg sendto epoll_wait epoll_pwait epoll_ctl epoll_create1 poll ppoll
@@ -56,6 +62,7 @@ export function monitorCalls({ guardCreates, hostSockets }: { guardCreates: bool
     ioctl: anyOf(1, Object.values(SECCOMP_IOCTLS)),
     openat: guardCreates ? [[]] : [[clear(2, O_ANY_WRITE)]],
     ...(guardCreates ? always(NAME_CALLS) : {}),
+    ...(asCaller ? always('setfsuid setfsgid') : {}),
     ...(hostSockets
       ? { ...always(HOST_SOCKET_CALLS), socket: inetSockets([SOCK_STREAM]), clone: [[is(0, OWN_TABLE)]] }
       : {})

@@ -144,6 +144,11 @@ const HINTS: Known[] = [
     hint: 'write-denies on names that do not exist yet need openat2 and statx (Linux 5.8): lift them, or allow the calls in this container’s seccomp profile'
   },
   {
+    steps: ['PinSocket'],
+    errno: ['ENOENT', 'ENOTSOCK', 'ELOOP', 'ENOTDIR'],
+    hint: 'the socket went away while the jail was built; try again'
+  },
+  {
     steps: ['OpenGrant', 'BindGrant'],
     errno: ['ENOENT', 'ELOOP', 'ENOTDIR'],
     hint: 'the path changed while the jail was built; try again'

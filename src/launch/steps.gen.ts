@@ -69,4 +69,5 @@ export const STEPS: Record<number, LaunchStep> = {
   60: { name: 'StartKeeper', who: 'monitor', what: 'fork the process that removes the cgroup at the end' },
   61: { name: 'EnterCgroup', who: 'monitor', what: 'move pid 1 into the cgroup, where clone3 could not start it there' },
   62: { name: 'HideCgroup', who: 'init', what: 'enter a cgroup namespace rooted at the jail\'s cgroup' },
+  63: { name: 'PinSocket', who: 'monitor', what: 'open a listed socket of the host' },
 }

@@ -31,6 +31,8 @@ export function replaced(launched: Profile['network'], network: Network): Networ
   const parsed = parseConfig({ network }, 'update').network ?? {}
   if (parsed.innerLoopback !== undefined && parsed.innerLoopback !== launched.innerLoopback)
     throw fixed('network.innerLoopback', parsed.innerLoopback, 'is decided at launch')
+  if (parsed.allowUnixSockets?.length)
+    throw fixed('network.allowUnixSockets', parsed.allowUnixSockets, 'is decided at launch')
   const policy = mergeNetwork([...(launched.layers ?? []), { origin: 'update', network: parsed }])
   const { rules } = compileNetwork({ ...policy, updatable: true }, atLaunch.askMs)
   if (!rules) throw fixed('network.dangerouslyShareHostNetwork', true, 'is decided at launch')

@@ -26,6 +26,8 @@ export interface NetworkPolicy {
   udp: Written<string>[]
   loopback: Written<number>[]
   publish: Written<number>[]
+  /** Paths as written; whatever the mode. */
+  unixSockets: Written<string>[]
   allowedPorts?: Written<number[]>
   maxConnections?: Written<number>
   onDenied?: Written<DeniedErrno>
@@ -41,6 +43,7 @@ export function mergeNetwork(layers: NetworkLayer[]): NetworkPolicy {
     udp: [],
     loopback: [],
     publish: [],
+    unixSockets: [],
     updatable: false
   }
   for (const layer of layers) mergeLayer(policy, layer)
@@ -73,6 +76,7 @@ function mergeLayer(policy: NetworkPolicy, { origin, network }: NetworkLayer): v
   policy.udp.push(...udp)
   policy.loopback.push(...loopback)
   policy.publish.push(...publish)
+  policy.unixSockets.push(...each('allowUnixSockets', network.allowUnixSockets))
   if (network.allowedPorts) policy.allowedPorts = written('allowedPorts', network.allowedPorts)
   if (network.maxConnections !== undefined) policy.maxConnections = written('maxConnections', network.maxConnections)
   if (network.onDenied !== undefined) policy.onDenied = written('onDenied', network.onDenied)

@@ -1,6 +1,6 @@
 import { QiError } from '../errors.js'
 import { gatewayFilter, initFilter, keeperFilter, monitorFilter, payloadFilter } from '../filter/build.js'
-import type { PayloadOptions } from '../filter/table.js'
+import type { MonitorOptions } from '../filter/supervisors.js'
 import type { Arch, FilterSpec } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
 import { relays, resolverText, rulesText } from '../network/text.js'
@@ -41,7 +41,8 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   const hostSockets = profile.network.mode === 'allowList'
   const planFlags = flags(profile, facts, options, guardCreates)
   const keeper = (planFlags & PlanFlag.CgroupSubtree) !== 0
-  const filters = filtersOf(facts.arch, { guardCreates, hostSockets }, keeper, options.compile)
+  const asCaller = facts.privileged && profile.sockets.length > 0
+  const filters = filtersOf(facts.arch, { guardCreates, hostSockets, asCaller }, keeper, options.compile)
   const { identity } = profile
   const plan: Plan = {
     flags: planFlags,
@@ -62,6 +63,7 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     guardedNames: mounts.guardedNames,
     guardedGrants: mounts.guardedGrants,
     ...network(profile),
+    unixSockets: profile.sockets.map(({ path }) => path),
     ...filters,
     auditHead: options.auditHead,
     launchParams: launchParams(profile, states),
@@ -78,7 +80,7 @@ type Filters = Pick<
 const compiled = new WeakMap<BuildOptions['compile'], Map<string, Filters>>()
 
 /** libseccomp takes milliseconds for what depends on few choices. */
-function filtersOf(arch: Arch, choices: PayloadOptions, keeper: boolean, compile: BuildOptions['compile']): Filters {
+function filtersOf(arch: Arch, choices: MonitorOptions, keeper: boolean, compile: BuildOptions['compile']): Filters {
   const known = compiled.get(compile) ?? new Map<string, Filters>()
   compiled.set(compile, known)
   const key = `${arch} ${keeper} ${JSON.stringify(choices)}`
@@ -136,7 +138,8 @@ function launchParams(profile: Profile, states: Protection[]): string {
     ),
     cwd: profile.command.cwd,
     ...(profile.command.cwdNote ? { cwdNote: profile.command.cwdNote } : {}),
-    network: profile.network.mode
+    network: profile.network.mode,
+    ...(profile.sockets.length > 0 ? { unixSockets: profile.sockets.map(({ path }) => path) } : {})
   }
   return JSON.stringify(params).slice(1, -1)
 }

@@ -59,12 +59,13 @@ export interface Mounts {
  * everything so far read-only at once, then what is writable, then what must not be written after all.
  */
 export function planMounts(profile: Profile, facts: HostFacts): Mounts {
+  const sockets = hiddenSockets(profile)
   const grants = [...profile.grants].sort((a, b) => depth(a.path) - depth(b.path) || (a.path < b.path ? -1 : 1))
   const early = grants.filter((grant) => isEarly(grant, profile, grants))
   const late = grants.filter((grant) => !early.includes(grant))
   const denies = planDenies(profile, facts)
   const mounts = [
-    ...skeleton(profile, grants),
+    ...skeleton(profile, grants, sockets),
     ...early.map((grant) => ({ ...bind(grant, facts), attrSet: 0 })), // the next step gives all of them theirs
     op(MountKind.SetAttr, '/', { flags: MountFlag.Recursive, attrSet: Attr.rdonly | PLAIN }),
     writableTmpfs(profile.tempDirectory),
@@ -76,6 +77,7 @@ export function planMounts(profile: Profile, facts: HostFacts): Mounts {
     op(MountKind.Proc, '/proc', { attrSet: Attr.rdonly | PLAIN | Attr.noexec }),
     ...MASKED_PROC.map((name) => op(MountKind.Mask, `/proc/${name}`, { source: MASK_FILE, flags: MountFlag.Optional })),
     ...late.map((grant) => bind(grant, facts)),
+    ...sockets.map((path) => op(MountKind.Bind, path, { source: path, attrSet: PLAIN | Attr.rdonly })),
     ...denies.mounts
   ]
   return { mounts, guardedNames: denies.names, guardedGrants: denies.places, guarded: denies.guarded }
@@ -86,6 +88,13 @@ function isEarly(grant: Grant, profile: Profile, grants: Grant[]): boolean {
   if (grant.access === 'rw' || within(grant.path, profile.tempDirectory) || within(grant.path, '/dev')) return false
   return !grants.some((other) => other.access === 'rw' && other.path !== grant.path && within(grant.path, other.path))
 }
+
+/**
+ * Listed sockets that no granted folder shows already. Plain mounts: an id-mapped one would refuse the write access that a
+ * connect is to sockets of other owners.
+ */
+const hiddenSockets = ({ sockets, grants }: Profile): string[] =>
+  sockets.map(({ path }) => path).filter((path) => !grants.some((grant) => within(path, grant.path)))
 
 function bind(grant: Grant, facts: HostFacts): MountOp {
   const directory = grant.kind === 'dir' ? MountFlag.IsDirectory | MountFlag.Recursive : 0
@@ -102,7 +111,7 @@ const writableTmpfs = (path: string): MountOp =>
   op(MountKind.SelfBind, path, { flags: MountFlag.Recursive, attrSet: PLAIN, attrClear: Attr.rdonly })
 
 /** Mount points, folders on the way to them, links and small files. What lies inside a grant is there already. */
-function skeleton(profile: Profile, grants: Grant[]): MountOp[] {
+function skeleton(profile: Profile, grants: Grant[], sockets: string[]): MountOp[] {
   const made = new Map<string, MountOp>()
   const inGrant = (path: string) => grants.some((grant) => grant.path !== path && within(path, grant.path))
   const add = (made_: MountOp): void => {
@@ -121,6 +130,7 @@ function skeleton(profile: Profile, grants: Grant[]): MountOp[] {
   if (profile.devices.pty) dir('/dev/pts')
   for (const { name } of DEVICES) file(`/dev/${name}`, 0o644, new Uint8Array())
   for (const grant of grants) grant.kind === 'dir' ? dir(grant.path) : file(grant.path, 0o644, new Uint8Array())
+  for (const path of sockets) file(path, 0, new Uint8Array())
   for (const link of deviceLinks(profile)) add(op(MountKind.Symlink, link.path, { source: link.target }))
   for (const link of profile.symlinks) add(op(MountKind.Symlink, link.path, { source: link.target }))
   for (const each of profile.files) file(each.path, each.mode, Buffer.from(each.content))

@@ -79,6 +79,9 @@ const hostRule = z
     if (wrong) refuse(c, 'QI_NETWORK_HOST', wrong.reason, wrong.hint)
   })
 
+/** Each is a descriptor of qi-monitor's: kMaxPins in native/monitor/unix_sockets.h. */
+const MAX_UNIX_SOCKETS = 32
+
 const network = z.strictObject({
   /** `example.com`, `*.example.com`, `*`, addresses, networks; each with or without `:port`. */
   allowedHosts: z.array(z.union([hostText('allow'), hostRule])).optional(),
@@ -96,6 +99,8 @@ const network = z.strictObject({
   publish: ports.optional(),
   /** `host:port` by UDP. */
   udp: z.array(hostText('allow', 'udp')).optional(),
+  /** Sockets of the host by path (`$NAME` at the beginning: a variable of the caller's; `?` at the end: if it exists). */
+  allowUnixSockets: z.array(path).max(MAX_UNIX_SOCKETS, `lists more than ${MAX_UNIX_SOCKETS}`).optional(),
   /** What a refused connect gets. */
   onDenied: z.enum(Object.keys(DENIED_ERRNO) as [DeniedErrno, ...DeniedErrno[]]).optional(),
   /** The rules may be widened while it runs, although none allows anything now. */

@@ -165,7 +165,7 @@ function ownDenies(grant: Grant, host: Host, own: OwnPaths): Deny[] {
     const origin = `mandatory: qi-jail's own ${basename(path)}`
     if (path !== audit) return denyAt(fs, found.real, origin)
     // A read-only mount does not keep anybody from writing into a FIFO.
-    if (found.kind === 'other') throw ownPath(grant, path, 'is no regular file, and')
+    if (found.kind === 'other' || found.kind === 'socket') throw ownPath(grant, path, 'is no regular file, and')
     // The launch makes it before the jail: it is there to be covered, not a name to be guarded.
     return [{ path: found.real, kind: 'write', now: 'file', origin }]
   })

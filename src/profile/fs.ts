@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { QiError } from '../errors.js'
 
-export type FileKind = 'file' | 'dir' | 'link' | 'other'
+export type FileKind = 'file' | 'dir' | 'link' | 'socket' | 'other'
 
 /** All that resolving looks at on the host. What cannot be reached counts as absent: it would be so in the jail, too. */
 export interface ReadFs {
@@ -24,8 +24,9 @@ export interface ReadFs {
   list(path: string): { name: string; kind: FileKind }[]
 }
 
-const kindOf = (e: { isFile(): boolean; isDirectory(): boolean; isSymbolicLink(): boolean }): FileKind =>
-  e.isFile() ? 'file' : e.isDirectory() ? 'dir' : e.isSymbolicLink() ? 'link' : 'other'
+type Typed = Record<'isFile' | 'isDirectory' | 'isSymbolicLink' | 'isSocket', () => boolean>
+const kindOf = (e: Typed): FileKind =>
+  e.isFile() ? 'file' : e.isDirectory() ? 'dir' : e.isSymbolicLink() ? 'link' : e.isSocket() ? 'socket' : 'other'
 
 export const nodeFs: ReadFs = {
   lstat(path) {
@@ -113,7 +114,7 @@ export function ancestors(path: string): string[] {
 export interface Walk {
   /** Canonical path; what is missing keeps its written name. */
   real: string
-  kind: 'file' | 'dir' | 'other' | 'missing'
+  kind: 'file' | 'dir' | 'socket' | 'other' | 'missing'
   mode: number
   /** Each link that was followed, at its canonical place, in order. */
   links: { path: string; target: string }[]

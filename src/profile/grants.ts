@@ -20,7 +20,7 @@ export interface ExplicitGrants {
 /** What the policy grants by name. Throws for everything that would grant other than what it says. */
 export function resolveGrants(rules: PathRule[], host: Host): ExplicitGrants {
   const placed = override(rules.flatMap((rule) => place(rule, host)))
-  const writable = placed.filter((r) => r.access === 'rw')
+  const writable = placed.filter((r) => r.access === 'rw').map((r) => ({ path: r.walk.real, field: r.field }))
   for (const rule of placed) {
     refuseSteered(rule, writable)
     if (rule.access === 'deny') continue
@@ -77,9 +77,9 @@ function override(placed: PlacedRule[]): PlacedRule[] {
 }
 
 /** A payload that may write a folder may have put a link there; following it now would let it choose its next grant. */
-function refuseSteered(rule: PlacedRule, writable: PlacedRule[]): void {
+export function refuseSteered(rule: PlacedRule, writable: { path: string; field: string }[]): void {
   for (const link of rule.walk.links) {
-    const folder = writable.find((w) => isWithin(link.path, w.walk.real))
+    const folder = writable.find((w) => isWithin(link.path, w.path))
     if (!folder) continue
     const hint = `write the path it leads to: ${rule.walk.real}`
     throw fault(
@@ -118,7 +118,7 @@ function refuseWide(rule: PlacedRule, host: Host): void {
     throw fault(rule, 'QI_GRANT_TOO_WIDE', 'is a system folder and stays read-only', narrower)
 }
 
-function refuseCredentialLink(rule: PlacedRule, host: Host): void {
+export function refuseCredentialLink(rule: PlacedRule, host: Host): void {
   if (!reachesCredentials(host, rule.written, rule.walk.real)) return
   const hint = `if that is meant, write ${rule.walk.real}`
   throw fault(rule, 'QI_GRANT_LINK', `leads through a link into a credential folder: ${rule.walk.real}`, hint)

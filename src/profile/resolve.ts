@@ -15,6 +15,7 @@ import { compact, type ExplicitGrants, grantOf, resolveGrants } from './grants.j
 import { createHost, expand, type Host } from './host.js'
 import { identity } from './identity.js'
 import { resolveLimits } from './limits.js'
+import { resolveSockets } from './sockets.js'
 import type { Deny, Grant, JailSymlink, Profile } from './types.js'
 
 export interface ResolveRequest {
@@ -58,6 +59,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
 
   const explicit = resolveGrants(policy.paths, host)
   refuseSteeredCwd(policy, host, explicit.grants)
+  const unix = resolveSockets(policy.network.unixSockets, host, explicit, { env: request.env, uid: facts.uid })
   const closure = new Closure(host, explicit.grants)
   systemBase(closure)
   const { file } = findCommand(fs, argv[0] as string, host.cwd, host.env.PATH)
@@ -90,7 +92,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   }
   if (closure.instead) argv.splice(0, closure.instead.from, started)
   const tempLinks = temp.links.map((l) => ({ ...l, origin: 'filesystem.tempDirectory' }))
-  const symlinks = jailSymlinks([...tempLinks, ...explicit.symlinks, ...closure.symlinks], grants)
+  const symlinks = jailSymlinks([...tempLinks, ...explicit.symlinks, ...unix.symlinks, ...closure.symlinks], grants)
   const taken = (path: string) => grantOf(grants, path) !== undefined || symlinks.some((l) => l.path === path)
   const files = systemFiles(closure, who, HOSTNAME, network).filter((f) => !taken(f.path))
   return {
@@ -102,6 +104,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     hostname: HOSTNAME,
     tempDirectory,
     grants,
+    sockets: unix.sockets,
     symlinks,
     files,
     denies: [...writes, ...reads],

@@ -55,6 +55,15 @@ export interface Grant {
   origin: string
 }
 
+/** A socket of the host that the payload may connect to. */
+export interface UnixSocket {
+  /** Canonical. */
+  path: string
+  origin: string
+  /** What it could be used for, where that is more than its name says. */
+  risk?: string
+}
+
 /** A link of the host that must exist in the jail too, e.g. /bin -> usr/bin or ~/bin/tool -> ../tools/cli.js. */
 export interface JailSymlink {
   path: string
@@ -140,6 +149,7 @@ export interface Profile {
   /** Where the writable private tmp is seen. */
   tempDirectory: string
   grants: Grant[]
+  sockets: UnixSocket[]
   symlinks: JailSymlink[]
   files: JailFile[]
   denies: Deny[]

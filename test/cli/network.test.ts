@@ -1,5 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
@@ -45,6 +47,21 @@ describe.each(users)('the network of a run, as %s', (user) => {
     })
     expect(await told('--ask', '--ask-timeout', '5s')).toMatchObject({ mode: 'allowList', askMs: 5000, rules: [] })
     expect(await told('--max-connections', '3')).toEqual({ mode: 'none', innerLoopback: false })
+  })
+
+  test('--dry-run tells the sockets of the host and what they could be used for', async () => {
+    const path = join(place.home, 'docker.sock')
+    const server = createServer().listen(path)
+    await once(server, 'listening')
+    const flags = ['--allow-unix-socket', path, '--dry-run']
+    const { unixSockets } = JSON.parse((await run(place, [...flags, '--json', '--', 'true'])).stdout.toString())
+    expect(unixSockets).toEqual([
+      { path, origin: '--allow-unix-socket', risk: expect.stringMatching(/root on the host/) }
+    ])
+    expect((await run(place, [...flags, '--', 'true'])).stdout.toString()).toMatch(
+      /^sockets of the host\n {2}\S+docker\.sock +--allow-unix-socket +RISK: .*as root on the host$/m
+    )
+    server.close()
   })
 
   test('--ask without a terminal starts nothing', async () => {

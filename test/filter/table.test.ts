@@ -96,6 +96,17 @@ describe('every filter', () => {
       expect(open(true, flags)).toBe('allow')
     }
   })
+
+  it('lets qi-monitor change its file ids only where it connects to listed sockets for root', () => {
+    for (const asCaller of [true, false]) {
+      const program = compile(monitorFilter('x64', { guardCreates: false, hostSockets: false, asCaller }))
+      for (const name of ['setfsuid', 'setfsgid', 'setresuid', 'setuid']) {
+        const nr = SYSCALLS[name]?.x64 ?? 601
+        const expected = asCaller && name.startsWith('setfs') ? 'allow' : 'kill'
+        expect(verdict(program, { nr, arch: AUDIT_ARCH.x64, args: [0n] })).toBe(expected)
+      }
+    }
+  })
 })
 
 describe('the keeper', () => {

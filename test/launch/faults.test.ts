@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { AuditLogSchema } from '../../src/event/schema.js'
@@ -46,7 +47,7 @@ function job(home: string, step: number, resources: JobRequest['config']['resour
       resources,
       filesystem: { allowedPaths: [project], deniedPaths: [join(project, 'secret')] },
       devices: { pty: true },
-      network: { allowedHosts: ['203.0.113.10:443'] },
+      network: { allowedHosts: ['203.0.113.10:443'], allowUnixSockets: [join(home, 'socket')] },
       audit: { file: join(home, `audit-${step}.jsonl`) }
     },
     argv: ['/bin/sh', '-c', `echo ran > ${project}/ran`],
@@ -61,8 +62,13 @@ function job(home: string, step: number, resources: JobRequest['config']['resour
 describe.each(users)('a launch by %s in which a step fails', (user) => {
   const home = scratch(user, afterAll)
   let running: Promise<JobResult[]> | undefined
+  const server = createServer()
+  afterAll(() => {
+    server.close()
+  })
   const results = () => {
     if (!running) {
+      server.listen(join(home, 'socket'))
       folder(join(home, 'project'), user)
       file(join(home, 'project/secret'), 'x', user)
       running = limitFor(user, home).then((limit) =>
@@ -115,10 +121,12 @@ describe.each(users)('nothing of the payload runs when %s launches and a step fa
   test('not even the last ones', async () => {
     const home = scratch(user)
     const project = folder(join(home, 'project'), user)
+    const server = createServer().listen(join(home, 'socket'))
     const limit = await limitFor(user, home)
     const late = steps.filter((step) => step >= 41 && !MAYBE.includes(nameOf(step)))
     const jobs = late.flatMap((step) => Array.from({ length: 5 }, () => job(home, step, limit)))
     for (const result of await drive(user, home, jobs)) expect(result.error?.errno).toBe('ECANCELED')
     expect(existsSync(join(project, 'ran'))).toBe(false)
+    server.close()
   })
 })

@@ -58,6 +58,7 @@ export const profile = (over: Partial<Profile> = {}): Profile => ({
     grant('/srv/app'),
     grant('/etc/ld.so.cache', { kind: 'file', as: 'other', optional: true })
   ],
+  sockets: [],
   symlinks: [{ path: '/bin', target: 'usr/bin', origin: 'a test' }],
   files: [{ path: '/etc/passwd', content: 'jail:x:1000:1000::/home/u:/bin/sh\n', mode: 0o644, origin: 'a test' }],
   denies: [],
