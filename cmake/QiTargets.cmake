@@ -60,7 +60,8 @@ function(qi_add_addon)
   target_include_directories(qi_jail SYSTEM PRIVATE ${headers})
   target_compile_definitions(qi_jail PRIVATE NAPI_VERSION=9 NODE_ADDON_API_DISABLE_DEPRECATED NAPI_DISABLE_CPP_EXCEPTIONS)
   target_compile_options(qi_jail PRIVATE -fno-exceptions)
-  target_link_libraries(qi_jail PRIVATE qi_filter qi_core)
+  # Of the supervisor only what judges hosts: `qi-jail why` asks the code that decides.
+  target_link_libraries(qi_jail PRIVATE qi_filter qi_supervisor qi_core)
   # Only the Node-API entry points leave the addon: no symbol of libseccomp can collide with another addon's copy. The map
   # also holds back instances of standard templates, which hidden visibility leaves out.
   target_link_options(qi_jail PRIVATE -Wl,--exclude-libs,ALL -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/addon.map)

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "binding/judge.h"
 #include "core/errno_names.h"
 #include "core/filter_compile.h"
 #include "core/plan.h"
@@ -213,6 +214,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("kill", Napi::Function::New(env, Kill));
   exports.Set("reap", Napi::Function::New(env, Reap));
   exports.Set("getXattr", Napi::Function::New(env, GetXattr));
+  exports.Set("judgeHost", Napi::Function::New(env, JudgeHost));
   exports.Set("errnoName", Napi::Function::New(env, ErrnoName));
   return exports;
 }

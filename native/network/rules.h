@@ -64,6 +64,8 @@ class Rules {
   // May a name's answer hold this address: public, or listed by a network rule of its own.
   bool MayResolveTo(const IpAddress& address) const;
 
+  // Of a rule of a judgement among those for hosts, as they were parsed; -1 for none.
+  long IndexOf(const Rule* rule) const { return rule == nullptr ? -1 : rule - state_.rules; }
   bool IsLoopbackPort(uint16_t port) const { return state_.loopback.Has(port); }
   bool IsPublished(uint16_t port) const { return state_.published.Has(port); }
   uint32_t max_connections() const { return state_.max_connections; }

@@ -1,13 +1,16 @@
+import { explain } from '../explain/explain.js'
+import type { Explanation } from '../explain/types.js'
 import { probeHost } from '../host/probe.js'
 import { loadAddon } from '../launch/locate.js'
-import { hostLine } from '../network/text.js'
 import { buildPlan, MountFlag, MountKind, type MountOp, type Plan } from '../plan/index.js'
 import { Attr } from '../plan/mounts.js'
-import type { Profile, Protection } from '../profile/types.js'
+import type { ProfileLimits, Protection } from '../profile/types.js'
+import { painter } from './color.js'
+import { explanationText } from './explain-table.js'
 import { inFlags, type RunOptions } from './options.js'
-import { printable, printableLines } from './printable.js'
+import { printableLines } from './printable.js'
 import { LAUNCHER, resolveRun } from './run.js'
-import { columns } from './table.js'
+import { section } from './table.js'
 
 interface Step {
   step: string
@@ -15,63 +18,33 @@ interface Step {
   detail: string
 }
 
-/** What a launch would come to. Names of variables only: their values may be secrets. */
+/**
+ * The launch that these flags ask for, up to its plan: refused where the launch would be. `explain` tells the same profile on
+ * any host, with the reasons and without the plan.
+ */
 export function dryRun(options: RunOptions, command: string[]): string {
   const profile = resolveRun(options, command)
-  const built = buildPlan(profile, probeHost(LAUNCHER), {
+  const facts = probeHost(LAUNCHER)
+  const built = buildPlan(profile, facts, {
     compile: loadAddon().compileFilter,
     auditHead: '',
     control: true,
     auditFile: profile.audit.file !== undefined
   })
-  const told = {
-    ...tell(profile, options),
-    protections: built.protections,
-    plan: planSteps(built.plan)
-  }
-  return options.json ? `${printableLines(JSON.stringify(told, null, 2))}\n` : table(told)
+  const told = explain(profile, facts, (origin) => inFlags(origin, options))
+  const { protections } = built
+  const plan = planSteps(built.plan)
+  return options.json ? asJson(told, profile.limits, protections, plan) : table(told, protections, plan)
 }
 
-type Told = ReturnType<typeof tell> & { protections: Protection[]; plan: Step[] }
-
-function tell(profile: Profile, options: RunOptions) {
-  const origin = <T extends { origin: string }>(item: T): T => ({ ...item, origin: inFlags(item.origin, options) })
-  const { name, purpose, command, identity, hostname, tempDirectory, network, devices, limits, tolerate } = profile
-  return {
-    profile: { name, purpose },
-    command,
-    identity,
-    hostname,
-    tempDirectory,
-    network: { mode: network.mode, innerLoopback: network.innerLoopback, ...rulesOf(network, options) },
-    devices,
-    env: profile.env.map(([variable]) => variable),
-    grants: profile.grants.map(origin),
-    unixSockets: profile.sockets.map(origin),
-    symlinks: profile.symlinks.map(origin),
-    files: profile.files.map(({ path, origin: from }) => ({ path, origin: inFlags(from, options) })),
-    denies: profile.denies.map(origin),
-    limits,
-    tolerate,
-    audit: profile.audit.file ?? null
-  }
-}
-
-/** With rules only: each with its origin, and who answers for names. */
-function rulesOf({ rules, resolver }: Profile['network'], options: RunOptions) {
-  if (!rules) return {}
-  const told = (rule: string, { origin }: { origin: string }) => ({ rule, origin: inFlags(origin, options) })
-  return {
-    rules: [
-      ...rules.hosts.map((rule) => told(hostLine(rule), rule)),
-      ...rules.loopback.map((rule) => told(`loopback ${rule.port}`, rule)),
-      ...rules.publish.map((rule) => told(`publish ${rule.port}`, rule))
-    ],
-    maxConnections: rules.maxConnections ?? null,
-    onDenied: rules.onDenied,
-    askMs: rules.askMs ?? null,
-    resolver
-  }
+/** Names of variables and the plain limits, as ever; who wants their origins asks explain. */
+function asJson(told: Explanation, limits: ProfileLimits, protections: Protection[], plan: Step[]): string {
+  const { notes: _notes, syscalls: _syscalls, network, ...rest } = told
+  const { rules, maxConnections, onDenied, askMs, ...shared } = network
+  const ruled = network.mode === 'allowList' ? { rules, maxConnections, onDenied, askMs } : {}
+  const env = told.env.map(({ name }) => name)
+  const all = { ...rest, network: { ...shared, ...ruled }, env, limits, protections, plan }
+  return `${printableLines(JSON.stringify(all, null, 2))}\n`
 }
 
 /** RLIMIT_* by number, getrlimit(2). */
@@ -114,69 +87,19 @@ function mountDetail(op: MountOp): string {
     .join(' ')
 }
 
-function table(told: Told): string {
-  const { profile, command, identity: id, network, limits } = told
-  const section = (title: string, rows: string[][]) => (rows.length ? `\n${title}\n${columns(rows)}` : '')
-  const head = [
-    `profile   ${profile.name}: ${profile.purpose}`,
-    `command   ${command.argv.map(quote).join(' ')}`,
-    `exec      ${command.file}`,
-    `cwd       ${command.cwd}${command.cwdNote ? ` (${command.cwdNote})` : ''}`,
-    `user      ${id.uidInside}:${id.gidInside} inside, ${id.uidOutside}:${id.gidOutside} on the host`,
-    `network   ${networkLine(network)}`,
-    `env       ${told.env.join(' ')}`,
-    `audit     ${told.audit ?? 'events to the caller only'}`
-  ]
+function table(told: Explanation, protections: Protection[], plan: Step[]): string {
+  const paint = painter()
   return [
-    ...head.map((line) => `${printable(line)}\n`),
-    section(
-      'grants',
-      told.grants.map((g) => [g.access, g.path, g.origin])
-    ),
-    section(
-      'hosts',
-      (network.rules ?? []).map(({ rule, origin }) => [rule, origin])
-    ),
-    section(
-      'sockets of the host',
-      told.unixSockets.map(({ path, origin, risk }) => [path, origin, risk ? `RISK: ${risk}` : ''])
-    ),
-    section(
-      'links',
-      told.symlinks.map((l) => [`${l.path} -> ${l.target}`, l.origin])
-    ),
-    section(
-      'files of the jail',
-      told.files.map((f) => [f.path, f.origin])
-    ),
-    section(
-      'denies',
-      told.denies.map((d) => [d.kind, d.path, `${d.now === 'missing' ? 'not there; ' : ''}${d.origin}`])
-    ),
-    section(
-      'limits',
-      Object.entries(limits).map(([name, value]) => [name, String(value)])
-    ),
+    explanationText(told, paint),
     section(
       'protections',
-      told.protections.map((p) => [p.state, p.name, p.reason])
+      protections.map((p) => [p.state, p.name, p.reason]),
+      paint
     ),
     section(
       'plan',
-      told.plan.map((s, i) => [String(i + 1).padStart(3), s.step, s.target, s.detail])
+      plan.map((s, i) => [String(i + 1).padStart(3), s.step, s.target, s.detail]),
+      paint
     )
   ].join('')
 }
-
-function networkLine({ mode, innerLoopback, ...network }: Told['network']): string {
-  const { maxConnections, onDenied, askMs } = network
-  return [
-    mode,
-    ...(innerLoopback ? ['own loopback'] : []),
-    ...(maxConnections ? [`${maxConnections} connections`] : []),
-    ...(onDenied ? [`others get ${onDenied}`] : []),
-    ...(askMs ? [`others are asked about, ${askMs} ms`] : [])
-  ].join(', ')
-}
-
-const quote = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : JSON.stringify(text))

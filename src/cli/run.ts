@@ -4,6 +4,7 @@ import { probeHost } from '../host/probe.js'
 import { type AskAnswer, askMilliseconds, hostAndPort, MAX_ASK_MS } from '../launch/ask.js'
 import type { Jail, JailExit } from '../launch/jail.js'
 import { launchProfile, makeReachable } from '../launch/spawn.js'
+import type { SandboxConfig } from '../policy/index.js'
 import { parseDuration } from '../policy/units.js'
 import { resolve } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
@@ -18,11 +19,17 @@ import { forwardSignals } from './signals.js'
 /** This process only waits for its jail, so it may be moved to where it keeps no cgroup from the jail. */
 export const LAUNCHER = { launcherPid: process.pid }
 
-/** The profile that these flags, here and now, come to. */
-export function resolveRun(options: RunOptions, command: string[]): Profile {
-  const place = { env: process.env, cwd: ownDirectory(), home: process.env.HOME || homedir() }
-  return resolve({ config: toConfig(options), argv: command, ...place, ...asking(options) }, probeHost(LAUNCHER))
+/** The profile that these flags, here and now, come to. `explaining`: also without a command. */
+export function resolveRun(
+  options: RunOptions,
+  command: string[],
+  { config = toConfig(options), explaining = false }: { config?: SandboxConfig; explaining?: boolean } = {}
+): Profile {
+  return resolve({ config, argv: command, ...place(), ...asking(options), explaining }, probeHost(LAUNCHER))
 }
+
+/** Where this process is, as resolving wants to know it. */
+export const place = () => ({ env: process.env, cwd: ownDirectory(), home: process.env.HOME || homedir() })
 
 /** What --ask adds to the request. */
 function asking({ ask, askTimeout: written }: RunOptions): { askMs?: number } {

@@ -15,6 +15,14 @@ export interface VerbEntry {
 
 /** Each loaded when it is asked for. A command of such a name is written after `--`. */
 export const VERBS: Record<string, VerbEntry> = {
+  explain: {
+    summary: 'every rule of a jail, where it comes from, and what this host enforces',
+    load: async () => (await import('./explain.js')).explain
+  },
+  why: {
+    summary: 'may it read, reach or call this? by which rule, and what would change it',
+    load: async () => (await import('./why.js')).why
+  },
   ps: { summary: 'the jails of this user that run', load: async () => (await import('./jails.js')).ps },
   top: { summary: 'the same, live', load: async () => (await import('./top.js')).top },
   stats: { summary: 'everything that one jail uses', load: async () => (await import('./jails.js')).stats },

@@ -41,6 +41,16 @@ export interface NativeAddon {
   reap(pid: number, pidfd: number): Promise<{ code: number; signal: number }>
   /** lgetxattr(2), 255 bytes at most; null when it is not there or not to be read. */
   getXattr(path: string, name: string): string | null
+  /**
+   * What network rules (src/network/text.ts) say of a host, by the code that decides for a jail; a name is taken to lead to
+   * a public address. `rule`: index among the rules for hosts, -1 for none. null for rules or a host that cannot be read.
+   */
+  judgeHost(
+    rules: string,
+    host: string,
+    port: number,
+    udp: boolean
+  ): { allowed: boolean; ask: boolean; inspect: boolean; reason: string; rule: number } | null
   /** errno number -> name, e.g. 13 -> EACCES */
   errnoName(errno: number): string
 }

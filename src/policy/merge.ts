@@ -31,6 +31,8 @@ export interface Policy {
   pty: boolean
   auditFile?: string
   tolerate: NonNullable<ParsedConfig['tolerate']>
+  /** Where each single value was said last, by its key; lists that add up know theirs themselves. */
+  origins: Record<string, string>
 }
 
 const LISTS = { readOnlyPaths: 'ro', allowedPaths: 'rw', deniedPaths: 'deny' } as const
@@ -44,7 +46,8 @@ export function mergeLayers(layers: Layer[]): Policy {
     network: mergeNetwork(networkLayers(layers)),
     resources: {},
     pty: false,
-    tolerate: []
+    tolerate: [],
+    origins: Object.assign({}, ...layers.map(originsOf))
   }
   for (const { config } of layers) mergeOne(policy, config)
   return policy
@@ -69,6 +72,19 @@ function mergeOne(policy: Policy, config: Layer['config']): void {
   if (config.audit?.file !== undefined) policy.auditFile = config.audit.file
   // Replaced, not added up: `tolerate: []` must be able to ask for everything.
   if (config.tolerate) policy.tolerate = config.tolerate
+}
+
+function originsOf({ origin, config }: Layer): Record<string, string> {
+  const sections = { ...config, env: envRecord(config.env) }
+  const keys = Object.entries(sections).flatMap(([section, value]) => {
+    const isSection = typeof value === 'object' && value !== null && !Array.isArray(value)
+    return isSection
+      ? Object.keys(defined(value)).map((key) => `${section}.${key}`)
+      : value === undefined
+        ? []
+        : [section]
+  })
+  return Object.fromEntries(keys.map((key) => [key, `${origin}: ${key}`]))
 }
 
 function pathRules(layer: Layer, index: number): PathRule[] {

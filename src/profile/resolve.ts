@@ -20,6 +20,7 @@ import type { Deny, Grant, JailSymlink, Profile } from './types.js'
 
 export interface ResolveRequest {
   config: SandboxConfig
+  /** Empty, where `explaining`: of the policy alone. */
   argv: string[]
   /** The caller's. */
   env: Record<string, string | undefined>
@@ -33,6 +34,8 @@ export interface ResolveRequest {
   packageDir?: string
   /** 0 <= n < 65536; which host uid a root launch takes. */
   random?: () => number
+  /** For who only tells what it comes to: `argv` may be empty, and then it cannot be launched. */
+  explaining?: boolean
   /** The caller will be asked about hosts that no rule names, and has this many milliseconds to answer. */
   askMs?: number
 }
@@ -53,7 +56,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const temp = placeTemp(policy, host)
   const tempDirectory = temp.real
   const env = environment(request.env, policy.env, host.home, tempDirectory)
-  checkArguments(request.argv, env)
+  if (request.explaining !== true || request.argv.length > 0) checkArguments(request.argv, env)
   const argv = [...request.argv]
   host.env = Object.fromEntries(env)
 
@@ -62,11 +65,10 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const unix = resolveSockets(policy.network.unixSockets, host, explicit, { env: request.env, uid: facts.uid })
   const closure = new Closure(host, explicit.grants)
   systemBase(closure)
-  const { file } = findCommand(fs, argv[0] as string, host.cwd, host.env.PATH)
-  closeCommand(closure, facts.arch, { file, args: argv.slice(1), offset: 1 })
-
+  const file = argv.length === 0 ? '/' : findCommand(fs, argv[0] as string, host.cwd, host.env.PATH).file
+  if (argv.length > 0) closeCommand(closure, facts.arch, { file, args: argv.slice(1), offset: 1 })
   const started = closure.instead?.file ?? file
-  refuseDeniedCommand(explicit, closure, walk(fs, started).real)
+  if (argv.length > 0) refuseDeniedCommand(explicit, closure, walk(fs, started).real)
   const grants = combine(explicit, closure, tempDirectory)
   const hidden = controlDenies(grants, fs, request.env, facts.uid)
   const reads = [
@@ -112,6 +114,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     devices: { pty: policy.pty },
     limits,
     tolerate: policy.tolerate,
+    origins: policy.origins,
     audit: { userId: String(facts.uid), ...(auditFile === undefined ? {} : { file: auditFile }) }
   }
 }

@@ -167,6 +167,8 @@ export interface Profile {
   limits: ProfileLimits
   /** What may be missing on this host without ending the launch. */
   tolerate: ProtectionName[]
+  /** Where each single value was said last, by its key in a policy, e.g. `resources.maxMemory`; for who explains it. */
+  origins: Record<string, string>
   /** Facts for the audit events. */
   audit: {
     userId: string

@@ -66,6 +66,7 @@ export const profile = (over: Partial<Profile> = {}): Profile => ({
   devices: { pty: false },
   limits: limits(),
   tolerate: [],
+  origins: {},
   audit: { userId: '501' },
   ...over
 })

@@ -4,7 +4,7 @@ import type { LoadedProfile } from '../../src/policy/profiles.js'
 import { type FileKind, normalize, type ReadFs } from '../../src/profile/fs.js'
 import { type ResolveRequest, resolve } from '../../src/profile/resolve.js'
 
-/** path -> content: a string or bytes is a file, `-> x` a link, null a folder, 'socket:' something else. Parents come to be. */
+/** path -> content: a string or bytes is a file, `-> x` a link, null a folder, 'socket:' a socket. Parents come to be. */
 export type Tree = Record<string, string | Uint8Array | null>
 
 export const EXECUTABLE = (text: string): string => `+x${text}`
@@ -26,7 +26,7 @@ export function fakeFs(tree: Tree): ReadFs {
     if (content === null) nodes.set(path, { kind: 'dir', mode: 0o755, data: '' })
     else if (typeof content !== 'string') nodes.set(path, { kind: 'file', mode: 0o755, data: content })
     else if (content.startsWith('-> ')) nodes.set(path, { kind: 'link', mode: 0o777, data: content.slice(3) })
-    else if (content === 'socket:') nodes.set(path, { kind: 'other', mode: 0o755, data: '' })
+    else if (content === 'socket:') nodes.set(path, { kind: 'socket', mode: 0o755, data: '' })
     else if (content.startsWith('+x')) nodes.set(path, { kind: 'file', mode: 0o755, data: content.slice(2) })
     else nodes.set(path, { kind: 'file', mode: 0o644, data: content })
   }

@@ -1,0 +1,85 @@
+import { Command } from 'commander'
+import { withMore } from '../explain/merge-config.js'
+import { type Answer, type Asked, why as ask, readQuestion } from '../explain/why.js'
+import { probeHost } from '../host/probe.js'
+import { loadAddon } from '../launch/locate.js'
+import { nodeFs } from '../profile/fs.js'
+import { colored, type Paint, painter } from './color.js'
+import { withExamples } from './examples.js'
+import { inFlags, type RunOptions, rephrase, toConfig, withRunOptions } from './options.js'
+import { printable, printableLines } from './printable.js'
+import { LAUNCHER, place, resolveRun } from './run.js'
+import { usage, verb } from './subcommand.js'
+
+type Options = RunOptions & { write?: boolean; execute?: boolean }
+
+const program = (): Command =>
+  withExamples(definition(), [
+    ['qi-jail why ~/.ssh/id_ed25519', 'may a jail of the default profile read it?'],
+    ['qi-jail why --write ./out -- node s.js', 'of the jail that this command would get'],
+    ['qi-jail why api.example.com:443 --net "*.example.com"', 'a host'],
+    ['qi-jail why ptrace', 'a system call']
+  ])
+
+const definition = (): Command =>
+  withRunOptions(new Command('qi-jail why'))
+    .usage('[options] <path|host[:port]|syscall> [-- command args...]')
+    .description(
+      'Tells whether a jail allows it, by which rule, and the smallest change that flips a refusal. Status 0: allowed, or ' +
+        'it depends; 1: refused.'
+    )
+    .argument('<what>', 'a path (with a slash, or that exists), a system call by name, or a host')
+    .argument('[command...]', 'whose needs are granted, too; after --')
+    .optionsGroup('Options:')
+    .option('--write', 'may the path be written')
+    .option('--execute', 'may it be executed')
+    .option('--json', 'as one JSON object (docs/explain.md)')
+    .helpOption('-h, --help', 'print this help')
+
+export const why = verb(program, async (command, json) => {
+  const options = command.opts<Options>()
+  try {
+    const [what = '', ...argv] = command.args
+    if (options.write && options.execute) throw usage(command, '--write and --execute are two questions')
+    const access = options.write ? 'write' : options.execute ? 'execute' : undefined
+    const asked = askedOf(options, argv)
+    const answer = ask(readQuestion(what, access, asked), asked)
+    const told = inWords(answer, (origin) => inFlags(origin, options))
+    const text = json ? printableLines(`${JSON.stringify(told, null, 2)}\n`) : answerText(told, painter())
+    return { text, status: answer.state === 'refused' ? 1 : 0 }
+  } catch (error) {
+    throw rephrase(error, options)
+  }
+})
+
+/** Origins in flags where flags were typed, wherever one is told. */
+function inWords(answer: Answer, tell: (origin: string) => string): Answer {
+  const { origin, change } = answer
+  return { ...answer, origin: tell(origin), change: change && { ...change, yaml: tell(change.yaml) } }
+}
+
+function askedOf(options: Options, argv: string[]): Asked {
+  const { cwd, home } = place()
+  const config = toConfig(options)
+  return {
+    resolve: (more) => resolveRun(options, argv, { config: withMore(config, more), explaining: true }),
+    facts: probeHost(LAUNCHER),
+    fs: nodeFs,
+    cwd,
+    home,
+    judge: loadAddon().judgeHost
+  }
+}
+
+export function answerText({ state, reason, origin, errno, question, change, fixed }: Answer, paint: Paint): string {
+  const of = question.access ? `${question.access} ${question.of}` : question.of
+  const lines = [
+    `${colored(paint, state)}  ${printable(of)}${errno && state === 'refused' ? ` (${errno})` : ''}`,
+    `  because  ${printable(reason)}`,
+    `  rule     ${printable(origin)}`,
+    ...(change?.flag ? [`  flag     ${printable(change.flag)}`] : []),
+    ...(change ? [`  policy   ${printable(change.yaml)}`] : []),
+    ...(fixed === undefined ? [] : [`  fixed    ${printable(fixed)}`])
+  ]
+  return `${lines.join('\n')}\n`
+}

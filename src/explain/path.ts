@@ -1,0 +1,80 @@
+import { dirname, isWithin } from '../profile/fs.js'
+import { grantOf } from '../profile/grants.js'
+import type { Deny, Profile } from '../profile/types.js'
+import { BUILT_IN, type Verdict } from './types.js'
+
+export type Access = 'read' | 'write' | 'execute'
+
+const allowed = (reason: string, origin: string): Verdict => ({ state: 'allowed', reason, origin })
+const refused = (errno: string, reason: string, origin: string, fixed?: string): Verdict => ({
+  state: 'refused',
+  reason,
+  origin,
+  errno,
+  ...(fixed === undefined ? {} : { fixed })
+})
+
+const OWN_DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'fd', 'stdin', 'stdout', 'stderr']
+
+/**
+ * What a payload may do with a canonical path, as far as the jail decides it: the permissions of the file apply as well.
+ * By the profile's own lists, which the mounts of a launch are made from (src/plan/mounts.ts).
+ */
+export function judgePath(profile: Profile, path: string, access: Access): Verdict {
+  const hidden = profile.denies.find((deny) => deny.kind === 'read' && isWithin(path, deny.path))
+  if (hidden) return refused('EACCES', `${hidden.path} is denied`, hidden.origin, fixedBy(hidden))
+  const socket = profile.sockets.find((each) => each.path === path)
+  if (socket)
+    return allowed(`this socket of the host may be connected to${socket.risk ? `: ${socket.risk}` : ''}`, socket.origin)
+  const grant = grantOf(profile.grants, path)
+  if (!grant) return judgeOwn(profile, path, access)
+  if (access === 'write') {
+    const guard = profile.denies.find((deny) => deny.kind === 'write' && isWithin(path, deny.path))
+    if (guard)
+      return refused(guard.now === 'missing' ? 'EPERM' : 'EROFS', guardText(guard), guard.origin, fixedBy(guard))
+    if (grant.access === 'ro') return refused('EROFS', `${grant.path} may be read only`, grant.origin)
+  }
+  const how = grant.access === 'rw' ? 'may be read and written' : 'may be read'
+  return allowed(`${grant.path} ${how}`, grant.origin)
+}
+
+const guardText = ({ path, now }: Deny): string =>
+  now === 'missing' ? `${path} may not come to be` : `${path} may not be written, whoever granted it`
+
+/** What of the mandatory denies no key of a policy lifts. */
+function fixedBy({ origin }: Deny): string | undefined {
+  if (!origin.startsWith("mandatory: qi-jail's own")) return undefined
+  return 'it configures or controls the jail; nothing lifts this protection'
+}
+
+/** What is no grant: the jail's own places, or nothing. */
+function judgeOwn({ tempDirectory, files, symlinks, grants, devices }: Profile, path: string, access: Access): Verdict {
+  const writing = access === 'write'
+  if ([tempDirectory, '/dev/shm'].some((folder) => isWithin(path, folder)))
+    return allowed('the jail’s own private tmp, not the host’s: it begins empty', BUILT_IN)
+  if (isWithin(path, '/proc')) {
+    if (writing) return refused('EROFS', 'the jail’s own /proc may be read only', BUILT_IN, 'the jail mounts its own')
+    return allowed('the jail’s own /proc: its processes only', BUILT_IN)
+  }
+  const device = path.startsWith('/dev/') ? (path.split('/')[2] as string) : undefined
+  if (device && (OWN_DEVICES.includes(device) || (devices.pty && ['pts', 'ptmx'].includes(device))))
+    return allowed('a device of the jail’s own /dev', BUILT_IN)
+  const file = files.find((each) => each.path === path)
+  if (file && !writing) return allowed('a file of the jail’s own, not the host’s', file.origin)
+  if (file) return refused('EROFS', 'a file of the jail’s own may be read only', file.origin)
+  const link = symlinks.find((each) => each.path === path)
+  if (link && !writing) return allowed(`a link to ${link.target}`, link.origin)
+  const inside = grants.find((grant) => isWithin(grant.path, path))
+  if (inside && access === 'read')
+    return {
+      state: 'depends',
+      reason: `a folder on the way to ${inside.path}; nothing else in it is seen`,
+      origin: inside.origin
+    }
+  const around = dirname(path)
+  return refused(
+    'ENOENT',
+    `nothing grants ${path}, so it does not exist in the jail`,
+    grantOf(grants, around)?.origin ?? BUILT_IN
+  )
+}

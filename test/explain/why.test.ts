@@ -1,0 +1,128 @@
+import { describe, expect, it } from 'vitest'
+import { withMore } from '../../src/explain/merge-config.js'
+import type { Access } from '../../src/explain/why.js'
+import type { SandboxConfig } from '../../src/policy/config.js'
+import { answer, type Given } from './world.js'
+
+const STANDARD: Given = { profile: 'standard' }
+const DENIED: Given = {
+  config: { filesystem: { readOnlyPaths: ['~/data'], deniedPaths: ['~/data/notes.txt'] } }
+}
+const SOCKET: Given = { tree: { '/run/db.sock': 'socket:' } }
+const rules = (network: NonNullable<Given['config']>['network']): Given => ({ config: { network } as Given['config'] })
+
+/** What is asked, of which jail, the state, the origin, and the change that flips it or why none does. */
+const CASES: [what: string, access: Access | undefined, given: Given, state: string, origin: string, flip?: string][] =
+  [
+    ['/usr/bin/node', 'read', {}, 'allowed', 'closure: system'],
+    ['/usr/bin/node', 'execute', {}, 'allowed', 'closure: system'],
+    ['/usr/bin/node', 'write', {}, 'refused', 'closure: system', '--rw /usr/bin/node'],
+    ['/usr', 'write', {}, 'refused', 'closure: system', 'fixed: QI_GRANT_TOO_WIDE'],
+    ['~/data/notes.txt', undefined, {}, 'refused', 'built-in', '--ro /home/u/data/notes.txt'],
+    ['~/data/new.txt', 'write', {}, 'refused', 'built-in', '--rw /home/u/data'],
+    ['server.js', undefined, {}, 'refused', 'built-in', '--ro /home/u/app/server.js'],
+    ['server.js', 'write', STANDARD, 'allowed', 'profiles/standard.yaml'],
+    ['.env', undefined, STANDARD, 'allowed', 'profiles/standard.yaml'],
+    ['.env', 'write', STANDARD, 'refused', 'mandatory: .env', 'filesystem: { allowProtected: [".env"] }'],
+    ['.bashrc', 'write', STANDARD, 'refused', 'mandatory: .bashrc', 'filesystem: { allowProtected: [".bashrc"] }'],
+    ['~', 'write', STANDARD, 'refused', 'built-in', 'fixed: QI_GRANT_TOO_WIDE'],
+    ['~/data/notes.txt', undefined, DENIED, 'refused', 'config: filesystem.deniedPaths[0]', '# remove config'],
+    ['~/data', undefined, DENIED, 'allowed', 'config: filesystem.readOnlyPaths[0]'],
+    ['/', undefined, {}, 'depends', 'closure: system'],
+    ['/', 'write', {}, 'refused', 'built-in', 'fixed: QI_GRANT_TOO_WIDE'],
+    ['/tmp/x', 'write', {}, 'allowed', 'built-in'],
+    ['/proc/self', undefined, {}, 'allowed', 'built-in'],
+    ['/proc/self/x', 'write', {}, 'refused', 'built-in', 'fixed: the jail mounts its own'],
+    ['/sys/kernel', undefined, {}, 'refused', 'built-in', 'fixed: '],
+    ['/dev/null', 'write', {}, 'allowed', 'built-in'],
+    ['/dev/sda', undefined, {}, 'refused', 'built-in', 'fixed: '],
+    ['/run/db.sock', undefined, SOCKET, 'refused', 'built-in', '--allow-unix-socket /run/db.sock'],
+    [
+      '/run/db.sock',
+      undefined,
+      { ...SOCKET, ...rules({ allowUnixSockets: ['/run/db.sock'] }) },
+      'allowed',
+      'config: network.allowUnixSockets[0]'
+    ],
+    ['/etc/passwd', undefined, {}, 'allowed', 'system: private /etc'],
+    ['/bin', undefined, {}, 'allowed', 'closure: system'],
+    ['api.example.com:443', undefined, {}, 'refused', 'built-in', '--net api.example.com:443'],
+    ['api.example.com', undefined, {}, 'refused', 'built-in', '--net api.example.com'],
+    ['10.0.0.5:5432', undefined, {}, 'refused', 'built-in', '--net 10.0.0.5:5432'],
+    ['[2001:db8::1]:443', undefined, {}, 'refused', 'built-in', "--net '[2001:db8::1]:443'"],
+    ['localhost:5432', undefined, {}, 'refused', 'built-in', '--allow-loopback 5432'],
+    ['localhost:5432', undefined, rules({ allowLoopback: [5432] }), 'allowed', 'config: network.allowLoopback[0]'],
+    ['localhost:5432', undefined, STANDARD, 'depends', 'network.innerLoopback'],
+    [
+      'a.example.com:80',
+      undefined,
+      rules({ allowedHosts: ['*.example.com'] }),
+      'allowed',
+      'config: network.allowedHosts[0]'
+    ],
+    [
+      'example.com:80',
+      undefined,
+      rules({ allowedHosts: ['*.example.com'] }),
+      'refused',
+      'built-in',
+      '--net example.com:80'
+    ],
+    [
+      'a.example.com:80',
+      undefined,
+      rules({ allowedHosts: ['*.example.com'], deniedHosts: ['a.example.com'] }),
+      'refused',
+      'config: network.deniedHosts[0]',
+      '# remove config'
+    ],
+    [
+      'a.example.com',
+      undefined,
+      rules({ allowedHosts: ['a.example.com:5432'] }),
+      'allowed',
+      'config: network.allowedHosts[0]'
+    ],
+    [
+      'a.example.com:80',
+      undefined,
+      rules({ allowedHosts: ['a.example.com:5432'] }),
+      'refused',
+      'built-in',
+      '--net a.example.com:80'
+    ],
+    ['10.1.2.3:80', undefined, rules({ allowedHosts: ['*'] }), 'refused', 'built-in', '--net 10.1.2.3:80'],
+    ['8.8.8.8:53', undefined, rules({ allowedHosts: ['*'] }), 'allowed', 'config: network.allowedHosts[0]'],
+    ['any.example.com:80', undefined, { profile: 'dev' }, 'allowed', 'network.dangerouslyShareHostNetwork'],
+    ['read', undefined, {}, 'allowed', 'built-in: file-io'],
+    ['clone', undefined, {}, 'depends', 'built-in: namespaces'],
+    ['connect', undefined, rules({ allowedHosts: ['*'] }), 'depends', 'built-in: connect']
+  ]
+
+describe('why', () => {
+  it.each(CASES)('%s (%s) of %j is %s by %s', (what, access, given, state, origin, flip) => {
+    const found = answer(what, access, given)
+    expect(found.state).toBe(state)
+    expect(found.origin).toContain(origin)
+    const told = found.change ? (found.change.flag ?? found.change.yaml) : found.fixed && `fixed: ${found.fixed}`
+    if (flip === undefined) expect(told).toBeUndefined()
+    else expect(told?.slice(0, flip.length)).toBe(flip)
+  })
+
+  it.each(CASES.filter(([, , , , , flip]) => flip?.startsWith('--')))(
+    '%s (%s) of %j: the change flips it',
+    (what, access, given) => {
+      const { change } = answer(what, access, given)
+      const yaml = change?.yaml as string
+      const [, section, key, value] = /^(\w+): \{ (\w+): \[(.*)\] \}$/.exec(yaml) ?? []
+      const more = { [section as string]: { [key as string]: [JSON.parse(value as string)] } } as SandboxConfig
+      const config = withMore(given.config ?? {}, more)
+      expect(answer(what, access, { ...given, config }).state).toBe('allowed')
+    }
+  )
+
+  it('refuses to guess what is many hosts, or nothing at all', () => {
+    for (const what of ['*.example.com', '10.0.0.0/8', '*', 'no such thing'])
+      expect(() => answer(what, undefined)).toThrow(/QI_USAGE|is many hosts|is no path/)
+  })
+})
