@@ -53,6 +53,8 @@ need_for_ci() {
   fi
   need 'has shellcheck' 'shellcheck, for lint' shellcheck ShellCheck shellcheck
   need 'has strace' 'strace, for the tests that look at syscalls' strace strace strace
+  need 'has zsh && has fish' 'zsh and fish, for the tests of completions' 'zsh fish' 'zsh fish' 'zsh fish'
+  need 'has groff && has mandoc' 'groff and mandoc, for the tests of the manual' 'groff mandoc' 'groff mandoc' 'groff mandoc'
   need 'has python3' 'python3, for the test with a Python server' python3 python3 python3
   need 'has setpriv' 'setpriv, for the tests that run as a plain user' util-linux util-linux setpriv
   need 'has crun' 'crun, for the tests in containers' crun crun crun

@@ -34,6 +34,10 @@ export const VERBS: Record<string, VerbEntry> = {
     summary: 'what this host lets a jail have, and what would give it more',
     load: async () => (await import('./doctor.js')).doctor
   },
+  completions: {
+    summary: 'completion for bash, zsh or fish',
+    load: async () => (await import('./completions.js')).completions
+  },
   mcp: {
     summary: 'wrap the servers in the configuration of MCP clients',
     load: async () => (await import('./mcp.js')).mcp
