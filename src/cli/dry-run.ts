@@ -39,7 +39,7 @@ export function dryRun(options: RunOptions, command: string[]): string {
 
 /** Names of variables and the plain limits, as ever; who wants their origins asks explain. */
 function asJson(told: Explanation, limits: ProfileLimits, protections: Protection[], plan: Step[]): string {
-  const { notes: _notes, syscalls: _syscalls, network, ...rest } = told
+  const { syscalls: _syscalls, network, ...rest } = told
   const { rules, maxConnections, onDenied, askMs, ...shared } = network
   const ruled = network.mode === 'allowList' ? { rules, maxConnections, onDenied, askMs } : {}
   const env = told.env.map(({ name }) => name)

@@ -24,6 +24,11 @@ export function explanationText(told: Explanation, paint: Paint): string {
   return [
     ...head.map((line) => `${printable(line)}\n`),
     section(
+      'policy files',
+      rows(told.policyFiles, ({ file, level, trust }) => [level, file, TRUST[trust]]),
+      paint
+    ),
+    section(
       'grants',
       rows(told.grants, (g) => [g.access, g.path, g.origin]),
       paint
@@ -62,23 +67,24 @@ export function explanationText(told: Explanation, paint: Paint): string {
       'limits',
       rows(told.limits, ({ name, value, origin }) => [name, figure(name, value), origin]),
       paint
+    ),
+    section(
+      'parsed, not enforced by the jail',
+      rows(told.notes, ({ text, origin }) => [text, origin]),
+      paint
     )
   ].join('')
 }
 
 /** What explain adds: the table of system calls, and each layer on this host. */
-export function detailsText({ syscalls, protections, notes }: Explanation, paint: Paint): string {
+export function detailsText({ syscalls, protections }: Explanation, paint: Paint): string {
   const states = protections.map(({ name, state, reason, refused }) => [refused ? 'REFUSED' : state, name, reason])
-  return [
-    section('system calls', syscalls.map(callsRow), paint),
-    section('layers on this host', states, paint),
-    section(
-      'parsed, not enforced by the jail',
-      notes.map(({ text, origin }) => [text, origin]),
-      paint
-    )
-  ].join('')
+  return [section('system calls', syscalls.map(callsRow), paint), section('layers on this host', states, paint)].join(
+    ''
+  )
 }
+
+const TRUST = { own: '', trusted: 'trusted', narrows: 'only narrows' } as const
 
 function callsRow({ group, allowed, judged, refused, answer, reason }: ToldCalls): string[] {
   const fates = [

@@ -7,6 +7,10 @@ import { verbsText } from './verbs.js'
 
 export interface RunOptions {
   profile?: string
+  /** --policy FILE; false with --no-policy */
+  policy?: string | false
+  server?: string
+  tool?: string
   ro: string[]
   rw: string[]
   deny: string[]
@@ -100,6 +104,11 @@ export function withRunOptions(command: Command): Command {
     .option('--env <name[=value]>', 'pass a variable on, or set it (repeatable)', append, [])
     .option('--cwd <dir>', 'working directory; must be granted')
     .option('--audit <file|->', 'append audit events as JSON lines; - is stderr')
+    .optionsGroup('Policy files (docs/policy.md):')
+    .option('--policy <file>', 'one more, over those of the system, the user and the project')
+    .option('--no-policy', 'none: the profile and these flags alone')
+    .option('--server <name>', 'what the MCP client calls it, for servers:')
+    .option('--tool <name>', 'the entry of security.tools.tool_specific that holds')
     .optionsGroup('Limits (of the whole jail; docs/limits.md):')
     .option('--memory <size>', 'memory with the private tmp, e.g. 512MB')
     .option('--memory-threshold <size>', 'report from there on (default nine tenths of --memory)')
@@ -174,6 +183,7 @@ export function toConfig(options: RunOptions): SandboxConfig {
   const resources = limitsOf(options)
   return {
     ...(options.profile === undefined ? {} : { profile: options.profile }),
+    ...(options.tool === undefined ? {} : { tool: options.tool }),
     ...(Object.keys(filesystem).length ? { filesystem } : {}),
     ...(Object.keys(network).length ? { network } : {}),
     ...(Object.keys(resources).length ? { resources } : {}),
@@ -257,12 +267,14 @@ const FLAGS: [key: string, flag: string, given: (options: RunOptions) => boolean
   ['resources\\.maxExecutionTime', '--timeout', (o) => o.timeout !== undefined],
   ['audit\\.file', '--audit', (o) => o.audit !== undefined],
   ['env\\.', '--env ', (o) => o.env.length > 0],
-  ['cwd(?= =|$)', '--cwd', (o) => o.cwd !== undefined]
+  ['cwd(?= =|$)', '--cwd', (o) => o.cwd !== undefined],
+  ['tool(?= =|$)', '--tool', (o) => o.tool !== undefined],
+  ['server(?= =|$)', '--server', (o) => o.server !== undefined]
 ]
 
 /** The configuration's own words in the words of who typed flags. Keys that a profile file set keep their names. */
 export function inFlags(text: string, options: RunOptions): string {
-  const ours = '(?<!\\.ya?ml(?::\\d+:\\d+)?: )(?<![\\w./])(?:config: )?'
+  const ours = '(?<!\\.ya?ml(?::\\d+:\\d+)?: |:\\d+:\\d+: )(?<![\\w./])(?:config: )?'
   return FLAGS.filter(([, , given]) => given(options)).reduce(
     (out, [key, flag]) => out.replace(new RegExp(`${ours}${key}`, 'g'), flag),
     text

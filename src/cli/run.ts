@@ -6,7 +6,7 @@ import type { Jail, JailExit } from '../launch/jail.js'
 import { launchProfile, makeReachable } from '../launch/spawn.js'
 import type { SandboxConfig } from '../policy/index.js'
 import { parseDuration } from '../policy/units.js'
-import { resolve } from '../profile/resolve.js'
+import { type ResolveRequest, resolve } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
 import { askOnTerminal } from './ask.js'
 import { limitSentences, reachedLimit } from './limit-notice.js'
@@ -25,7 +25,19 @@ export function resolveRun(
   command: string[],
   { config = toConfig(options), explaining = false }: { config?: SandboxConfig; explaining?: boolean } = {}
 ): Profile {
-  return resolve({ config, argv: command, ...place(), ...asking(options), explaining }, probeHost(LAUNCHER))
+  return resolve({ ...requestOf(options, command), config, explaining }, probeHost(LAUNCHER))
+}
+
+/** @internal What these flags ask of `resolve`. */
+export function requestOf(options: RunOptions, command: string[]): ResolveRequest {
+  return {
+    config: toConfig(options),
+    argv: command,
+    ...place(),
+    policyFiles: options.policy ?? true,
+    ...(options.server === undefined ? {} : { server: options.server }),
+    ...asking(options)
+  }
 }
 
 /** Where this process is, as resolving wants to know it. */

@@ -34,7 +34,14 @@ export function explain(profile: Profile, facts: HostFacts, tell = (origin: stri
     tolerate,
     audit: profile.audit.file ?? null,
     protections: findings(profile, facts),
-    notes: []
+    policyFiles: profile.policy?.files ?? [],
+    notes: [
+      ...profile.notes.map(placed),
+      ...(profile.policy?.unenforced ?? []).map(({ field, origin, reason }) => ({
+        text: `${field}: ${reason}`,
+        origin
+      }))
+    ]
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Finding } from '../plan/protections.js'
+import type { LoadedPolicy } from '../policy/document/load.js'
 import type { Deny, Grant, JailSymlink, Profile, ProtectionName, UnixSocket } from '../profile/types.js'
 
 export const BUILT_IN = 'built-in'
@@ -65,6 +66,8 @@ export interface Explanation {
   audit: string | null
   /** Each layer of the jail on this host. */
   protections: Finding[]
+  /** Those that were read, in their order. */
+  policyFiles: LoadedPolicy['files']
   /** What a policy file says and the jail does not enforce. */
   notes: { text: string; origin: string }[]
 }

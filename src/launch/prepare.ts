@@ -56,6 +56,8 @@ export function prepare(request: ResolveRequest, facts: HostFacts, options: Prep
     request.cwd,
     request.home,
     request.askMs,
+    request.policyFiles,
+    request.server,
     facts.cgroup, // of all facts the one that changes while this process lives
     options
   ])

@@ -28,6 +28,13 @@ export interface SpawnOptions {
   env?: Record<string, string | undefined>
   /** The caller's working directory, against which relative paths resolve. Default process.cwd(). */
   cwd?: string
+  /**
+   * Read the policy files of the system, the user and the project (docs/policy.md); a text: that file, too. Default: none,
+   * so that the configuration alone decides.
+   */
+  policyFiles?: boolean | string
+  /** What the MCP client calls this server: for `servers:` of the policy files. */
+  server?: string
   /** For every event's source.correlationId. */
   correlationId?: string
   /** Arguments that are not UTF-8, by index, and values of variables, by name: their bytes. */
@@ -70,10 +77,15 @@ export async function spawnSandboxed(
 ): Promise<Jail> {
   options.signal?.throwIfAborted()
   const { env = process.env, cwd = process.cwd() } = options
-  const request = { config, argv, env, cwd, home: env.HOME || homedir(), ...asking(options) }
+  const request = { config, argv, env, cwd, home: env.HOME || homedir(), ...files(options), ...asking(options) }
   const facts = hostFacts(options)
   return launchPlan(prepare(request, facts, planOptions(options)), facts, options)
 }
+
+const files = ({ policyFiles, server }: SpawnOptions) => ({
+  ...(policyFiles === undefined ? {} : { policyFiles }),
+  ...(server === undefined ? {} : { server })
+})
 
 /** @internal What `resolve` has to know of it. */
 export const asking = ({ onConnect, askTimeout }: SpawnOptions): { askMs?: number } =>

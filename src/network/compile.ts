@@ -53,11 +53,11 @@ function rulesOf(policy: NetworkPolicy, askMs: number | undefined): NetworkRules
     } else hosts.push(...allowances(entry, written, policy))
   }
   for (const { value, origin } of policy.udp) hosts.push(...hostRules('allow', readEntry(value), 'udp', origin))
-  const denied = new Set(policy.denied.flatMap(({ value }) => loopbackPorts(value)))
+  const isDenied = deniedLoopback(policy.denied)
   const rules: NetworkRules = {
     hosts: unique(hosts, hostLine),
     loopback: unique(
-      loopback.filter(({ port }) => !denied.has(port)),
+      loopback.filter(({ port }) => !isDenied(port)),
       portOf
     ),
     publish: unique(
@@ -88,9 +88,10 @@ export function unique<T>(list: T[], key: (item: T) => string): T[] {
   return [...first.values()]
 }
 
-function loopbackPorts(denied: string): number[] {
-  const { pattern, ports = [] } = readEntry(denied, 'deny')
-  return pattern.kind === 'loopback' ? ports : []
+/** `localhost` without a port is all of it. */
+export function deniedLoopback(denied: Written<string>[]): (port: number) => boolean {
+  const entries = denied.map(({ value }) => readEntry(value, 'deny')).filter((e) => e.pattern.kind === 'loopback')
+  return (port) => entries.some(({ ports }) => ports === undefined || ports.includes(port))
 }
 
 /** Whatever the transport. */

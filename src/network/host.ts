@@ -14,6 +14,7 @@ export interface HostEntry {
 export function parseHostPattern(written: string, action: 'allow' | 'deny' = 'allow'): Read<HostEntry> {
   const read = parseHost(written, action)
   if ('reason' in read || read.value.pattern.kind !== 'loopback' || read.value.port !== undefined) return read
+  if (action === 'deny') return read
   return fault('is the host itself, all its services', `name the one that is needed: ${written}:PORT`)
 }
 

@@ -69,9 +69,9 @@ function allowing(rules: NetworkRules, entry: ReadEntry, origin: string): Networ
 }
 
 function denying(rules: NetworkRules, host: string, origin: string): NetworkRules {
-  const { pattern, ports = [] } = readEntry(host, 'deny')
+  const { pattern, ports } = readEntry(host, 'deny')
   if (pattern.kind === 'loopback')
-    return { ...rules, loopback: rules.loopback.filter(({ port }) => !ports.includes(port)) }
+    return { ...rules, loopback: rules.loopback.filter(({ port }) => ports && !ports.includes(port)) }
   return { ...rules, hosts: unique([...rules.hosts, ...denials({ value: host, origin })], hostLine) }
 }
 

@@ -1,11 +1,10 @@
 import type { ParsedConfig } from '../policy/config.js'
+import { type Layer, placeOf } from '../policy/layer.js'
 import { type AllowedHost, isAnyHost } from './entry.js'
 import type { DeniedErrno } from './types.js'
 
 /** The network part of a layer. */
-export interface NetworkLayer {
-  /** For origins, e.g. `profiles/strict.yaml`. */
-  origin: string
+export interface NetworkLayer extends Pick<Layer, 'origin' | 'marks' | 'narrows'> {
   network: NonNullable<ParsedConfig['network']>
 }
 
@@ -34,27 +33,28 @@ export interface NetworkPolicy {
   updatable: boolean
 }
 
+export const noNetwork = (): NetworkPolicy => ({
+  shareHost: false,
+  innerLoopback: false,
+  allowed: [],
+  denied: [],
+  udp: [],
+  loopback: [],
+  publish: [],
+  unixSockets: [],
+  updatable: false
+})
+
 export function mergeNetwork(layers: NetworkLayer[]): NetworkPolicy {
-  const policy: NetworkPolicy = {
-    shareHost: false,
-    innerLoopback: false,
-    allowed: [],
-    denied: [],
-    udp: [],
-    loopback: [],
-    publish: [],
-    unixSockets: [],
-    updatable: false
-  }
-  for (const layer of layers) mergeLayer(policy, layer)
+  const policy = noNetwork()
+  for (const layer of layers) mergeNetworkLayer(policy, layer)
   return policy
 }
 
-function mergeLayer(policy: NetworkPolicy, { origin, network }: NetworkLayer): void {
-  const written = <T>(key: string, value: T): Written<T> => {
-    const field = `network.${key}`
-    return { value, field, origin: `${origin}: ${field}` }
-  }
+export function mergeNetworkLayer(policy: NetworkPolicy, layer: NetworkLayer): void {
+  const { network } = layer
+  const written = <T>(key: string, value: T): Written<T> => ({ value, ...placeOf(layer, `network.${key}`) })
+  if (layer.narrows) keepNamed(policy, network)
   const each = <T>(key: string, list: T[] | undefined) => (list ?? []).map((value, i) => written(`${key}[${i}]`, value))
   // A later denyInternet takes back what an earlier layer opened to everybody; what it named stays.
   if (network.denyInternet === true) {
@@ -80,4 +80,16 @@ function mergeLayer(policy: NetworkPolicy, { origin, network }: NetworkLayer): v
   if (network.allowedPorts) policy.allowedPorts = written('allowedPorts', network.allowedPorts)
   if (network.maxConnections !== undefined) policy.maxConnections = written('maxConnections', network.maxConnections)
   if (network.onDenied !== undefined) policy.onDenied = written('onDenied', network.onDenied)
+}
+
+const LISTS = { allowedHosts: 'allowed', udp: 'udp', allowLoopback: 'loopback', publish: 'publish' } as const
+
+/** Of a list that a narrowing layer has, what it names stays; it named nothing that was not there (policy/narrow.ts). */
+function keepNamed(policy: NetworkPolicy, network: NetworkLayer['network']): void {
+  for (const [key, list] of Object.entries(LISTS)) {
+    if (network[key as keyof typeof LISTS] === undefined) continue
+    policy[list] = []
+    policy.shareHost = false
+  }
+  if (network.allowUnixSockets) policy.unixSockets = []
 }

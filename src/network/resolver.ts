@@ -37,6 +37,12 @@ function resolverConfig(text: string): Pick<Resolver, 'nameservers' | 'search'> 
   }
 }
 
+/** Names of the host's own table: they may lead to private addresses. */
+export function hostNames(fs: ReadFs): string[] {
+  const text = readText(fs, walk(fs, '/etc/hosts').real, MAX_BYTES) ?? ''
+  return [...new Set(wordsOf(text).flatMap(([, ...names]) => names.flatMap(hostName)))]
+}
+
 const hostName = (written: string): string[] => {
   const read = parseName(written)
   return 'value' in read ? [read.value] : []

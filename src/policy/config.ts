@@ -59,7 +59,7 @@ const ports = z.array(port).superRefine((list, c) => {
 })
 
 /** A host pattern (docs/network.md); kept as it was written. */
-const hostText = (action: 'allow' | 'deny', transport: 'tcp' | 'udp' = 'tcp') =>
+export const hostText = (action: 'allow' | 'deny', transport: 'tcp' | 'udp' = 'tcp') =>
   z.string().superRefine((v, c) => {
     const read = parseHostPattern(v, action)
     const wrong = 'reason' in read ? read : transport === 'udp' ? wrongForUdp(read.value) : undefined
@@ -123,7 +123,7 @@ const NEEDS_ALLOW_LIST = [
 ] as const
 
 /** What a person writes; every key is optional and lies over the profile's. */
-const body = {
+export const body = {
   processIsolation: processIsolation.optional(),
   filesystem: filesystem.optional(),
   network: network.optional(),
@@ -138,7 +138,12 @@ const body = {
 }
 
 export const SandboxConfigSchema = z
-  .strictObject({ ...body, profile: z.string().min(1).optional() })
+  .strictObject({
+    ...body,
+    profile: z.string().min(1).optional(),
+    /** Entry of security.tools.tool_specific of the policy files. */
+    tool: z.string().min(1).optional()
+  })
   .superRefine(refuseUnenforced)
 
 /** A profile file: the same body with a name, a purpose and what it extends. */
@@ -161,7 +166,7 @@ export type ParsedConfig = z.output<typeof SandboxConfigSchema>
 export type ParsedProfileFile = z.output<typeof ProfileFileSchema>
 
 /** Every field is enforced or refused: a key that is read and then ignored would be a promise nobody keeps. */
-function refuseUnenforced(config: z.output<z.ZodObject<typeof body>>, context: z.RefinementCtx): void {
+export function refuseUnenforced(config: z.output<z.ZodObject<typeof body>>, context: z.RefinementCtx): void {
   const issue = (field: string, qi: string, message: string, hint: string) =>
     context.addIssue({ code: 'custom', path: field.split('.'), message, params: { qi, hint } })
   const { processIsolation: isolation, network: net } = config

@@ -1,12 +1,9 @@
-import { mergeNetwork, type NetworkLayer, type NetworkPolicy } from '../network/merge.js'
+import { mergeNetworkLayer, type NetworkLayer, type NetworkPolicy, noNetwork } from '../network/merge.js'
 import type { ParsedConfig } from './config.js'
+import { envRecord, type Layer, placeOf } from './layer.js'
+import { type NarrowContext, refuseWidening } from './narrow.js'
 
-/** One writer's part of the policy: a profile file of the extends chain, or the caller's config. */
-export interface Layer {
-  /** For origins, e.g. `profiles/strict.yaml`. */
-  origin: string
-  config: Omit<ParsedConfig, 'profile'>
-}
+export type { Layer } from './layer.js'
 
 export interface PathRule {
   path: string
@@ -14,13 +11,25 @@ export interface PathRule {
   /** e.g. `filesystem.allowedPaths[0]` */
   field: string
   origin: string
-  /** Position of its layer; a later layer overrides an earlier one. */
+  /** Position of its layer; a later layer overrides an earlier one, but no denial. */
   layer: number
+  /** As Layer.sparesCommand. */
+  sparesCommand?: boolean
+}
+
+/** A narrowing layer, and which lists of paths it has: of those only what it names stays. */
+export interface PathLimit {
+  layer: number
+  origin: string
+  lists: ('ro' | 'rw')[]
 }
 
 /** All layers as one: paths added up, everything else the last word. */
 export interface Policy {
   paths: PathRule[]
+  pathLimits: PathLimit[]
+  /** Position of the caller's own layer. */
+  callerLayer: number
   env: Record<string, string | true>
   /** `layer` counts as in PathRule; the caller's own layer is the last. */
   cwd?: string
@@ -37,36 +46,48 @@ export interface Policy {
 
 const LISTS = { readOnlyPaths: 'ro', allowedPaths: 'rw', deniedPaths: 'deny' } as const
 
-export function mergeLayers(layers: Layer[]): Policy {
+/** @throws QiError QI_POLICY_WIDENS */
+export function mergeLayers(layers: Layer[], context: NarrowContext = {}): Policy {
   const policy: Policy = {
     paths: layers.flatMap(pathRules),
+    pathLimits: layers.flatMap(pathLimit),
+    callerLayer: layers.length - 1,
     env: {},
     processIsolation: {},
     filesystem: { allowProtected: [] },
-    network: mergeNetwork(networkLayers(layers)),
+    network: noNetwork(),
     resources: {},
     pty: false,
     tolerate: [],
     origins: Object.assign({}, ...layers.map(originsOf))
   }
-  for (const { config } of layers) mergeOne(policy, config)
+  for (const layer of layers) {
+    if (layer.narrows) refuseWidening(policy, layer, context)
+    mergeOne(policy, layer)
+  }
   return policy
 }
 
 /** What the layers say about the network, for mergeNetwork. */
-export const networkLayers = (layers: Layer[]): NetworkLayer[] =>
-  layers.flatMap(({ origin, config: { network } }) => (network ? [{ origin, network }] : []))
+export const networkLayers = (layers: Layer[]): NetworkLayer[] => layers.flatMap((layer) => networkLayer(layer) ?? [])
 
-function mergeOne(policy: Policy, config: Layer['config']): void {
+function networkLayer({ config, origin, marks, narrows }: Layer): NetworkLayer | undefined {
+  if (!config.network) return undefined
+  return { origin, network: config.network, ...(marks ? { marks } : {}), ...(narrows ? { narrows } : {}) }
+}
+
+function mergeOne(policy: Policy, layer: Layer): void {
+  const { config } = layer
   const { filesystem = {} } = config
-  Object.assign(policy.env, envRecord(config.env))
+  const network = networkLayer(layer)
+  if (network) mergeNetworkLayer(policy.network, network)
+  mergeEnv(policy, layer)
   Object.assign(policy.processIsolation, defined(config.processIsolation))
-  // A threshold belongs to the maximum it was written for.
-  if (config.resources?.maxMemory !== undefined) delete policy.resources.memoryThreshold
-  Object.assign(policy.resources, defined(config.resources))
+  mergeResources(policy, layer)
   if (config.cwd !== undefined) policy.cwd = config.cwd
   if (filesystem.tempDirectory !== undefined) policy.filesystem.tempDirectory = filesystem.tempDirectory
   if (filesystem.maxFileSize !== undefined) policy.filesystem.maxFileSize = filesystem.maxFileSize
+  if (layer.narrows && filesystem.allowProtected) policy.filesystem.allowProtected = []
   policy.filesystem.allowProtected.push(...(filesystem.allowProtected ?? []))
   if (config.devices?.pty !== undefined) policy.pty = config.devices.pty
   if (config.audit?.file !== undefined) policy.auditFile = config.audit.file
@@ -74,8 +95,23 @@ function mergeOne(policy: Policy, config: Layer['config']): void {
   if (config.tolerate) policy.tolerate = config.tolerate
 }
 
-function originsOf({ origin, config }: Layer): Record<string, string> {
-  const sections = { ...config, env: envRecord(config.env) }
+/** Of a narrowing layer, names that it leaves out go; a value that is set grants nothing and stays. */
+function mergeEnv(policy: Policy, { config, narrows }: Layer): void {
+  if (narrows && config.env)
+    for (const [name, value] of Object.entries(policy.env)) if (value === true) delete policy.env[name]
+  Object.assign(policy.env, envRecord(config.env))
+}
+
+function mergeResources({ resources }: Policy, { config, narrows }: Layer): void {
+  const { memoryThreshold: was } = resources
+  const maximum = config.resources?.maxMemory
+  // A threshold belongs to the maximum it was written for.
+  if (maximum !== undefined && !(narrows && was !== undefined && was < maximum)) delete resources.memoryThreshold
+  Object.assign(resources, defined(config.resources))
+}
+
+function originsOf(layer: Layer): Record<string, string> {
+  const sections = { ...layer.config, env: envRecord(layer.config.env) }
   const keys = Object.entries(sections).flatMap(([section, value]) => {
     const isSection = typeof value === 'object' && value !== null && !Array.isArray(value)
     return isSection
@@ -84,21 +120,21 @@ function originsOf({ origin, config }: Layer): Record<string, string> {
         ? []
         : [section]
   })
-  return Object.fromEntries(keys.map((key) => [key, `${origin}: ${key}`]))
+  return Object.fromEntries(keys.map((key) => [key, placeOf(layer, key).origin]))
 }
 
 function pathRules(layer: Layer, index: number): PathRule[] {
   return Object.entries(LISTS).flatMap(([key, access]) =>
     (layer.config.filesystem?.[key as keyof typeof LISTS] ?? []).map((path, i) => {
-      const field = `filesystem.${key}[${i}]`
-      return { path, access, field, origin: `${layer.origin}: ${field}`, layer: index }
+      const place = placeOf(layer, `filesystem.${key}[${i}]`)
+      return { path, access, ...place, layer: index, ...(layer.sparesCommand ? { sparesCommand: true } : {}) }
     })
   )
 }
 
-function envRecord(env: ParsedConfig['env']): Record<string, string | true> {
-  if (!Array.isArray(env)) return env ?? {}
-  return Object.fromEntries(env.map((name) => [name, true as const]))
+function pathLimit({ narrows, origin, config: { filesystem = {} } }: Layer, layer: number): PathLimit[] {
+  const lists = (['ro', 'rw'] as const).filter((a) => filesystem[a === 'ro' ? 'readOnlyPaths' : 'allowedPaths'])
+  return narrows && lists.length > 0 ? [{ layer, origin, lists }] : []
 }
 
 function defined<T extends object>(part: T | undefined): Partial<T> {

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
-import { LineCounter, parseDocument } from 'yaml'
 import { QiError } from '../errors.js'
 import { basename, dirname, join, nodeFs, type ReadFs, readText, walk } from '../profile/fs.js'
 import { type ParsedProfileFile, ProfileFileSchema } from './config.js'
+import { readSource } from './document/source.js'
 import { issueToError } from './issues.js'
 import type { Layer } from './merge.js'
 
@@ -101,23 +101,8 @@ function parseProfile(fs: ReadFs, file: string, where: string): ParsedProfileFil
   if (text === undefined || text.length > MAX_PROFILE_BYTES) {
     throw new QiError('QI_PROFILE_SYNTAX', `${where}: cannot be read, or is larger than 1 MiB`, { path: file })
   }
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: true })
-  const fault = document.errors[0]
-  if (fault) {
-    const { line, col } = lines.linePos(fault.pos[0])
-    const reason = (fault.message.split('\n')[0] as string).replace(/ at line \d+.*$/, '')
-    throw new QiError('QI_PROFILE_SYNTAX', `${where}:${line}:${col}: ${reason}`, {
-      path: file,
-      hint: 'correct the YAML'
-    })
-  }
-  const input: unknown = document.toJS({ maxAliasCount: 100 })
-  const result = ProfileFileSchema.safeParse(input)
+  const source = readSource(text, where, 'QI_PROFILE_SYNTAX')
+  const result = ProfileFileSchema.safeParse(source.data)
   if (result.success) return result.data
-  const at = document.getIn(result.error.issues[0]?.path ?? [], true) as
-    | { range?: [number, number, number] }
-    | undefined
-  const { line, col } = lines.linePos(at?.range?.[0] ?? 0)
-  throw issueToError(result.error, input, ProfileFileSchema, `${where}:${line}:${col}`)
+  throw issueToError(result.error, source.data, ProfileFileSchema, source.at)
 }

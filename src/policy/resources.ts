@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { count, duration, limit, number, path, refuse, size, written } from './fields.js'
 import { parseCores, parseDuration } from './units.js'
 
-const cores = written('"50%"').transform((v, c) => limit(parseCores(v), c))
+export const cores = written('"50%"').transform((v, c) => limit(parseCores(v), c))
 
 const MAX_WEIGHT = 10_000
 const weight = number.transform((v, c) =>

@@ -163,12 +163,19 @@ function ownDenies(grant: Grant, host: Host, own: OwnPaths): Deny[] {
     if (found.kind !== 'missing' && isWithin(grant.path, found.real)) throw ownPath(grant, path, 'holds or is')
     if (!isWithin(found.real, grant.path)) return []
     const origin = `mandatory: qi-jail's own ${basename(path)}`
-    if (path !== audit) return denyAt(fs, found.real, origin)
+    if (path !== audit) return denyAt(fs, firstMissing(fs, found.real), origin)
     // A read-only mount does not keep anybody from writing into a FIFO.
     if (found.kind === 'other' || found.kind === 'socket') throw ownPath(grant, path, 'is no regular file, and')
     // The launch makes it before the jail: it is there to be covered, not a name to be guarded.
     return [{ path: found.real, kind: 'write', now: 'file', origin }]
   })
+}
+
+/** What does not exist yet is kept from coming to be by the first of its names that is missing. */
+function firstMissing(fs: ReadFs, path: string): string {
+  let at = path
+  while (!fs.lstat(at) && !fs.lstat(dirname(at))) at = dirname(at)
+  return at
 }
 
 function ownPath(grant: Grant, path: string, how: string): QiError {

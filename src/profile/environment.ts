@@ -1,6 +1,6 @@
 import { DEFAULT_PATH } from './command.js'
 
-const PASSED = /^(?:PATH|HOME|LANG|LC_[A-Z]+|TERM|TZ)$/
+export const PASSED = /^(?:PATH|HOME|LANG|LC_[A-Z]+|TERM|TZ)$/
 
 /** The payload's whole environment: an allow-list, and what is named. Tokens in the caller's environment stay there. */
 export function environment(

@@ -15,8 +15,8 @@ export type FileKind = 'file' | 'dir' | 'link' | 'socket' | 'other'
 
 /** All that resolving looks at on the host. What cannot be reached counts as absent: it would be so in the jail, too. */
 export interface ReadFs {
-  /** `dev`: dev_t of its file system, where it is known. */
-  lstat(path: string): { kind: FileKind; mode: number; dev?: number } | undefined
+  /** `dev`: dev_t of its file system, `uid`: its owner, where they are known. */
+  lstat(path: string): { kind: FileKind; mode: number; dev?: number; uid?: number } | undefined
   readlink(path: string): string
   /** The first `max` bytes, or undefined when it cannot be read. */
   read(path: string, max: number): Uint8Array | undefined
@@ -32,7 +32,7 @@ export const nodeFs: ReadFs = {
   lstat(path) {
     try {
       const stat = lstatSync(path, { throwIfNoEntry: false }) // an exception costs ten times the call
-      return stat && { kind: kindOf(stat), mode: stat.mode & 0o7777, dev: stat.dev }
+      return stat && { kind: kindOf(stat), mode: stat.mode & 0o7777, dev: stat.dev, uid: stat.uid }
     } catch {
       return undefined
     }

@@ -1,8 +1,10 @@
 import { QiError } from '../errors.js'
-import type { PathRule } from '../policy/merge.js'
+import { parsePattern } from '../policy/glob.js'
+import type { PathRule, Policy } from '../policy/merge.js'
 import { isWithin, type Walk, walk } from './fs.js'
 import { expand, type Host, reachesCredentials } from './host.js'
-import type { Grant, JailSymlink } from './types.js'
+import { narrowPaths } from './narrow.js'
+import type { Grant, JailSymlink, Note } from './types.js'
 
 /** A path rule after expansion and resolution. */
 export interface PlacedRule extends PathRule {
@@ -15,11 +17,18 @@ export interface ExplicitGrants {
   grants: Grant[]
   denied: PlacedRule[]
   symlinks: JailSymlink[]
+  /** What was asked for and is not granted. */
+  notes: Note[]
 }
 
 /** What the policy grants by name. Throws for everything that would grant other than what it says. */
-export function resolveGrants(rules: PathRule[], host: Host): ExplicitGrants {
-  const placed = override(rules.flatMap((rule) => place(rule, host)))
+export function resolveGrants(
+  policy: Pick<Policy, 'paths' | 'pathLimits' | 'callerLayer'>,
+  host: Host
+): ExplicitGrants {
+  const all = policy.paths.flatMap((rule) => place(rule, host))
+  const missing = policy.paths.filter((rule) => rule.sparesCommand && !all.some(({ origin }) => origin === rule.origin))
+  const placed = override(narrowPaths(all, policy.pathLimits))
   const writable = placed.filter((r) => r.access === 'rw').map((r) => ({ path: r.walk.real, field: r.field }))
   for (const rule of placed) {
     refuseSteered(rule, writable)
@@ -29,10 +38,13 @@ export function resolveGrants(rules: PathRule[], host: Host): ExplicitGrants {
     refuseCredentialLink(rule, host)
   }
   const denied = placed.filter((r) => r.access === 'deny')
-  const granted = placed.filter((r) => r.access !== 'deny')
-  refuseInsideDenied(granted, denied)
+  const { granted, notes } = outsideDenied(placed, denied, policy.callerLayer)
   const symlinks = granted.flatMap((r) => r.walk.links.map((l) => ({ ...l, origin: r.origin })))
-  return { grants: granted.map(toGrant), denied, symlinks }
+  const absent = missing.map(({ origin, path }) => ({
+    text: `${path.replace(/\?$/, '')} does not exist, so it is not granted`,
+    origin
+  }))
+  return { grants: granted.map(toGrant), denied, symlinks, notes: [...absent, ...notes] }
 }
 
 const fault = (rule: PathRule, code: `QI_${string}`, message: string, hint: string): QiError =>
@@ -44,7 +56,7 @@ const fault = (rule: PathRule, code: `QI_${string}`, message: string, hint: stri
   })
 
 function place(rule: PathRule, host: Host): PlacedRule[] {
-  const { path, optional } = expand(host, rule.path)
+  const { path, optional } = expand(host, subtree(rule))
   const found = walk(host.fs, path)
   if (found.kind === 'missing' && rule.access !== 'deny') {
     if (optional) return []
@@ -58,12 +70,33 @@ function place(rule: PathRule, host: Host): PlacedRule[] {
   return [{ ...rule, written: path, walk: found }]
 }
 
-/** One rule per path: a later layer overrides an earlier one, one layer must not contradict itself. */
-function override(placed: PlacedRule[]): PlacedRule[] {
-  const byPath = new Map<string, PlacedRule>()
+/** The path of what a mount can show or hide; a trailing `?` is kept. */
+function subtree(rule: PathRule): string {
+  const optional = rule.path.length > 1 && rule.path.endsWith('?') ? '?' : ''
+  const parsed = parsePattern(optional ? rule.path.slice(0, -1) : rule.path)
+  if (parsed.kind === 'subtree') return parsed.path + optional
+  if (parsed.kind === 'wrong') throw fault(rule, 'QI_GLOB', parsed.reason, parsed.hint)
+  const { base } = parsed.pattern
+  const [reason, hint] =
+    rule.access === 'deny'
+      ? [
+          'cannot be kept from being read by mounts and Landlock, which know folders and files',
+          'name them (dir/** is a whole folder), or set filesystem.mediate: true to have every open judged'
+        ]
+      : [
+          'cannot be granted: a mount shows a folder or a file',
+          `grant the folder, ${base === '/' ? 'by its name' : `${base}/**`}, and deny what is not meant`
+        ]
+  throw fault(rule, 'QI_GLOB', reason, hint)
+}
+
+/** One grant a path: a later layer overrides an earlier one, one layer must not contradict itself. Denials stay beside. */
+export function override(placed: PlacedRule[]): PlacedRule[] {
+  const [grants, denials] = [new Map<string, PlacedRule>(), new Map<string, PlacedRule>()]
   for (const rule of placed) {
-    const other = byPath.get(rule.walk.real)
-    if (other && other.layer === rule.layer && other.access !== rule.access) {
+    const path = rule.walk.real
+    const other = [grants.get(path), denials.get(path)].find((o) => o?.layer === rule.layer && o.access !== rule.access)
+    if (other && !other.sparesCommand) {
       throw fault(
         rule,
         'QI_GRANT_CONFLICT',
@@ -71,9 +104,11 @@ function override(placed: PlacedRule[]): PlacedRule[] {
         'keep it in one of the two lists'
       )
     }
-    byPath.set(rule.walk.real, rule)
+    if (rule.access !== 'deny') grants.set(path, rule)
+    // Of two the one that spares nothing.
+    else if (!rule.sparesCommand || !denials.has(path)) denials.set(path, rule)
   }
-  return [...byPath.values()]
+  return [...grants.values(), ...denials.values()]
 }
 
 /** A payload that may write a folder may have put a link there; following it now would let it choose its next grant. */
@@ -124,12 +159,30 @@ export function refuseCredentialLink(rule: PlacedRule, host: Host): void {
   throw fault(rule, 'QI_GRANT_LINK', `leads through a link into a credential folder: ${rule.walk.real}`, hint)
 }
 
-/** A denied folder is masked as a whole: nothing can be shown inside the mask. */
-function refuseInsideDenied(granted: PlacedRule[], denied: PlacedRule[]): void {
-  for (const rule of granted) {
-    const deny = denied.find((d) => isWithin(rule.walk.real, d.walk.real))
-    if (deny) throw fault(rule, 'QI_GRANT_CONFLICT', `lies inside ${deny.origin}`, 'deny a narrower path')
-  }
+/**
+ * A denial wins, whichever layer came first; a denied folder is masked as a whole, so nothing can be shown inside it. What
+ * the caller asks for itself is refused aloud, and what `security:` denies goes quietly: it is said in the notes.
+ */
+function outsideDenied(
+  placed: PlacedRule[],
+  denied: PlacedRule[],
+  callerLayer: number
+): { granted: PlacedRule[]; notes: Note[] } {
+  const notes: Note[] = []
+  const granted = placed.filter((rule) => {
+    if (rule.access === 'deny') return false
+    const inside = denied.filter((d) => isWithin(rule.walk.real, d.walk.real))
+    const deny = inside.find((d) => !d.sparesCommand) ?? inside[0]
+    if (!deny) return true
+    // The same path in an earlier layer: what it says there is no mistake, it is overridden.
+    const isOverridden = deny.walk.real === rule.walk.real && deny.layer > rule.layer
+    if (rule.layer === callerLayer || !(deny.sparesCommand || isOverridden))
+      throw fault(rule, 'QI_GRANT_CONFLICT', `lies inside ${deny.origin}`, 'deny a narrower path')
+    const text = `${rule.path} is not granted: it lies inside ${deny.origin} = ${JSON.stringify(deny.path)}`
+    notes.push({ text, origin: rule.origin })
+    return false
+  })
+  return { granted, notes }
 }
 
 function toGrant(rule: PlacedRule): Grant {
@@ -144,8 +197,8 @@ function toGrant(rule: PlacedRule): Grant {
 }
 
 /** The innermost grant that `path` lies in. */
-export function grantOf(grants: Grant[], path: string): Grant | undefined {
-  let best: Grant | undefined
+export function grantOf<T extends { path: string }>(grants: readonly T[], path: string): T | undefined {
+  let best: T | undefined
   for (const grant of grants) {
     if (isWithin(path, grant.path) && (!best || grant.path.length > best.path.length)) best = grant
   }

@@ -5,7 +5,7 @@ import { ioTarget } from './io-target.js'
 import type { ProfileLimits } from './types.js'
 
 /** For a profile that is silent; the shipped ones are not. */
-const FALLBACK = {
+export const FALLBACK = {
   maxFileDescriptors: 4096,
   maxFileSize: 2 ** 30,
   maxProcesses: 512,

@@ -1,11 +1,12 @@
 import { QiError } from '../errors.js'
 import type { HostFacts } from '../host/facts.js'
 import { compileNetwork } from '../network/compile.js'
-import { hostResolver } from '../network/resolver.js'
+import { hostNames, hostResolver } from '../network/resolver.js'
 import { parseConfig, type SandboxConfig } from '../policy/config.js'
+import { type LoadedPolicy, loadPolicy } from '../policy/document/load.js'
 import { mergeLayers, networkLayers, type Policy } from '../policy/merge.js'
 import { type LoadedProfile, loadProfile, PACKAGE_DIR } from '../policy/profiles.js'
-import { Closure, closeCommand, systemBase, systemFiles } from './closure/index.js'
+import { type Closure, systemFiles } from './closure/index.js'
 import { checkArguments, findCommand } from './command.js'
 import { controlDenies } from './control.js'
 import { mandatoryDenies, readDenies } from './denies.js'
@@ -16,7 +17,8 @@ import { createHost, expand, type Host } from './host.js'
 import { identity } from './identity.js'
 import { resolveLimits } from './limits.js'
 import { resolveSockets } from './sockets.js'
-import type { Deny, Grant, JailSymlink, Profile } from './types.js'
+import { type Closed, close, maskable } from './spare.js'
+import type { Deny, Grant, JailSymlink, Note, Profile } from './types.js'
 
 export interface ResolveRequest {
   config: SandboxConfig
@@ -28,6 +30,12 @@ export interface ResolveRequest {
   home: string
   /** The host's file system, unless a test states another. */
   fs?: ReadFs
+  /** Read the policy files (docs/policy.md); a text: that file, too. Default: no file but the profile decides anything. */
+  policyFiles?: boolean | string
+  /** What the MCP client calls this server: for `servers:` of the policy files. */
+  server?: string
+  /** @internal For tests: where the system's policy file lies. */
+  systemPolicy?: string
   /** Already loaded instead of read from `config.profile`. */
   profile?: LoadedProfile
   /** Where qi-jail itself lies. */
@@ -48,7 +56,8 @@ const HOSTNAME = 'qi-jail'
  */
 export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const fs = snapshot(request.fs ?? nodeFs)
-  const { loaded, policy } = loadPolicy(request, fs)
+  const { loaded, policy } = readPolicy(request, fs, facts)
+  refuseDisabled(loaded.policy)
   const network = resolveNetwork(policy, loaded, fs, request.askMs)
   const who = identity(facts, policy.processIsolation, request.random)
   const host = makeHost(request, fs, policy)
@@ -60,19 +69,19 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const argv = [...request.argv]
   host.env = Object.fromEntries(env)
 
-  const explicit = resolveGrants(policy.paths, host)
+  const explicit = resolveGrants(policy, host)
   refuseSteeredCwd(policy, host, explicit.grants)
   const unix = resolveSockets(policy.network.unixSockets, host, explicit, { env: request.env, uid: facts.uid })
-  const closure = new Closure(host, explicit.grants)
-  systemBase(closure)
   const file = argv.length === 0 ? '/' : findCommand(fs, argv[0] as string, host.cwd, host.env.PATH).file
-  if (argv.length > 0) closeCommand(closure, facts.arch, { file, args: argv.slice(1), offset: 1 })
+  const closed = close(host, explicit, { file, args: argv.length === 0 ? undefined : argv.slice(1), arch: facts.arch })
+  const { closure } = closed
+
   const started = closure.instead?.file ?? file
   if (argv.length > 0) refuseDeniedCommand(explicit, closure, walk(fs, started).real)
   const grants = combine(explicit, closure, tempDirectory)
   const hidden = controlDenies(grants, fs, request.env, facts.uid)
   const reads = [
-    ...readDenies(explicit.denied, grants, fs).filter((d) => !hidden.some((h) => h.path === d.path)),
+    ...readDenies(maskable(explicit.denied, closed), grants, fs).filter((d) => !hidden.some((h) => h.path === d.path)),
     ...hidden
   ]
   const auditFile = auditPath(policy, host)
@@ -115,14 +124,69 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     limits,
     tolerate: policy.tolerate,
     origins: policy.origins,
+    notes: notesOf(loaded, request, explicit.notes, closed),
+    ...(loaded.policy ? { policy: loaded.policy } : {}),
     audit: { userId: String(facts.uid), ...(auditFile === undefined ? {} : { file: auditFile }) }
   }
 }
 
-function loadPolicy(request: ResolveRequest, fs: ReadFs): { loaded: LoadedProfile; policy: Policy } {
-  const { profile, ...config } = parseConfig(request.config)
-  const loaded = request.profile ?? loadProfile(profile, { cwd: request.cwd, fs })
-  return { loaded, policy: mergeLayers([...loaded.layers, { origin: 'config', config }]) }
+type Loaded = LoadedProfile & { policy?: LoadedPolicy }
+
+/** Everything that was written about this launch, merged. @throws QiError as `resolve` */
+export function readPolicy(
+  request: ResolveRequest,
+  fs: ReadFs,
+  { uid }: HostFacts
+): { loaded: Loaded; policy: Policy } {
+  const { profile, tool, ...config } = parseConfig(request.config)
+  const loaded = request.profile ?? loadFor({ ...request, fs }, profile, tool, uid)
+  const hostNamesOnce = () => hostNames(fs)
+  return { loaded, policy: mergeLayers([...loaded.layers, { origin: 'config', config }], { hostNames: hostNamesOnce }) }
+}
+
+function loadFor(
+  request: ResolveRequest & { fs: ReadFs },
+  profile: string | undefined,
+  tool: string | undefined,
+  uid: number
+): Loaded {
+  const { fs, cwd, home, env, argv, server, policyFiles, systemPolicy } = request
+  if (policyFiles) {
+    const policy = typeof policyFiles === 'string' ? policyFiles : undefined
+    return loadPolicy({ fs, cwd, home, env, uid, argv, profile, tool, server, policy, systemPolicy })
+  }
+  const field = tool !== undefined ? 'tool' : server !== undefined ? 'server' : undefined
+  if (field === undefined) return loadProfile(profile, { cwd, fs })
+  throw new QiError('QI_POLICY_TOOL', `${field} = ${JSON.stringify(tool ?? server)}: no policy file is read`, {
+    field,
+    value: tool ?? server,
+    hint: 'set policyFiles: true, or leave --no-policy out'
+  })
+}
+
+/** Who asks for a jail gets one or an error: only the command line tool can run a command without. */
+function refuseDisabled(policy: LoadedPolicy | undefined): void {
+  if (policy?.enforcement?.mode === 'permissive')
+    throw new QiError('QI_POLICY', `${policy.enforcement.origin} = "permissive": no jail can be had that way`, {
+      field: 'security.global.enforcement_mode',
+      value: 'permissive',
+      hint: 'write strict'
+    })
+  if (policy?.enforcement?.mode !== 'disabled') return
+  throw new QiError(
+    'QI_POLICY_DISABLED',
+    `${policy.enforcement.origin} = "disabled": a policy file turns the jail off`,
+    {
+      field: 'security.global.enforcement_mode',
+      value: 'disabled',
+      hint: 'start the command yourself, leave policyFiles out, or write strict'
+    }
+  )
+}
+
+function notesOf({ policy }: Loaded, { server }: ResolveRequest, grants: Note[], { notes }: Closed): Note[] {
+  if (server === undefined || policy?.selection.matched) return [...grants, ...notes]
+  return [{ text: `no policy file has an entry of servers: for ${server}`, origin: 'server' }, ...grants, ...notes]
 }
 
 function resolveNetwork(
@@ -185,7 +249,7 @@ function placeTemp(policy: Policy, host: Host): Walk {
 function refuseDeniedCommand({ denied }: ExplicitGrants, closure: Closure, command: string): void {
   const needed = [...closure.grants.filter((g) => !g.optional), { path: command, origin: 'the command' }]
   for (const { path, origin } of needed) {
-    const deny = denied.find((d) => isWithin(path, d.walk.real))
+    const deny = denied.find((d) => !d.sparesCommand && isWithin(path, d.walk.real))
     if (!deny) continue
     throw new QiError(
       'QI_GRANT_CONFLICT',
@@ -216,7 +280,7 @@ function combine({ grants, denied }: ExplicitGrants, closure: Closure, tempDirec
   }
   return compact(
     grants,
-    closure.grants.filter((g) => !denied.some((d) => isWithin(g.path, d.walk.real)))
+    closure.grants.filter((g) => !denied.some((d) => !d.sparesCommand && isWithin(g.path, d.walk.real)))
   )
 }
 

@@ -1,5 +1,6 @@
 import type { NetworkLayer } from '../network/merge.js'
 import type { NetworkRules, Resolver } from '../network/types.js'
+import type { LoadedPolicy } from '../policy/document/load.js'
 import type { IoTarget } from './io-target.js'
 
 /** The layers of the jail, each reported per host. */
@@ -122,6 +123,12 @@ export interface ProfileLimits {
   cgroup: 'auto' | 'off'
 }
 
+/** Something the policy says, and what comes of it instead. */
+export interface Note {
+  text: string
+  origin: string
+}
+
 /** Everything decided, with each rule's origin. The output of `resolve`, the input of `build`. */
 export interface Profile {
   name: string
@@ -169,6 +176,10 @@ export interface Profile {
   tolerate: ProtectionName[]
   /** Where each single value was said last, by its key in a policy, e.g. `resources.maxMemory`; for who explains it. */
   origins: Record<string, string>
+  /** What the policy says and this jail does not do, each with where it says so. */
+  notes: Note[]
+  /** What the policy files came to, where they were read. */
+  policy?: LoadedPolicy
   /** Facts for the audit events. */
   audit: {
     userId: string

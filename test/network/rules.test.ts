@@ -410,7 +410,9 @@ describe('the profile', () => {
   })
 
   it('without rules is what it was', () => {
-    expect(resolveOn({ config: { network: { maxConnections: 5 } } })).toEqual(resolveOn())
+    const { origins, ...profile } = resolveOn({ config: { network: { maxConnections: 5 } } })
+    expect(origins).toEqual({ 'network.maxConnections': 'config: network.maxConnections' })
+    expect({ ...profile, origins: {} }).toEqual(resolveOn())
     expect(resolveOn().network).toEqual({ mode: 'none', innerLoopback: false })
   })
 

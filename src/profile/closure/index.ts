@@ -10,7 +10,7 @@ import { nodeScript, preload } from './node.js'
 import { pythonModule, pythonScript, userSite, virtualEnvironment } from './python.js'
 
 export { Closure } from './closure.js'
-export { systemBase, systemFiles } from './system.js'
+export { systemBase, systemFiles, systemLibraries } from './system.js'
 
 /** A program and its arguments. `offset`: index in the user's argv of args[0], absent when they come from elsewhere. */
 export interface Target {

@@ -27,15 +27,23 @@ const ETC = [
   'services'
 ]
 
-/** What every process of this distribution expects. Links of a merged /usr stay links. */
-export function systemBase(closure: Closure): void {
+/** What every process of this distribution expects, but for what `isHidden`. Links of a merged /usr stay links. */
+export function systemBase(closure: Closure, isHidden: (real: string) => boolean = () => false): void {
   for (const path of [...FOLDERS, ...ETC.map((name) => `/etc/${name}`)]) {
-    closure.grant(path, 'system', { optional: true })
+    if (!isHidden(walk(closure.fs, path).real)) closure.grant(path, 'system', { optional: true })
   }
   // Store-based distributions: /usr holds next to nothing, everything leads into the store.
   const shell = walk(closure.fs, '/bin/sh').real
   const store = ['/nix/store', '/gnu/store'].find((s) => shell.startsWith(`${s}/`))
   if (store) closure.grant(store, 'system', { optional: true })
+}
+
+// Whole, as in FOLDERS: which of them a program loads is known only once it did.
+const LIBRARIES = ['/lib', '/lib32', '/lib64', '/libx32'].flatMap((name) => [`/usr${name}`, name])
+
+/** Without which no dynamically linked program starts, where the rest of the system is denied. */
+export function systemLibraries(closure: Closure): void {
+  for (const path of [...LIBRARIES, '/etc/ld.so.cache']) closure.grant(path, 'libraries', { optional: true })
 }
 
 /** The account, name service and host name files of the jail: its own, so that they tell nothing about the host. */
