@@ -23,7 +23,7 @@ async function follow(steps, jail, seen, updates) {
       () => updates.push('ok'),
       (error) => updates.push(error.code ?? error.message)
     )
-  for (const { when, control, network, allow, deny, host, stdin } of steps) {
+  for (const { when, control, network, allow, deny, host, stdin, end } of steps) {
     while (!seen.stdout.includes(when)) {
       if (seen.ended) return
       await sleep(10)
@@ -34,6 +34,7 @@ async function follow(steps, jail, seen, updates) {
     if (deny) await settled(jail.denyHost(deny))
     if (host) updates.push(await outside(host))
     if (stdin) jail.stdin.write(stdin)
+    if (end) jail.stdin.end()
   }
 }
 

@@ -40,6 +40,7 @@ const listening = (server, port, host = '::') =>
 let connections = 0
 const numbers = new WeakMap()
 const requests = new WeakMap()
+const sites = {}
 
 function serveFile(path, response) {
   const file = join(folder, 'git', normalize(`/${path}`))
@@ -74,6 +75,8 @@ function onRequest(request, response) {
   if (!numbers.has(socket)) numbers.set(socket, ++connections)
   requests.set(socket, (requests.get(socket) ?? 0) + 1)
   if (url.pathname.startsWith('/bytes/')) return send(response, Number(url.pathname.slice(7)))
+  const site = sites[`${request.headers.host}${url.pathname}`]
+  if (site !== undefined) return response.setHeader('content-type', 'application/json').end(JSON.stringify(site))
   if (url.pathname.startsWith('/git/')) return serveFile(url.pathname.slice(5), response)
   const line = `ok ${plain(socket.localAddress)} ${socket.localPort} connection ${numbers.get(socket)} request ${requests.get(socket)} host ${request.headers.host} sni ${socket.servername || '-'}\n`
   response.setHeader('content-type', 'text/plain')
@@ -117,7 +120,8 @@ async function onControl(request, response) {
   const body = chunks.length ? JSON.parse(Buffer.concat(chunks).toString()) : undefined
   const act = {
     '/queries': () => queries.splice(0),
-    '/zone': () => Object.assign(zone, body)
+    '/zone': () => Object.assign(zone, body),
+    '/sites': () => Object.assign(sites, body)
   }[request.url]
   response.end(JSON.stringify(act?.() ?? null))
 }

@@ -29,7 +29,7 @@ export interface Result extends Outcome {
   error?: { code: string; message: string; hint?: string }
 }
 
-/** In this order: new records of the DNS server, new rules of the jail, a command outside the jail, text for its stdin. */
+/** In this order: new records of the DNS server, new rules of the jail, a command outside the jail, text for its stdin, its end. */
 export interface Step {
   when: string
   control?: Record<string, unknown>
@@ -40,6 +40,8 @@ export interface Step {
   deny?: string
   host?: string[]
   stdin?: string
+  /** That was all of it. */
+  end?: boolean
 }
 
 export interface Request {
@@ -65,6 +67,8 @@ const HOSTS = `127.0.0.1 localhost
 type Network = NonNullable<SandboxConfig['network']>
 
 const NAMES = ['*.example.test', '*.wild.example.test', '*.internal.test', 'hosted']
+/** Public services that servers know by name; in the world they are ours (setSites). */
+const PUBLIC_NAMES = ['api.github.com', 'slack.com', 'api.search.brave.com']
 
 /**
  * A network of the tests' own: a host namespace for clients and launchers, and an internet with servers behind it. Nothing
@@ -157,6 +161,11 @@ export class World {
     await this.control('/zone', records)
   }
 
+  /** What a host answers to a path, as JSON: `{ 'api.github.com/user': … }`. */
+  async setSites(sites: Record<string, unknown>): Promise<void> {
+    await this.control('/sites', sites)
+  }
+
   private control(path: string, body?: unknown): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const socketPath = `${this.folder}/control`
@@ -219,7 +228,11 @@ function makeCertificates(folder: string): void {
     if (run.status !== 0) throw new Error(`openssl ${args[0]}: ${run.stderr}`)
   }
   const key = (name: string) => ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', name]
-  const names = [...NAMES.map((name) => `DNS:${name}`), 'IP:203.0.113.10', 'IP:2001:db8::10'].join(',')
+  const names = [
+    ...[...NAMES, ...PUBLIC_NAMES].map((name) => `DNS:${name}`),
+    'IP:203.0.113.10',
+    'IP:2001:db8::10'
+  ].join(',')
   writeFileSync(`${folder}/names.ext`, `subjectAltName=${names}\n`)
   openssl('req', '-x509', ...key('ca.key'), '-out', 'ca.pem', '-days', '2', '-subj', '/CN=qi-jail test authority')
   openssl('req', ...key('server.key'), '-out', 'server.csr', '-subj', '/CN=api.example.test')

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { QiError } from '../../src/errors.js'
+import { compileNetwork } from '../../src/network/compile.js'
 import { mergeLayers } from '../../src/policy/merge.js'
 import { listProfiles, listServerProfiles, loadProfile } from '../../src/policy/profiles.js'
 import { fakeFs, type Tree } from '../profile/fake.js'
@@ -59,6 +60,24 @@ describe('loadProfile', () => {
       expect(layers.map((l) => l.origin)).toEqual(['profiles/strict.yaml', `profiles/${name}.yaml`])
       expect(mergeLayers(layers).network.shareHost).toBe(false)
     }
+  })
+
+  it.each([
+    ['filesystem', []],
+    ['memory', []],
+    ['time', []],
+    ['github', ['api.github.com:443']],
+    ['slack', ['slack.com:443']],
+    ['brave-search', ['api.search.brave.com:443']],
+    ['postgres', ['loopback 5432']],
+    ['fetch', ['any:80', 'any:443']]
+  ])('servers/%s reaches %j', (name, reach) => {
+    const { rules } = compileNetwork(mergeLayers(loadProfile(`servers/${name}`).layers).network, undefined)
+    const hosts = rules?.hosts.map(
+      ({ pattern, low }) => `${pattern.kind === 'name' ? pattern.name : pattern.kind}:${low}`
+    )
+    const told = [...(hosts ?? []), ...(rules?.loopback ?? []).map(({ port }) => `loopback ${port}`)]
+    expect(told).toEqual(reach)
   })
 
   it('takes servers/NAME for ours, and ./servers/NAME for a file', () => {
