@@ -4,18 +4,15 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { STEPS, spawnSandboxed } from '../dist/index.js'
-import { clock, interleave, machine, markdown, quantile, table } from './lib.mjs'
+import { clock, flagsOf, interleave, machine, markdown, quantile, table } from './lib.mjs'
 
-const { values: flags } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '100' },
-    json: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    api: { type: 'boolean', default: false },
-    readme: { type: 'boolean', default: false }
-  }
+const flags = flagsOf(import.meta.url, {
+  rounds: { type: 'string', default: '100' },
+  json: { type: 'boolean', default: false },
+  only: { type: 'string' },
+  api: { type: 'boolean', default: false },
+  readme: { type: 'boolean', default: false }
 })
 const rounds = Number(flags.rounds)
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))

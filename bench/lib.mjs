@@ -2,6 +2,20 @@
 // all of them. Ratios are of the medians of one run.
 import { readFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
+import { parseArgs } from 'node:util'
+
+/** The flags of a benchmark; `--help` prints what the comment at the top of its file says. */
+export function flagsOf(url, options) {
+  const { values } = parseArgs({ options: { ...options, help: { type: 'boolean', short: 'h', default: false } } })
+  if (!values.help) return values
+  const lines = readFileSync(new URL(url), 'utf8').split('\n')
+  const top = lines.slice(
+    0,
+    lines.findIndex((line) => !line.startsWith('//'))
+  )
+  console.log(top.map((line) => line.replace(/^\/\/ ?/, '')).join('\n'))
+  process.exit()
+}
 
 export async function interleave(candidates, rounds, warmup = 3) {
   const samples = Object.fromEntries(Object.keys(candidates).map((name) => [name, []]))

@@ -1,21 +1,18 @@
 // What limits cost and how well they hold: overshoot, launch, the watchdog's own use, and ten hostile neighbours.
-// node bench/limits/run.mjs [--rounds N] [--calls N] [--only overshoot,launch,watchdog,look,crowd] [--json]
+// node bench/limits/run.mjs [--rounds N] [--calls N] [--seconds N] [--only overshoot,launch,watchdog,look,crowd] [--json]
 // With a cgroup where the host gives one, and the watchdog everywhere.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { spawnSandboxed } from '../../dist/index.js'
-import { clock, interleave, machine, markdown, quantile, table } from '../lib.mjs'
+import { clock, flagsOf, interleave, machine, markdown, quantile, table } from '../lib.mjs'
 import { crowd } from './crowd.mjs'
 import { backendOf, HOG, MB, reached, start, until, usageOf } from './hogs.mjs'
 
-const { values: flags } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '20' },
-    calls: { type: 'string', default: '400' },
-    seconds: { type: 'string', default: '10' },
-    only: { type: 'string', default: 'overshoot,launch,watchdog,look,crowd' },
-    json: { type: 'boolean', default: false }
-  }
+const flags = flagsOf(import.meta.url, {
+  rounds: { type: 'string', default: '20' },
+  calls: { type: 'string', default: '400' },
+  seconds: { type: 'string', default: '10' },
+  only: { type: 'string', default: 'overshoot,launch,watchdog,look,crowd' },
+  json: { type: 'boolean', default: false }
 })
 const rounds = Number(flags.rounds)
 const only = flags.only.split(',')

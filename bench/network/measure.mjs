@@ -6,17 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { spawnSandboxed } from '../../dist/index.js'
 import { machine, markdown, quantile } from '../lib.mjs'
+import { OPTIONS } from './options.mjs'
 
 const folder = process.argv[2]
-const { values: flags } = parseArgs({
-  args: process.argv.slice(3),
-  options: {
-    rounds: { type: 'string', default: '15' },
-    gigabytes: { type: 'string', default: '2' },
-    only: { type: 'string', default: 'connect,receive,requests,resolve,memory' },
-    json: { type: 'boolean', default: false }
-  }
-})
+const { values: flags } = parseArgs({ args: process.argv.slice(3), options: OPTIONS })
 const rounds = Number(flags.rounds)
 const bytes = Number(flags.gigabytes) * 2 ** 30
 const only = flags.only.split(',')

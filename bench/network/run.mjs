@@ -4,6 +4,10 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { flagsOf } from '../lib.mjs'
+import { OPTIONS } from './options.mjs'
+
+flagsOf(import.meta.url, OPTIONS)
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url))
 const isRoot = process.getuid() === 0
