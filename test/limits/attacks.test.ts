@@ -20,7 +20,7 @@ describe.each(users)('against the watchdog, launched by %s', (user: User) => {
   })
 
   it('memory that many have since their fork is counted once', async () => {
-    const result = await hide('share', 32)
+    const result = await hide('share', 8)
     expect(result.stdout).toBe('OK\n')
     expect(parametersOf(result, 'limit.exceeded')).toEqual([])
   })
