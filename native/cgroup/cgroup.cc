@@ -89,33 +89,34 @@ Result Cgroup::OpenParent(const Jail& jail) {
   return Ok();
 }
 
+// Under a name that nobody has. Fails with an errno.
+int Cgroup::MakeDirectory() {
+  if (scope_) {
+    snprintf(name_, sizeof(name_), "jail");
+  } else {
+    RandomGroupName(name_);
+  }
+  int made = mkdirat(parent_.get(), name_, 0755);
+  if (made == 0) dir_.reset(openat(parent_.get(), name_, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  int error = made != 0 || !dir_ ? errno : 0;
+  if (made != 0) name_[0] = 0;  // somebody else's: not to be removed
+  if (error != 0 || scope_) return error;
+  return LockAndMark(parent_.get(), name_, dir_.get());
+}
+
 Result Cgroup::MakeGroup(const Jail& jail) {
   constexpr Step kStep = Step::kMakeCgroup;
   if (!scope_) (void)RemoveStale(parent_.get());  // what it could not remove is the next launch's to try
   QI_BEGIN(jail, kStep);
-  int made = -1;
-  for (int attempts = 0; made != 0 && attempts < 16; ++attempts) {
-    if (scope_) {
-      snprintf(name_, sizeof(name_), "jail");
-    } else {
-      RandomGroupName(name_);
-    }
-    made = mkdirat(parent_.get(), name_, 0755);
-    if (made != 0 && errno != EEXIST) break;
-  }
-  if (made != 0) {
-    int error = errno;
-    name_[0] = 0;
-    return Fail(kStep, error, "mkdir");
-  }
+  int error = EEXIST;
+  // The name is taken, or another launch removes what we have only just made (LockAndMark).
+  auto again = [&] { return error == EEXIST || error == ENOENT || error == EWOULDBLOCK; };
+  for (int attempts = 0; again() && attempts < 16; ++attempts) error = MakeDirectory();
+  if (error != 0) return Fail(kStep, error, "make, lock or mark");
   size_t used = strlen(path_);
   if (static_cast<size_t>(snprintf(path_ + used, sizeof(path_) - used, "/%s", name_)) >= sizeof(path_) - used)
     return Fail(kStep, ENAMETOOLONG, "path");
-  dir_.reset(openat(parent_.get(), name_, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-  if (!dir_) return Fail(kStep, errno, name_);
-  if (scope_) return Ok();
-  int error = LockAndMark(dir_.get());
-  return error == 0 ? Ok() : Fail(kStep, error, "lock and mark");
+  return Ok();
 }
 
 Result Cgroup::OpenFiles(const Jail& jail) {

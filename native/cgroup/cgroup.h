@@ -57,6 +57,7 @@ class Cgroup {
   Result Build(const Jail& jail);
   Result OpenParent(const Jail& jail);
   Result MakeGroup(const Jail& jail);
+  int MakeDirectory();
   Result OpenFiles(const Jail& jail);
   GroupEnd end() const { return {parent_.get(), name_, files_.kill.get(), procs_.get(), files_.events.get()}; }
 

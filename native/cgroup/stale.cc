@@ -26,20 +26,34 @@ bool IsSame(int parent, const char* name, const struct stat& opened) {
          now.st_dev == opened.st_dev;
 }
 
-bool IsLeftByUs(int parent, const char* name, int dir) {
-  struct stat st;
-  if (fstat(dir, &st) != 0 || st.st_uid != geteuid()) return false;
+enum class Mark { kNone, kOurs, kOther };
+
+Mark MarkOf(int dir) {
   char mark[2];
-  if (fgetxattr(dir, kMark, mark, sizeof(mark)) != 1 || mark[0] != '1') return false;
+  ssize_t size = fgetxattr(dir, kMark, mark, sizeof(mark));
+  if (size < 0) return errno == ENODATA ? Mark::kNone : Mark::kOther;
+  return size == 1 && mark[0] == '1' ? Mark::kOurs : Mark::kOther;
+}
+
+// Opened and locked; empty when it is not ours or in use.
+UniqueFd OpenUnused(int parent, const char* name) {
+  if (!IsGroupName(name)) return UniqueFd();
+  UniqueFd dir(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat st;
+  if (!dir || fstat(dir.get(), &st) != 0 || st.st_uid != geteuid()) return UniqueFd();
   // Held by the qi-monitor or keeper of a running jail. flock(2): until the last copy of its descriptor closes.
-  if (flock(dir, LOCK_EX | LOCK_NB) != 0) return false;
+  if (flock(dir.get(), LOCK_EX | LOCK_NB) != 0) return UniqueFd();
   // While we asked, its keeper may have removed it, and another jail taken the name.
-  return IsSame(parent, name, st);
+  return IsSame(parent, name, st) ? std::move(dir) : UniqueFd();
 }
 
 bool RemoveIfStale(int parent, const char* name) {
-  UniqueFd dir = OpenStale(parent, name);
+  UniqueFd dir = OpenUnused(parent, name);
   if (!dir) return false;
+  Mark mark = MarkOf(dir.get());
+  // Made, and its maker killed before it could mark it: then nothing was ever in it, and the kernel removes no other.
+  if (mark == Mark::kNone) return unlinkat(parent, name, AT_REMOVEDIR) == 0;
+  if (mark != Mark::kOurs) return false;
   UniqueFd kill(openat(dir.get(), "cgroup.kill", O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
   UniqueFd procs(openat(dir.get(), "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   UniqueFd events(openat(dir.get(), "cgroup.events", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
@@ -61,15 +75,16 @@ bool IsGroupName(const char* name) {
          name[kPrefix + 8] == 0;
 }
 
-int LockAndMark(int dir) {
-  if (flock(dir, LOCK_EX | LOCK_NB) != 0) return errno;
+int LockAndMark(int parent, const char* name, int dir) {
+  struct stat st;
+  if (flock(dir, LOCK_EX | LOCK_NB) != 0 || fstat(dir, &st) != 0) return errno;
+  if (!IsSame(parent, name, st)) return ENOENT;
   return fsetxattr(dir, kMark, "1", 1, 0) == 0 ? 0 : errno;
 }
 
 UniqueFd OpenStale(int parent, const char* name) {
-  if (!IsGroupName(name)) return UniqueFd();
-  UniqueFd dir(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  return dir && IsLeftByUs(parent, name, dir.get()) ? std::move(dir) : UniqueFd();
+  UniqueFd dir = OpenUnused(parent, name);
+  return dir && MarkOf(dir.get()) == Mark::kOurs ? std::move(dir) : UniqueFd();
 }
 
 int RemoveStale(int parent) {

@@ -12,15 +12,17 @@ void RandomGroupName(char (&name)[kGroupNameSize]);
 
 bool IsGroupName(const char* name);
 
-// Takes the lock that says "in use", then sets the mark that says "ours": in this order there is no moment in which
-// a group that is just being made looks like one that was left. Returns 0 or an errno.
-int LockAndMark(int dir);
+// Takes the lock that says "in use", then sets the mark that says "ours": what is marked and not locked was left.
+// Returns 0 or an errno. EWOULDBLOCK, ENOENT: before it was locked, another launch took it for one that its maker had
+// not lived to mark, and removes it.
+int LockAndMark(int parent, const char* name, int dir);
 
 // Opens and locks the directory if it has our kind of name, our mark and our user as its owner, and nobody holds its
 // lock. Empty otherwise: it is somebody's.
 UniqueFd OpenStale(int parent, const char* name);
 
-// Removes each such group below `parent`; anything else stays. Returns how many it removed.
+// Removes each such group below `parent` with all that is in it, and those without a mark in which nothing is; anything
+// else stays. Returns how many it removed.
 int RemoveStale(int parent);
 
 }  // namespace qi

@@ -93,16 +93,21 @@ void ReportTrace(JsonWriter* json) {
 }
 
 // Where the plan can do without, it is said that it does.
-Result MakeCgroup() {
-  Result r = running.cgroup.Make(jail);
-  if (r.ok()) r = running.cgroup.StartKeeper(jail);
-  jail.in_cgroup = r.ok() && running.cgroup.made();
-  jail.counted_by_cgroup = jail.in_cgroup && running.cgroup.files().pids_events;
-  if (r.ok()) return r;
+Result GoWithoutCgroup(const Result& r) {
   running.cgroup.Remove();
+  jail.in_cgroup = jail.counted_by_cgroup = false;
   if (!jail.Has(kPlanCgroupOptional)) return r;
   no_cgroup = r;
   return Ok();
+}
+
+Result MakeCgroup() {
+  Result r = running.cgroup.Make(jail);
+  if (r.ok()) r = running.cgroup.StartKeeper(jail);
+  if (!r.ok()) return GoWithoutCgroup(r);
+  jail.in_cgroup = running.cgroup.made();
+  jail.counted_by_cgroup = jail.in_cgroup && running.cgroup.files().pids_events;
+  return r;
 }
 
 void ReportCgroup(JsonWriter* json) {
@@ -250,6 +255,14 @@ bool HostHasIpv6() {
   return false;
 }
 
+// A pid 1 that cannot be moved into the group has ended: another is cloned, which knows that it has none.
+Result LaunchJail(Broker* broker) {
+  const BeforeExec before = {ConfineMonitor, RecordLaunch};
+  Result r = Launch(jail, broker, &running, before);
+  if (r.ok() || r.step != Step::kEnterCgroup || !GoWithoutCgroup(r).ok()) return r;
+  return Launch(jail, broker, &running, before);
+}
+
 Result Prepare(Broker* broker, UniqueFd* signals) {
   QI_TRY(ReadPlan(kPlanFd, &jail.blob));
   jail.plan = &PlanOf(jail.blob);
@@ -285,7 +298,7 @@ int Main() {
   static Broker broker(jail, &refusals, &events);
   Result r = Prepare(&broker, &signals);
   if (r.ok()) r = MakeCgroup();
-  if (r.ok()) r = Launch(jail, &broker, &running, {ConfineMonitor, RecordLaunch});
+  if (r.ok()) r = LaunchJail(&broker);
   if (!r.ok()) {
     running.cgroup.Remove();
     int code = ReportFailure(r);

@@ -225,13 +225,17 @@ TEST(WhatAKilledKeeperLeftGoesWithTheNextLaunch) {
   (void)world.Jail();
   CHECK_EQ(mkdirat(field.dir(), "qi-jail-00000001", 0755), 0);  // left: marked, locked by nobody, with a process
   CHECK_EQ(mkdirat(field.dir(), "qi-jail-00000002", 0755), 0);  // in use
-  CHECK_EQ(mkdirat(field.dir(), "qi-jail-00000003", 0755), 0);  // not marked: somebody else's
+  CHECK_EQ(mkdirat(field.dir(), "qi-jail-00000003", 0755), 0);  // not marked, with a process: somebody else's
+  CHECK_EQ(mkdirat(field.dir(), "qi-jail-00000004", 0755), 0);  // its maker was killed at once
   UniqueFd left(openat(field.dir(), "qi-jail-00000001", O_RDONLY | O_DIRECTORY));
   UniqueFd used(openat(field.dir(), "qi-jail-00000002", O_RDONLY | O_DIRECTORY));
-  CHECK_EQ(qi::LockAndMark(left.get()), 0);
-  CHECK_EQ(qi::LockAndMark(used.get()), 0);
+  UniqueFd other(openat(field.dir(), "qi-jail-00000003", O_RDONLY | O_DIRECTORY));
+  CHECK_EQ(qi::LockAndMark(field.dir(), "qi-jail-00000001", left.get()), 0);
+  CHECK_EQ(qi::LockAndMark(field.dir(), "qi-jail-00000002", used.get()), 0);
   pid_t sleeper = StartSleeper();
+  pid_t stranger = StartSleeper();
   CHECK_EQ(qi::WriteGroupFile(left.get(), "cgroup.procs", std::to_string(sleeper).c_str()), 0);
+  CHECK_EQ(qi::WriteGroupFile(other.get(), "cgroup.procs", std::to_string(stranger).c_str()), 0);
   // The lock is of the open file, which the sleeper has a copy of: it is gone when that is. Take it from both.
   CHECK_EQ(flock(left.get(), LOCK_UN), 0);
   Cgroup group;
@@ -239,7 +243,11 @@ TEST(WhatAKilledKeeperLeftGoesWithTheNextLaunch) {
   CHECK(!Exists(field.path() + "/qi-jail-00000001"));
   CHECK(Exists(field.path() + "/qi-jail-00000002"));
   CHECK(Exists(field.path() + "/qi-jail-00000003"));
+  CHECK(!Exists(field.path() + "/qi-jail-00000004"));
   CHECK_EQ(EndOf(sleeper), SIGKILL);
+  CHECK_EQ(waitpid(stranger, nullptr, WNOHANG), 0);
+  kill(stranger, SIGKILL);
+  CHECK_EQ(EndOf(stranger), SIGKILL);
   group.Remove();
   CHECK_EQ(unlinkat(field.dir(), "qi-jail-00000002", AT_REMOVEDIR), 0);
   CHECK_EQ(unlinkat(field.dir(), "qi-jail-00000003", AT_REMOVEDIR), 0);
@@ -315,7 +323,7 @@ TEST(OnlyWhatWasLeftByUsIsStale) {
     dirs[i].reset(openat(parent.get(), names[i], O_RDONLY | O_DIRECTORY));
   }
   CHECK_EQ(symlinkat(names[0], parent.get(), "qi-jail-00000005"), 0);
-  bool marked = qi::LockAndMark(dirs[0].get()) == 0;
+  bool marked = qi::LockAndMark(parent.get(), names[0], dirs[0].get()) == 0;
   if (marked) {
     CHECK(!qi::OpenStale(parent.get(), names[0]));  // in use
     CHECK_EQ(flock(dirs[0].get(), LOCK_UN), 0);
@@ -337,6 +345,55 @@ TEST(OnlyWhatWasLeftByUsIsStale) {
   for (const char* name : names) CHECK_EQ(unlinkat(parent.get(), name, AT_REMOVEDIR), 0);
   CHECK_EQ(rmdir(folder), 0);
   if (!marked) SKIP("the file system of /tmp keeps no user attributes");
+}
+
+TEST(WhatItsMakerCouldNotMarkIsRemovedWhenEmptyAndTheMakerSeesIt) {
+  char folder[] = "/tmp/qi-stale-XXXXXX";
+  REQUIRE(mkdtemp(folder) != nullptr);
+  UniqueFd parent(open(folder, O_RDONLY | O_DIRECTORY));
+  const char* names[] = {"qi-jail-00000001", "qi-jail-00000002", "qi-jail-00000003", "other"};
+  UniqueFd dirs[4];
+  for (int i = 0; i < 4; ++i) {
+    CHECK_EQ(mkdirat(parent.get(), names[i], 0755), 0);
+    dirs[i].reset(openat(parent.get(), names[i], O_RDONLY | O_DIRECTORY));
+  }
+  bool keeps = fsetxattr(dirs[3].get(), "user.qi-jail", "1", 1, 0) == 0;
+  CHECK_EQ(mkdirat(dirs[1].get(), "something", 0755), 0);
+  CHECK_EQ(flock(dirs[2].get(), LOCK_EX), 0);
+  if (keeps) {
+    CHECK_EQ(qi::RemoveStale(parent.get()), 1);
+    CHECK(!Exists(std::string(folder) + "/" + names[0]));
+    CHECK_EQ(qi::LockAndMark(parent.get(), names[0], dirs[0].get()), ENOENT);
+    UniqueFd again(openat(parent.get(), names[2], O_RDONLY | O_DIRECTORY));
+    CHECK_EQ(qi::LockAndMark(parent.get(), names[2], again.get()), EWOULDBLOCK);
+    again.reset();
+    CHECK_EQ(flock(dirs[2].get(), LOCK_UN), 0);
+    CHECK_EQ(qi::RemoveStale(parent.get()), 1);
+  }
+  CHECK_EQ(unlinkat(dirs[1].get(), "something", AT_REMOVEDIR), 0);
+  for (int i = keeps ? 3 : 0; i < 4; ++i) CHECK_EQ(unlinkat(parent.get(), names[i], AT_REMOVEDIR), 0);
+  if (keeps) CHECK_EQ(unlinkat(parent.get(), names[1], AT_REMOVEDIR), 0);
+  CHECK_EQ(rmdir(folder), 0);
+  if (!keeps) SKIP("the file system of /tmp keeps no user attributes");
+}
+
+// Between its making and its mark is a moment in which the other launches may take a group for one that was left.
+TEST(LaunchesAtOnceDoNotTakeEachOthersGroups) {
+  Field field;
+  World world(field.path());
+  (void)world.Jail();
+  pid_t cleaner = fork();
+  if (cleaner == 0)
+    for (;;) (void)qi::RemoveStale(field.dir());
+  for (int i = 0; i < 200; ++i) {
+    Cgroup group;
+    CHECK_OK(group.Make(world.jail));
+    CHECK(Exists(FullPath(group)));
+    group.Remove();
+  }
+  kill(cleaner, SIGKILL);
+  CHECK_EQ(EndOf(cleaner), SIGKILL);
+  (void)qi::RemoveStale(field.dir());  // one that it may have been killed over
 }
 
 TEST(WordsAreWholeWords) {

@@ -73,6 +73,22 @@ describe.each(users)('launched by %s on a kernel', (user) => {
     }
   )
 
+  // What a filter refuses of clone3 includes CLONE_INTO_CGROUP: pid 1 is moved into its group afterwards.
+  test('without clone3: in its cgroup all the same, where there are any', async () => {
+    const { home, job } = prepare(user)
+    const script = `${SCRIPT}\ncat /proc/self/cgroup`
+    const limited = { ...job, argv: ['/bin/sh', '-c', script, 'sh', home] }
+    limited.config = { ...job.config, resources: { maxMemory: '512M' }, tolerate: ['memoryLimit'] }
+    limited.options = { traceSteps: true }
+    const [control] = await drive(user, home, [limited])
+    const [result] = await drive(user, home, [limited], [enosys, 'clone3', '--'])
+    for (const one of [control, result]) {
+      expect(one?.exit).toMatchObject({ code: 0 })
+      expect(one?.stdout).toMatch(/^file\ncontent\n4\n(?:\d+:.*:\/\n)*$/) // of all groups it sees the root
+    }
+    expect(result?.protections).toEqual(control?.protections)
+  })
+
   // Both came with 5.2: no kernel is like this, but a container's filter may be.
   test('without move_mount, but with fsopen: refused', async () => {
     const { result } = await launchWithout('move_mount', user)

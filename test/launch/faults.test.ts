@@ -40,11 +40,11 @@ async function limitFor(user: User, home: string): Promise<JobRequest['config'][
  * One launch that goes through every step there is: a writable grant, a deny in it, a pty, one allowed host, a limit where
  * there are cgroups.
  */
-function job(home: string, step: number, resources: JobRequest['config']['resources']): JobRequest {
+function job(home: string, step: number, limits: Pick<JobRequest['config'], 'resources' | 'tolerate'>): JobRequest {
   const project = join(home, 'project')
   return {
     config: {
-      resources,
+      ...limits,
       filesystem: { allowedPaths: [project], deniedPaths: [join(project, 'secret')] },
       devices: { pty: true },
       network: { allowedHosts: ['203.0.113.10:443'], allowUnixSockets: [join(home, 'socket')] },
@@ -75,7 +75,7 @@ describe.each(users)('a launch by %s in which a step fails', (user) => {
         drive(
           user,
           home,
-          [0, ...reachedBy(user)].map((step) => job(home, step, limit))
+          [0, ...reachedBy(user)].map((step) => job(home, step, { resources: limit }))
         )
       )
     }
@@ -124,9 +124,35 @@ describe.each(users)('nothing of the payload runs when %s launches and a step fa
     const server = createServer().listen(join(home, 'socket'))
     const limit = await limitFor(user, home)
     const late = steps.filter((step) => step >= 41 && !MAYBE.includes(nameOf(step)))
-    const jobs = late.flatMap((step) => Array.from({ length: 5 }, () => job(home, step, limit)))
+    const jobs = late.flatMap((step) => Array.from({ length: 5 }, () => job(home, step, { resources: limit })))
     for (const result of await drive(user, home, jobs)) expect(result.error?.errno).toBe('ECANCELED')
     expect(existsSync(join(project, 'ran'))).toBe(false)
     server.close()
+  })
+})
+
+describe.each(users)('where %s can do without a cgroup', (user) => {
+  test('the watchdog stands in when a step of its making fails, and the launch says which', async () => {
+    const home = scratch(user)
+    folder(join(home, 'project'), user)
+    file(join(home, 'project/secret'), 'x', user)
+    const limits = { resources: { maxMemory: '512M' }, tolerate: ['memoryLimit' as const] }
+    const making = steps.filter((step) => MAYBE.includes(nameOf(step)))
+    const [unharmed, ...harmed] = await drive(
+      user,
+      home,
+      [0, ...making].map((step) => job(home, step, limits))
+    )
+    const memoryLimit = (result?: JobResult) => result?.protections?.find(({ name }) => name === 'memoryLimit')
+    for (const [i, result] of harmed.entries()) {
+      const step = making[i] as number
+      expect(result).toMatchObject({ exit: { code: 0 } })
+      const reached = unharmed?.trace?.[step] !== undefined
+      expect(memoryLimit(result)?.state).toBe(reached ? 'degraded' : memoryLimit(unharmed)?.state)
+      if (reached) expect(memoryLimit(result)?.reason).toContain(`step ${step}: ECANCELED`)
+      const { rss: _before, ...before } = result.before
+      const { rss: _after, ...after } = result.after
+      expect(after).toEqual(before)
+    }
   })
 })

@@ -1,6 +1,7 @@
 // What test/vm/run answers, counted as tests are.
 import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { bundleOf, DIST, SUITE } from './bundle.mjs'
 
@@ -43,16 +44,19 @@ export function served(must, ...what) {
   return false
 }
 
-/** What `command` printed in a machine, and how it ended. */
-async function machine(options, command) {
+/** What `command` printed in a machine, line by line as it comes, and how it ended. */
+async function machine(options, command, onLine = () => {}) {
   const child = spawn(`${root}test/vm/run`, [...options, '--', ...command], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit']
   })
-  const chunks = []
-  child.stdout.on('data', (chunk) => chunks.push(chunk))
-  const code = await new Promise((resolve) => child.once('close', resolve))
-  return { code, stdout: Buffer.concat(chunks).toString() }
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  const lines = []
+  for await (const line of createInterface({ input: child.stdout })) {
+    lines.push(line)
+    onLine(line)
+  }
+  return { code: await ended, stdout: lines.join('\n') }
 }
 
 const HOW = { 124: 'it was too slow', 125: 'the machine failed, see above' }
@@ -75,19 +79,22 @@ export async function ask(title, options, command) {
 }
 
 /**
- * The repo's own test files, unchanged, in one machine; they were bundled before. A file is `path` or `path#pattern`, a regular expression for names of
- * tests. `before` runs first; the line of JSON that it prints is returned. `patience`: seconds for a test or a hook; emulated,
- * everything takes about twenty times as long.
+ * The repo's own test files, unchanged, in one machine; they were bundled before. A file is `path` or `path#pattern`, a
+ * regular expression for names of tests. `before` runs first; the line of JSON that it prints is returned. `patience`:
+ * seconds for a test or a hook; emulated, everything takes about twenty times as long.
  */
 export async function suites(title, options, files, { before = 'echo null', patience = 600, never } = {}) {
   const quoted = files.map((file) => `'${file.replace(/^[^#]*/, bundleOf)}'`).join(' ')
   const command = ['bash', '-c', `${before} && exec node ${SUITE} ${patience * 1000} ${quoted}`]
-  const answer = await machine(['-r', `dist=${DIST}`, ...options], command)
-  const [first, ...results] = answer.stdout.split('\n').filter(Boolean).map(parsed)
-  for (const [i, result] of results.entries()) countFile(`${title}: ${files[i]}`, result, never)
-  const missing = files.slice(results.length)
+  const answers = []
+  const answer = await machine(['-r', `dist=${DIST}`, ...options], command, (line) => {
+    if (line === '') return
+    const at = answers.push(parsed(line)) - 2 // the first is the one of `before`
+    if (at >= 0) countFile(`${title}: ${files[at]}`, answers.at(-1), never)
+  })
+  const missing = files.slice(Math.max(0, answers.length - 1))
   if (missing.length || answer.code) failed(`${title}: ${missing[0] ?? ''} ${ending(answer)}`)
-  return first
+  return answers[0]
 }
 
 function countFile(title, file, never) {

@@ -2,7 +2,8 @@
 // session, compared with test/vm/kernels.json; then the repo's own suites on each.
 //   --short               what CI runs: a sample of both, on 6.1 and 6.12, in a session
 //   --kernels 6.1,6.12    only these
-//   --users plain,session who runs the suites: root (for whom they take the plain user's part too), plain or session
+//   --users plain,session who runs the suites: root (for whom they take the plain user's part too), plain, session, or
+//                         root-session: root on a machine that systemd runs
 //   --no-suites           the table alone; --no-table: the suites alone; --no-conditions: not of restricted kernels
 //   --write               kernels.json and docs/kernels.md become what was found
 //   -- FILE[#PATTERN]…    test files, instead of all that start jails
@@ -58,7 +59,7 @@ const testsIn = (folder) =>
 const all = FOLDERS.flatMap((folder) => testsIn(`test/${folder}`))
 const files = positionals.length ? positionals : values.short ? SAMPLE : all
 
-const OPTIONS = { root: [], plain: ['-u'], session: ['-u', '-s', SESSION] }
+const OPTIONS = { root: [], plain: ['-u'], session: ['-u', '-s', SESSION], 'root-session': ['-s', SESSION] }
 const record = () => JSON.parse(readFileSync(RECORD, 'utf8'))
 const sameAs = (title, was, is) =>
   isDeepStrictEqual(was, is)

@@ -1,29 +1,35 @@
-import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Jail, SandboxConfig } from '../../src/index.js'
 import { spawnSandboxed } from '../../src/index.js'
+import { readAudit } from '../launch/driver.js'
 import { left, tree } from '../launch/processes.js'
 import { skipUnless } from '../support/skip.js'
 
-// What a person has who is logged in on a systemd machine: no rights, and a manager that gives limits away.
+// What a person has who is logged in on a systemd machine: no rights, and a manager that gives limits away. Root asks the
+// machine's own.
 
-const HOG = fileURLToPath(new URL('../../build/Release/test-tools/hog', import.meta.url))
+const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
+const HOG = at('build/Release/test-tools/hog')
+const MANAGER = process.getuid?.() === 0 ? '--system' : '--user'
 const GROUPS = '/sys/fs/cgroup'
 const MB = 2 ** 20
 const LIMITS = { maxMemory: 64 * MB, maxProcesses: 40, maxCpu: 0.25 }
 
-/** What the user's manager says. In a folder that is not its root systemctl would do nothing, successfully. */
+/** What the manager says. In a folder that is not its root systemctl would do nothing, successfully. */
 const systemctl = (...words: string[]): string =>
-  execFileSync('systemctl', ['--user', ...words], {
+  execFileSync('systemctl', [MANAGER, ...words], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
     env: { ...process.env, SYSTEMD_IGNORE_CHROOT: '1' }
   }).trim()
 
-/** The controllers that come down to the user's manager; none where there is no such thing. */
+/** The controllers that come down to the manager; none where there is no such thing. */
 function delegated(): string {
   try {
     const group = systemctl('show', '--property=ControlGroup', '--value', '--', '-.slice')
@@ -32,7 +38,7 @@ function delegated(): string {
     return ''
   }
 }
-const session = process.getuid?.() !== 0 && /\bmemory\b.*\bpids\b/.test(delegated())
+const session = /\bmemory\b.*\bpids\b/.test(delegated())
 const cpu = /\bcpu\b/.test(delegated())
 
 /** Older kernels lack Landlock, or parts of it, which is not what is looked at here. */
@@ -61,9 +67,9 @@ async function expectGone(jail: Jail, unit: string): Promise<void> {
   expect(existsSync(`${GROUPS}${jail.cgroup}`)).toBe(false)
 }
 
-describe('a jail of somebody who is logged in', () => {
-  beforeEach(() => skipUnless(session, 'needs a systemd session that delegates memory and pids'))
+beforeEach(() => skipUnless(session, 'needs a systemd session that delegates memory and pids'))
 
+describe('a jail of somebody who is logged in', () => {
   test('has its limits from a scope that comes and goes with it', async () => {
     const jail = await jailed(['heap', '1M', '--hold'])
     const states = Object.fromEntries(jail.protections.map(({ name, state }) => [name, state]))
@@ -132,5 +138,38 @@ describe('a jail of somebody who is logged in', () => {
     expect(with025.throttledPeriods).toBeGreaterThan(5)
     expect(with025.throttledUs).toBeGreaterThan(500_000)
     expect(await throttled({ maxMemory: 64 * MB })).toEqual({ throttledPeriods: 0, throttledUs: 0 })
+  })
+})
+
+describe('the command line tool, started in a delegated scope', () => {
+  const UNIT = `qi-test-${process.pid}.scope`
+  const OWN = ['systemd-run', MANAGER, '--scope', '--quiet', '--collect', `--unit=${UNIT}`, '-p', 'Delegate=yes', '--']
+
+  /** Its end, what it printed, and what it recorded. */
+  function run(hog: string[]) {
+    const folder = mkdtempSync(join(tmpdir(), 'qi-scope-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const [profile, audit] = [join(folder, 'profile.yaml'), join(folder, 'audit.jsonl')]
+    writeFileSync(
+      profile,
+      `name: scoped\npurpose: a group next to its launcher\nextends: strict\ntolerate: [${tolerate.join(', ')}]\n`
+    )
+    const limited = ['--profile', profile, '--memory', '64MiB', '--pids', '40', '--audit', audit, '--', HOG, ...hog]
+    const [file = '', ...words] = [...OWN, process.execPath, at('bin/qi-jail'), ...limited, '--seconds', '500']
+    const { status, stdout, stderr } = spawnSync(file, words, { encoding: 'utf8' })
+    const parametersOf = (action: string) =>
+      readAudit(audit).find(({ event }) => event.action === action)?.context.parameters
+    return { status, stdout, stderr, launch: parametersOf('jail.launch'), exit: parametersOf('jail.exit') }
+  }
+
+  test('makes its group there, next to itself, and leaves nothing', async () => {
+    const ended = run(['shared', '512M'])
+    expect(ended.launch?.cgroup).toMatch(new RegExp(`/${UNIT}/qi-jail-[0-9a-f]{8}$`))
+    expect(ended).toMatchObject({ status: 137, exit: { terminationReason: 'memory' } })
+    await expect.poll(() => loaded(UNIT), { timeout: 60_000 }).toBe(false)
+    const control = run(['shared', '16M'])
+    expect(control).toMatchObject({ status: 0, exit: { terminationReason: 'exit' } })
+    expect(control.stdout).toMatch(/OK 16777216$/m)
+    await expect.poll(() => loaded(UNIT), { timeout: 60_000 }).toBe(false)
   })
 })
