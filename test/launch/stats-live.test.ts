@@ -7,11 +7,10 @@ const once = (stream: Readable | null) => onceOf(stream as Readable, 'data')
 
 it('a jail of the API tells what it uses, stops and goes on, and ends its questions with itself', async () => {
   const resources = { maxMemory: '100MiB', maxProcesses: 20 }
-  const jail = await spawnSandboxed({ resources, tolerate: ['memoryLimit', 'landlockNet', 'landlockScope'] }, [
-    'sh',
-    '-c',
-    'echo up; while read line; do echo "$line"; done'
-  ])
+  const jail = await spawnSandboxed(
+    { resources, tolerate: ['memoryLimit', 'landlockFs', 'landlockNet', 'landlockScope'] },
+    ['sh', '-c', 'echo up; while read line; do echo "$line"; done']
+  )
   const said = async () => String((await once(jail.stdout))[0])
   expect(await said()).toBe('up\n')
   const stats = await jail.stats()

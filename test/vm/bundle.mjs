@@ -1,10 +1,11 @@
 // Makes for the guest, where opening a module costs milliseconds and the package is hundreds of them: dist with its
 // dependencies in few files, and every test file in one. Nothing else is changed: what `dist` exports, from which file,
 // and where a module believes to lie.
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { rolldown } from 'rolldown' // vite's, and so vitest's
+import { parse, stringify } from 'yaml'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const place = join(root, '.cache/vm')
@@ -13,6 +14,8 @@ const OPTIONS = { platform: 'node', cwd: root, transform: { target: 'node20' }, 
 
 /** Of this checkout, in place of its `dist`. */
 export const DIST = '.cache/vm/dist'
+/** In place of its `profiles`, what somebody writes whose kernel has no Landlock: they tolerate that. */
+export const WITHOUT_LANDLOCK = '.cache/vm/profiles'
 export const SUITE = '.cache/vm/suite.mjs'
 
 async function write(input, dir, plugins = []) {
@@ -26,6 +29,15 @@ async function bundleDist() {
   const input = Object.fromEntries(names.map((name) => [name.slice(0, -3), join(root, 'dist', name)]))
   const bundle = await rolldown({ input, ...OPTIONS })
   await bundle.write({ dir: join(root, DIST), format: 'esm', entryFileNames: '[name].js' })
+}
+
+function tolerantProfiles() {
+  mkdirSync(join(root, WITHOUT_LANDLOCK))
+  for (const name of readdirSync(join(root, 'profiles'))) {
+    const profile = parse(readFileSync(join(root, 'profiles', name), 'utf8'))
+    if (profile.tolerate) profile.tolerate = [...new Set([...profile.tolerate, 'landlockFs'])]
+    writeFileSync(join(root, WITHOUT_LANDLOCK, name), stringify(profile))
+  }
 }
 
 /** A test takes vitest from the guest's runner, the package from `dist`, and believes to lie where its source does. */
@@ -52,6 +64,7 @@ export const bundleOf = (file) => join('.cache/vm', file.replace(/\.ts$/, '.mjs'
 export async function bundle(files) {
   rmSync(place, { recursive: true, force: true })
   mkdirSync(place, { recursive: true })
+  tolerantProfiles()
   await bundleDist()
   await write({ suite: join(root, 'test/vm/suite.mjs'), vitest: 'vitest' }, place)
   for (const file of files) await write({ [file.replace(/\.ts$/, '')]: join(root, file) }, place, [asInTheCheckout])

@@ -81,16 +81,17 @@ export async function ask(title, options, command) {
 /**
  * The repo's own test files, unchanged, in one machine; they were bundled before. A file is `path` or `path#pattern`, a
  * regular expression for names of tests. `before` runs first; the line of JSON that it prints is returned. `patience`:
- * seconds for a test or a hook; emulated, everything takes about twenty times as long.
+ * seconds for a test or a hook; emulated, everything takes about twenty times as long. `onFile` is told what came of each.
  */
-export async function suites(title, options, files, { before = 'echo null', patience = 600, never } = {}) {
+export async function suites(title, options, files, how = {}) {
+  const { before = 'echo null', patience = 600, never, onFile = () => {} } = how
   const quoted = files.map((file) => `'${file.replace(/^[^#]*/, bundleOf)}'`).join(' ')
   const command = ['bash', '-c', `${before} && exec node ${SUITE} ${patience * 1000} ${quoted}`]
   const answers = []
   const answer = await machine(['-r', `dist=${DIST}`, ...options], command, (line) => {
     if (line === '') return
     const at = answers.push(parsed(line)) - 2 // the first is the one of `before`
-    if (at >= 0) countFile(`${title}: ${files[at]}`, answers.at(-1), never)
+    if (at >= 0) onFile({ file: files[at], ...countFile(`${title}: ${files[at]}`, answers.at(-1), never) })
   })
   const missing = files.slice(Math.max(0, answers.length - 1))
   if (missing.length || answer.code) failed(`${title}: ${missing[0] ?? ''} ${ending(answer)}`)
@@ -98,7 +99,15 @@ export async function suites(title, options, files, { before = 'echo null', pati
 }
 
 function countFile(title, file, never) {
-  if (!file) return failed(`${title}: no line of JSON`)
+  const before = counts.failed
+  if (!file) failed(`${title}: no line of JSON`)
+  else countTests(title, file, never)
+  const skips = file?.tests.flatMap(({ state, note }) => (state === 'skip' ? [note ?? 'no reason'] : [])) ?? []
+  const passes = file?.tests.filter(({ state }) => state === 'pass').length ?? 0
+  return { passed: passes, skipped: skips, good: counts.failed === before }
+}
+
+function countTests(title, file, never) {
   for (const error of file.errors) failed(`${title}: ${error}`)
   const of = (state) => file.tests.filter((one) => one.state === state)
   const [good, bad, left] = [of('pass'), of('fail'), of('skip')]
