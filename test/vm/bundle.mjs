@@ -32,11 +32,12 @@ async function bundleDist() {
 }
 
 function tolerantProfiles() {
-  mkdirSync(join(root, WITHOUT_LANDLOCK))
-  for (const name of readdirSync(join(root, 'profiles'))) {
-    const profile = parse(readFileSync(join(root, 'profiles', name), 'utf8'))
+  const [from, to] = [join(root, 'profiles'), join(root, WITHOUT_LANDLOCK)]
+  for (const name of readdirSync(from, { recursive: true }).filter((name) => name.endsWith('.yaml'))) {
+    const profile = parse(readFileSync(join(from, name), 'utf8'))
     if (profile.tolerate) profile.tolerate = [...new Set([...profile.tolerate, 'landlockFs'])]
-    writeFileSync(join(root, WITHOUT_LANDLOCK, name), stringify(profile))
+    mkdirSync(dirname(join(to, name)), { recursive: true })
+    writeFileSync(join(to, name), stringify(profile))
   }
 }
 
