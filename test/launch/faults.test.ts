@@ -140,6 +140,7 @@ describe.each(users)('where %s can do without a cgroup', (user) => {
     const home = scratch(user)
     folder(join(home, 'project'), user)
     file(join(home, 'project/secret'), 'x', user)
+    const server = createServer().listen(join(home, 'socket'))
     const limits = { resources: { maxMemory: '512M' }, tolerate: [...TOLERATED, 'memoryLimit' as const] }
     const making = steps.filter((step) => MAYBE.includes(nameOf(step)))
     const [unharmed, ...harmed] = await drive(
@@ -147,6 +148,7 @@ describe.each(users)('where %s can do without a cgroup', (user) => {
       home,
       [0, ...making].map((step) => job(home, step, limits))
     )
+    server.close()
     const memoryLimit = (result?: JobResult) => result?.protections?.find(({ name }) => name === 'memoryLimit')
     for (const [i, result] of harmed.entries()) {
       const step = making[i] as number
