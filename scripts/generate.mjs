@@ -46,6 +46,9 @@ function cppPlan() {
   for (const [name, { bit, doc }] of Object.entries(schema.mountFlags))
     out += `inline constexpr uint32_t kMount${name} = 1u << ${bit};  // ${doc}\n`
   out += '\n'
+  for (const [name, { bit, doc }] of Object.entries(schema.fileAccess))
+    out += `inline constexpr uint32_t kFileAccess${name} = 1u << ${bit};${doc ? `  // ${doc}` : ''}\n`
+  out += '\n'
   for (const [name, value] of Object.entries(schema.control.fds)) out += `inline constexpr int k${name}Fd = ${value};\n`
   for (const [name, values] of Object.entries(schema.enums)) {
     out += `\nenum class ${name} : uint32_t {\n`
@@ -89,9 +92,9 @@ function tsPlan() {
   out += `\nexport const PLAN_MAGIC = ${schema.magic}\nexport const PLAN_VERSION = ${schema.version}\nexport const PLAN_MAX_BYTES = ${schema.limits.bytes}\nexport const PLAN_MAX_ITEMS = ${schema.limits.listItems}\n`
   const flags = (table) =>
     Object.entries(table)
-      .map(([k, { bit, doc }]) => `  /** ${doc} */\n  ${k}: ${1 << bit},`)
+      .map(([k, { bit, doc }]) => `${doc ? `  /** ${doc} */\n` : ''}  ${k}: ${1 << bit},`)
       .join('\n')
-  out += `\nexport const PlanFlag = {\n${flags(schema.flags)}\n} as const\n\nexport const MountFlag = {\n${flags(schema.mountFlags)}\n} as const\n`
+  out += `\nexport const PlanFlag = {\n${flags(schema.flags)}\n} as const\n\nexport const MountFlag = {\n${flags(schema.mountFlags)}\n} as const\n\nexport const FileAccess = {\n${flags(schema.fileAccess)}\n} as const\n`
   for (const [name, values] of Object.entries(schema.enums)) {
     out += `\nexport const ${name} = {\n${Object.entries(values)
       .map(([k, v]) => `  ${k}: ${v},`)

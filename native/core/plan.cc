@@ -55,6 +55,21 @@ const char* FindCgroupFault(const PlanBlob& blob, const Plan& plan) {
   return needs_cgroup && !subtree && !scope ? "limits that need a cgroup" : nullptr;
 }
 
+// The first rule that is around a path is the innermost, and there is always one.
+const char* FindFileRuleFault(const PlanBlob& blob, const Plan& plan) {
+  for (const ObservedCase& one : List(blob, plan.observed_cases)) {
+    if (one.argument > 5) return "argument of an observed call";
+  }
+  uint32_t previous = UINT32_MAX;
+  for (const FileRule& rule : List(blob, plan.file_rules)) {
+    if (!IsPlainPath(blob, rule.path)) return "file rule is not about a plain absolute path";
+    if (rule.path.length > previous) return "file rules are not the longest first";
+    previous = rule.path.length;
+  }
+  bool observes = (plan.flags & kPlanObserveFiles) != 0;
+  return observes != (previous == 1) ? "file rules without one about /" : nullptr;
+}
+
 const char* FindFault(const PlanBlob& blob, const Plan& plan) {
   if (plan.argv.count == 0) return "argv is empty";
   if (!IsAbsolute(blob, plan.exec_path)) return "execPath is not absolute";
@@ -80,6 +95,7 @@ const char* FindFault(const PlanBlob& blob, const Plan& plan) {
     if (filter.length == 0 || filter.length % 8 != 0 || filter.length / 8 > 4096) return "filter length";
   }
   if (const char* fault = FindCgroupFault(blob, plan)) return fault;
+  if (const char* fault = FindFileRuleFault(blob, plan)) return fault;
   return FindNetworkFault(blob, plan);
 }
 

@@ -27,11 +27,18 @@ inline constexpr uint32_t kPlanCgroupScope = 1u << 11;  // the jail gets a cgrou
 inline constexpr uint32_t kPlanCgroupOptional = 1u << 12;  // a cgroup that cannot be had does not end the launch: the watchdog does what it can instead (reported)
 inline constexpr uint32_t kPlanCountRunningTime = 1u << 13;  // wallClockMs is CLOCK_MONOTONIC without the time the jail was paused, instead of CLOCK_BOOTTIME
 inline constexpr uint32_t kPlanKillAtProcessLimit = 1u << 14;  // reaching processesMax ends the jail instead of failing the fork
+inline constexpr uint32_t kPlanObserveFiles = 1u << 17;  // calls that take paths are passed up, and refusals of files are events (audit.files: denied)
+inline constexpr uint32_t kPlanObserveAllFiles = 1u << 18;  // what is not refused is an event too (audit.files: all)
+inline constexpr uint32_t kPlanJudgeFiles = 1u << 19;  // fileRules are what strict would grant; what goes beyond them is let through and said so
 
 inline constexpr uint32_t kMountRecursive = 1u << 0;  // with its submounts
 inline constexpr uint32_t kMountIdMap = 1u << 1;  // id-mapped: caller's files appear as the payload's (Privileged only)
 inline constexpr uint32_t kMountIsDirectory = 1u << 2;  // source and target are directories, else both are not
 inline constexpr uint32_t kMountOptional = 1u << 3;  // a missing source is skipped (host files that come and go, never grants)
+
+inline constexpr uint32_t kFileAccessRead = 1u << 0;  // content, entries of a folder
+inline constexpr uint32_t kFileAccessWrite = 1u << 1;  // content, and the names in a folder
+inline constexpr uint32_t kFileAccessExecute = 1u << 2;
 
 inline constexpr int kPlanFd = 3;
 inline constexpr int kControlFd = 4;
@@ -120,7 +127,7 @@ struct SyscallRule {
   uint32_t number;  // syscall number of this architecture
   Verdict verdict;  // how qi-monitor answers a notification of it
   uint32_t error;  // errno of a refusal
-  uint32_t reserved;  // zero
+  uint32_t observed;  // 1: passed up to be told of; observedCases say when it goes on
   PlanString name;  // its name
   PlanString rule;  // the group of the filter table that refused it
 };
@@ -128,9 +135,33 @@ static_assert(sizeof(SyscallRule) == 32);
 static_assert(offsetof(SyscallRule, number) == 0);
 static_assert(offsetof(SyscallRule, verdict) == 4);
 static_assert(offsetof(SyscallRule, error) == 8);
-static_assert(offsetof(SyscallRule, reserved) == 12);
+static_assert(offsetof(SyscallRule, observed) == 12);
 static_assert(offsetof(SyscallRule, name) == 16);
 static_assert(offsetof(SyscallRule, rule) == 24);
+
+struct ObservedCase {
+  uint32_t number;  // syscall number
+  uint32_t argument;  // 0 to 5
+  uint64_t mask;  // the call goes on when (argument & mask) == value
+  uint64_t value;
+};
+static_assert(sizeof(ObservedCase) == 24);
+static_assert(offsetof(ObservedCase, number) == 0);
+static_assert(offsetof(ObservedCase, argument) == 4);
+static_assert(offsetof(ObservedCase, mask) == 8);
+static_assert(offsetof(ObservedCase, value) == 16);
+
+struct FileRule {
+  uint32_t access;  // kFileAccess* bits
+  uint32_t reserved;  // zero
+  PlanString path;  // in the jail, and in the host
+  PlanString origin;  // who granted or denied it
+};
+static_assert(sizeof(FileRule) == 24);
+static_assert(offsetof(FileRule, access) == 0);
+static_assert(offsetof(FileRule, reserved) == 4);
+static_assert(offsetof(FileRule, path) == 8);
+static_assert(offsetof(FileRule, origin) == 16);
 
 struct GuardedName {
   PlanString parent;  // directory in the jail, the root of a writable grant or a pinned folder below it
@@ -199,6 +230,8 @@ struct Plan {
   PlanList<LandlockRule> landlock_rules;
   PlanList<Rlimit> rlimits;
   PlanList<SyscallRule> syscalls;  // ascending by number; a notified number that is not here is unknown and gets ENOSYS
+  PlanList<ObservedCase> observed_cases;  // of calls that are observed; several of one call are alternatives
+  PlanList<FileRule> file_rules;  // longest path first, the last about /; empty without ObserveFiles
   PlanList<GuardedName> guarded_names;
   PlanList<PlanString> guarded_grants;  // mount points in the jail in which only qi-monitor creates names
   PlanList<Relay> relays;  // sockets that pid 1 opens for the gateway
@@ -219,7 +252,7 @@ struct Plan {
   PlanString profile_name;  // for events
   PlanString command_line;  // for events
 };
-static_assert(sizeof(Plan) == 344);
+static_assert(sizeof(Plan) == 360);
 static_assert(offsetof(Plan, magic) == 0);
 static_assert(offsetof(Plan, version) == 4);
 static_assert(offsetof(Plan, size) == 8);
@@ -252,25 +285,27 @@ static_assert(offsetof(Plan, mounts) == 160);
 static_assert(offsetof(Plan, landlock_rules) == 168);
 static_assert(offsetof(Plan, rlimits) == 176);
 static_assert(offsetof(Plan, syscalls) == 184);
-static_assert(offsetof(Plan, guarded_names) == 192);
-static_assert(offsetof(Plan, guarded_grants) == 200);
-static_assert(offsetof(Plan, relays) == 208);
-static_assert(offsetof(Plan, io_limits) == 216);
-static_assert(offsetof(Plan, unix_sockets) == 224);
-static_assert(offsetof(Plan, cgroup_mount) == 232);
-static_assert(offsetof(Plan, cgroup_parent) == 240);
-static_assert(offsetof(Plan, bus_socket) == 248);
-static_assert(offsetof(Plan, network_rules) == 256);
-static_assert(offsetof(Plan, resolver) == 264);
-static_assert(offsetof(Plan, payload_filter) == 272);
-static_assert(offsetof(Plan, init_filter) == 280);
-static_assert(offsetof(Plan, monitor_filter) == 288);
-static_assert(offsetof(Plan, keeper_filter) == 296);
-static_assert(offsetof(Plan, gateway_filter) == 304);
-static_assert(offsetof(Plan, audit_head) == 312);
-static_assert(offsetof(Plan, launch_params) == 320);
-static_assert(offsetof(Plan, profile_name) == 328);
-static_assert(offsetof(Plan, command_line) == 336);
+static_assert(offsetof(Plan, observed_cases) == 192);
+static_assert(offsetof(Plan, file_rules) == 200);
+static_assert(offsetof(Plan, guarded_names) == 208);
+static_assert(offsetof(Plan, guarded_grants) == 216);
+static_assert(offsetof(Plan, relays) == 224);
+static_assert(offsetof(Plan, io_limits) == 232);
+static_assert(offsetof(Plan, unix_sockets) == 240);
+static_assert(offsetof(Plan, cgroup_mount) == 248);
+static_assert(offsetof(Plan, cgroup_parent) == 256);
+static_assert(offsetof(Plan, bus_socket) == 264);
+static_assert(offsetof(Plan, network_rules) == 272);
+static_assert(offsetof(Plan, resolver) == 280);
+static_assert(offsetof(Plan, payload_filter) == 288);
+static_assert(offsetof(Plan, init_filter) == 296);
+static_assert(offsetof(Plan, monitor_filter) == 304);
+static_assert(offsetof(Plan, keeper_filter) == 312);
+static_assert(offsetof(Plan, gateway_filter) == 320);
+static_assert(offsetof(Plan, audit_head) == 328);
+static_assert(offsetof(Plan, launch_params) == 336);
+static_assert(offsetof(Plan, profile_name) == 344);
+static_assert(offsetof(Plan, command_line) == 352);
 
 inline bool CheckRefs(const PlanBlob& blob, const MountOp& v) {
   (void)blob, (void)v;
@@ -297,9 +332,21 @@ inline bool CheckRefs(const PlanBlob& blob, const Rlimit& v) {
 inline bool CheckRefs(const PlanBlob& blob, const SyscallRule& v) {
   (void)blob, (void)v;
   if (!IsValid(v.verdict)) return false;
-  if (v.reserved != 0) return false;
   if (!CheckRef(blob, v.name)) return false;
   if (!CheckRef(blob, v.rule)) return false;
+  return true;
+}
+
+inline bool CheckRefs(const PlanBlob& blob, const ObservedCase& v) {
+  (void)blob, (void)v;
+  return true;
+}
+
+inline bool CheckRefs(const PlanBlob& blob, const FileRule& v) {
+  (void)blob, (void)v;
+  if (v.reserved != 0) return false;
+  if (!CheckRef(blob, v.path)) return false;
+  if (!CheckRef(blob, v.origin)) return false;
   return true;
 }
 
@@ -349,6 +396,14 @@ inline bool CheckRefs(const PlanBlob& blob, const Plan& v) {
   }
   if (!CheckListRef(blob, v.syscalls, kPlanMaxItems)) return false;
   for (const auto& item : List(blob, v.syscalls)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.observed_cases, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.observed_cases)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.file_rules, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.file_rules)) {
     if (!CheckRefs(blob, item)) return false;
   }
   if (!CheckListRef(blob, v.guarded_names, kPlanMaxItems)) return false;

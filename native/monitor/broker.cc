@@ -54,6 +54,7 @@ constexpr uint16_t kDnsPort = 53;
 }  // namespace
 
 Result Broker::Prepare() {
+  files_.Prepare();
   if (!PrepareConnects() || !live_.Init() || !pending_.Init()) return Fail(Step::kOpenChannels, errno, "epoll");
   return unix_.Pin();
 }
@@ -68,6 +69,7 @@ Result Broker::Init(int listener, pid_t payload) {
   if (!root_ || fstat(root_.get(), &st) != 0) return Fail(Step::kOpenJailRoot, errno, path);
   unix_.SetRoot(root_.get(), st.st_dev);
   hosts_.SetRoot(root_.get());
+  files_.SetRoot(root_.get());
   return jail_.Has(kPlanGuardCreates) ? guard_.Init(root_.get()) : Ok();
 }
 
@@ -80,7 +82,11 @@ bool Broker::Serve() {
   memset(message.room, 0, sizeof(message.room));
   if (ioctl(listener(), SECCOMP_IOCTL_NOTIF_RECV, &message) != 0) return errno == ENOENT || errno == EINTR;
   Answer answer;
-  Decide(message.request, FindRule(jail_, message.request.data.nr), &answer);
+  const SyscallRule* rule = FindRule(jail_, message.request.data.nr);
+  bool observed = rule != nullptr && rule->observed != 0;
+  if (observed) files_.Look(message.request, *rule);
+  Decide(message.request, rule, &answer);
+  if (observed) files_.Tell(message.request, *rule, answer);
   Conclude(message.request, &answer);
   ++answered_;
   return true;
@@ -125,6 +131,10 @@ void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answe
     return;
   }
   answer->error = static_cast<int>(rule->error);
+  if (rule->observed != 0 && files_.Passes(request)) {
+    answer->proceed = true;
+    return;
+  }
   switch (rule->verdict) {
     case Verdict::kRefuse:
       return;

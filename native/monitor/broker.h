@@ -7,6 +7,7 @@
 #include "core/fd.h"
 #include "monitor/create_guard.h"
 #include "monitor/decode.h"
+#include "monitor/file_observer.h"
 #include "monitor/host_sockets.h"
 #include "monitor/notify.h"
 #include "monitor/refusals.h"
@@ -21,6 +22,7 @@ class Broker final : public FrontDesk {
         log_(log),
         events_(events),
         guard_(jail),
+        files_(jail, &notify_, events),
         pending_(&notify_, &live_),
         unix_(jail, &notify_, &pending_),
         hosts_(jail, &notify_, &pending_, &live_, log, this) {}
@@ -40,6 +42,7 @@ class Broker final : public FrontDesk {
   uint64_t answered() const { return answered_; }
   PendingConnects* pending() { return &pending_; }
   HostSockets* hosts() { return &hosts_; }
+  FileLog* files() { return files_.log(); }
 
   void AskHost(uint32_t number, const char* host, uint16_t port, pid_t tid) override;
   void Conclude(const seccomp_notif& request, Answer* answer) override;
@@ -59,6 +62,7 @@ class Broker final : public FrontDesk {
   EventWriter* events_;
   CreateGuard guard_;
   Notify notify_;
+  FileObserver files_;
   LiveSockets live_;
   PendingConnects pending_;
   UnixSockets unix_;

@@ -117,6 +117,7 @@ constexpr FlagName kSeccomp[] = {V(SECCOMP_SET_MODE_STRICT), V(SECCOMP_SET_MODE_
                                  V(SECCOMP_GET_NOTIF_SIZES), END};
 constexpr FlagName kRename[] = {
     {1, 1, "RENAME_NOREPLACE"}, {2, 2, "RENAME_EXCHANGE"}, {4, 4, "RENAME_WHITEOUT"}, {0, 0, "0"}, END};
+constexpr FlagName kUnlink[] = {{0x200, 0x200, "AT_REMOVEDIR"}, {0, 0, "0"}, END};
 constexpr FlagName kAt[] = {{0x100, 0x100, "AT_SYMLINK_NOFOLLOW"},
                             {0x400, 0x400, "AT_SYMLINK_FOLLOW"},
                             {0x1000, 0x1000, "AT_EMPTY_PATH"},
@@ -192,6 +193,25 @@ constexpr CallSpec kCalls[] = {
     {"rename", {Path("oldpath"), Path("newpath")}},
     {"renameat", {Dir("olddirfd"), Path("oldpath"), Dir("newdirfd"), Path("newpath")}},
     {"renameat2", {Dir("olddirfd"), Path("oldpath"), Dir("newdirfd"), Path("newpath"), Flags("flags", kRename)}},
+    {"execve", {Path("path"), Hex("argv"), Hex("envp")}},
+    {"execveat", {Dir("dirfd"), Path("path"), Hex("argv"), Hex("envp"), Flags("flags", kAt)}},
+    {"chdir", {Path("path")}},
+    {"unlink", {Path("path")}},
+    {"unlinkat", {Dir("dirfd"), Path("path"), Flags("flags", kUnlink)}},
+    {"rmdir", {Path("path")}},
+    {"truncate", {Path("path"), Long("length")}},
+    {"chown", {Path("path"), Int("owner"), Int("group")}},
+    {"lchown", {Path("path"), Int("owner"), Int("group")}},
+    {"fchownat", {Dir("dirfd"), Path("path"), Int("owner"), Int("group"), Flags("flags", kAt)}},
+    {"utime", {Path("path"), Hex("times")}},
+    {"utimes", {Path("path"), Hex("times")}},
+    {"futimesat", {Dir("dirfd"), Path("path"), Hex("times")}},
+    {"utimensat", {Dir("dirfd"), Path("path"), Hex("times"), Flags("flags", kAt)}},
+    {"setxattr", {Path("path"), Path("name"), Hex("value"), Long("size"), Hex("flags")}},
+    {"lsetxattr", {Path("path"), Path("name"), Hex("value"), Long("size"), Hex("flags")}},
+    {"setxattrat", {Dir("dirfd"), Path("path"), Flags("at_flags", kAt), Path("name"), Hex("args"), Long("size")}},
+    {"removexattr", {Path("path"), Path("name")}},
+    {"lremovexattr", {Path("path"), Path("name")}},
     {"chmod", {Path("path"), Mode("mode")}},
     {"fchmod", {Int("fd"), Mode("mode")}},
     {"fchmodat", {Dir("dirfd"), Path("path"), Mode("mode")}},

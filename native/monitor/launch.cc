@@ -1,5 +1,6 @@
 #include "monitor/launch.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -153,6 +154,16 @@ Result TakeListener(const Jail& jail, UniqueFd listener, Broker* broker, const R
   return broker->Init(listener.release(), running.payload);
 }
 
+// The exec itself may be a call that is passed up: until the channel says more, it is answered.
+void ServeUntil(int channel, Broker* broker) {
+  pollfd waits[2] = {{channel, POLLIN, 0}, {broker->listener(), POLLIN, 0}};
+  for (;;) {
+    if (poll(waits, 2, -1) < 0 && errno != EINTR) return;
+    if (waits[0].revents != 0) return;
+    if (waits[1].revents != 0 && ((waits[1].revents & POLLIN) == 0 || !broker->Serve())) waits[1].fd = -1;
+  }
+}
+
 // Follows the jail's progress until the exec closed the status channel.
 Result Follow(const Jail& jail, int status, Broker* broker, Running* running, const BeforeExec& before) {
   bool executing = false;
@@ -163,6 +174,7 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
     int fd = -1;
     size_t count = 1;
     int sender = 0;
+    if (released && jail.Has(kPlanObserveFiles)) ServeUntil(status, broker);
     int error = ReceiveMessage(status, &message, sizeof(message), &fd, &count, &sender);
     UniqueFd received(count == 1 ? fd : -1);
     if (IsGone(error)) return executing ? Ok() : Fail(Step::kExec, ESRCH, "the jail ended before the exec");

@@ -122,7 +122,7 @@ void Loop::Dispatch(uint32_t source, uint32_t ready) {
 }
 
 void Loop::ArmFlushTimer() {
-  if (flush_armed_ || (!log_->Pending() && !limits_.pending())) return;
+  if (flush_armed_ || (!log_->Pending() && !broker_->files()->Pending() && !limits_.pending())) return;
   ArmTimer(flush_timer_, 1000);
   flush_armed_ = true;
 }
@@ -139,6 +139,7 @@ void Loop::OnTimer() {
   DrainTimer(flush_timer_);
   flush_armed_ = false;
   log_->Flush(false);
+  broker_->files()->Flush(false);
   limits_.Tick();
 }
 

@@ -192,11 +192,12 @@ void ReportFileSize() {
   WriteExceeded(&events, {"maxFileSize", 0, limit, "bytes", "RLIMIT_FSIZE", nullptr, 1, "SIGXFSZ"}, true);
 }
 
-int ReportExit(const Outcome& outcome, uint64_t began_ns) {
+int ReportExit(const Outcome& outcome, FileLog* files, uint64_t began_ns) {
   int status = outcome.wait_status;
   bool exited = WIFEXITED(status);
   bool signaled = WIFSIGNALED(status);
   refusals.Flush(true);
+  files->Flush(true);
   if (signaled && WTERMSIG(status) == SIGXFSZ) ReportFileSize();
   if (signaled && WTERMSIG(status) == SIGSYS) {
     JsonWriter& json = events.Start("security", "syscall.killed", "blocked", "critical");
@@ -210,6 +211,8 @@ int ReportExit(const Outcome& outcome, uint64_t began_ns) {
   if (signaled) json.Pair("signal", WTERMSIG(status));
   json.Key("refusals");
   json.Unsigned(refusals.total());
+  json.Key("fileRefusals");
+  json.Unsigned(files->refused());
   json.Pair("executionTimeMs", static_cast<int64_t>((NowNs() - began_ns) / 1000000u));
   if (outcome.totals.peak_memory != 0) json.Pair("peakMemoryBytes", static_cast<int64_t>(outcome.totals.peak_memory));
   if (outcome.totals.cpu_us != 0) json.Pair("cpuTimeUs", static_cast<int64_t>(outcome.totals.cpu_us));
@@ -220,6 +223,8 @@ int ReportExit(const Outcome& outcome, uint64_t began_ns) {
   message.Pair("reason", outcome.reason);
   message.Key("refusals");
   message.Unsigned(refusals.total());
+  message.Key("fileRefusals");
+  message.Unsigned(files->refused());
   message.Key("lost");
   message.Unsigned(events.lost());
   events.FinishMessage();
@@ -309,7 +314,7 @@ int Main() {
   static Loop loop(jail, &broker, &refusals, &events, &running, signals.get());
   Outcome outcome = loop.Run();
   running.cgroup.Remove();  // who hears of the exit may count on that nothing is left
-  int code = ReportExit(outcome, began_ns);
+  int code = ReportExit(outcome, broker.files(), began_ns);
   FlushToHost();
   return code;
 }

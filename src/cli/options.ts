@@ -39,6 +39,7 @@ export interface RunOptions {
   /** false with --no-cgroup */
   cgroup?: boolean
   audit?: string
+  auditFiles?: string
   json?: boolean
   dryRun?: boolean
   quiet?: boolean
@@ -104,6 +105,7 @@ export function withRunOptions(command: Command): Command {
     .option('--env <name[=value]>', 'pass a variable on, or set it (repeatable)', append, [])
     .option('--cwd <dir>', 'working directory; must be granted')
     .option('--audit <file|->', 'append audit events as JSON lines; - is stderr')
+    .option('--audit-files <what>', 'events of files: denied (default with --audit), all, off')
     .optionsGroup('Policy files (docs/policy.md):')
     .option('--policy <file>', 'one more, over those of the system, the user and the project')
     .option('--no-policy', 'none: the profile and these flags alone')
@@ -181,6 +183,10 @@ export function toConfig(options: RunOptions): SandboxConfig {
   }
   const network = networkOf(options)
   const resources = limitsOf(options)
+  const audit = {
+    ...(options.audit === undefined ? {} : { file: options.audit }),
+    ...(options.auditFiles === undefined ? {} : { files: options.auditFiles as 'denied' }) // checked with the rest
+  }
   return {
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     ...(options.tool === undefined ? {} : { tool: options.tool }),
@@ -189,7 +195,7 @@ export function toConfig(options: RunOptions): SandboxConfig {
     ...(Object.keys(resources).length ? { resources } : {}),
     ...(options.env.length ? { env: Object.fromEntries(options.env.map(variable)) } : {}),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.audit === undefined ? {} : { audit: { file: options.audit } })
+    ...(Object.keys(audit).length ? { audit } : {})
   }
 }
 
@@ -265,6 +271,7 @@ const FLAGS: [key: string, flag: string, given: (options: RunOptions) => boolean
   ['resources\\.cgroup', '--no-cgroup', (o) => o.cgroup === false],
   ['resources\\.maxProcesses', '--pids', (o) => o.pids !== undefined],
   ['resources\\.maxExecutionTime', '--timeout', (o) => o.timeout !== undefined],
+  ['audit\\.files', '--audit-files', (o) => o.auditFiles !== undefined],
   ['audit\\.file', '--audit', (o) => o.audit !== undefined],
   ['env\\.', '--env ', (o) => o.env.length > 0],
   ['cwd(?= =|$)', '--cwd', (o) => o.cwd !== undefined],

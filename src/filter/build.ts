@@ -1,6 +1,7 @@
-import type { SyscallRule } from '../plan/layout.gen.js'
+import { type ObservedCase, type SyscallRule, Verdict } from '../plan/layout.gen.js'
 import type { Calls } from './conditions.js'
-import type { Group } from './group.js'
+import { EPERM, type Group } from './group.js'
+import { isObserved, observedCases } from './observed.js'
 import { gatewayCalls, initCalls, keeperCalls, type MonitorOptions, monitorCalls } from './supervisors.js'
 import { SYSCALLS } from './syscalls.gen.js'
 import { type PayloadOptions, payloadGroups } from './table.js'
@@ -15,16 +16,27 @@ export interface PayloadFilter {
   spec: FilterSpec
   /** How qi-monitor answers each known call that can reach it, ascending by number. */
   syscalls: SyscallRule[]
+  /** When those go on that are passed up for no other reason than to be seen. */
+  observedCases: ObservedCase[]
 }
 
 /** What the payload may do. A call in no rule goes to qi-monitor: known ones are in `syscalls`, the rest is ENOSYS. */
 export function payloadFilter(arch: Arch, options: PayloadOptions): PayloadFilter {
   const groups = payloadGroups(options)
+  const observes = (name: string) => options.observeFiles === true && isObserved(name)
+  const watched = groups.flatMap((group) => numbered(arch, group.calls).filter(({ name }) => observes(name)))
   return {
-    spec: { arch, fallback: NOTIFY, rules: groups.flatMap((group) => groupRules(arch, group)) },
-    syscalls: groups.flatMap((group) => notified(arch, group)).sort((a, b) => a.number - b.number)
+    spec: { arch, fallback: NOTIFY, rules: groups.flatMap((group) => groupRules(arch, without(group, observes))) },
+    syscalls: groups.flatMap((group) => notified(arch, group, observes)).sort((a, b) => a.number - b.number),
+    observedCases: watched.flatMap(({ number, cases }) => observedCases(number, cases))
   }
 }
+
+/** The group as the filter sees it: a call in no rule is passed up. */
+const without = (group: Group, observes: (name: string) => boolean): Group => ({
+  ...group,
+  calls: Object.fromEntries(Object.entries(group.calls).filter(([name]) => !observes(name)))
+})
 
 /** Of pid 1, once the payload runs. */
 export const initFilter = (arch: Arch, options: Pick<PayloadOptions, 'hostSockets'>): FilterSpec => ({
@@ -63,9 +75,17 @@ function groupRules(arch: Arch, { calls, otherwise }: Group): FilterRule[] {
 const allowRules = (arch: Arch, calls: Calls): FilterRule[] =>
   numbered(arch, calls).flatMap(({ number, cases }) => cases.map((args) => ({ number, action: ALLOW, args })))
 
-function notified(arch: Arch, { name: rule, calls, otherwise }: Group): SyscallRule[] {
-  if (otherwise === undefined || otherwise === 'enosys') return []
-  return numbered(arch, calls).map(({ name, number }) => ({ number, ...otherwise, name, rule }))
+function notified(
+  arch: Arch,
+  { name: rule, calls, otherwise }: Group,
+  observes: (name: string) => boolean
+): SyscallRule[] {
+  const answer = otherwise === 'enosys' ? undefined : otherwise
+  return numbered(arch, calls).flatMap(({ name, number }) => {
+    const observed = observes(name) ? 1 : 0
+    if (!answer && !observed) return []
+    return { number, ...(answer ?? { verdict: Verdict.Continue, error: EPERM }), observed, name, rule }
+  })
 }
 
 /** The calls that this architecture has; arm64 lacks the ones that newer calls replaced. */

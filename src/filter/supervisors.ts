@@ -49,7 +49,7 @@ const NAME_CALLS = 'mkdirat mknodat symlinkat linkat renameat renameat2 unlinkat
  * payload connects to, has its flags in memory, out of the filter's sight: what holds it to reading is that qi-monitor has
  * no capabilities. openat is held to reading here.
  */
-export function monitorCalls({ guardCreates, hostSockets, asCaller }: MonitorOptions): Calls {
+export function monitorCalls({ guardCreates, hostSockets, asCaller, observeFiles }: MonitorOptions): Calls {
   return {
     ...always(`
       read pread64 readv write writev pwrite64 recvmsg recvfrom sendmsg sendto epoll_wait epoll_pwait epoll_ctl epoll_create1 poll ppoll
@@ -63,6 +63,7 @@ export function monitorCalls({ guardCreates, hostSockets, asCaller }: MonitorOpt
     openat: guardCreates ? [[]] : [[clear(2, O_ANY_WRITE)]],
     ...(guardCreates ? always(NAME_CALLS) : {}),
     ...(asCaller ? always('setfsuid setfsgid') : {}),
+    ...(observeFiles ? always('faccessat faccessat2') : {}),
     ...(hostSockets
       ? { ...always(HOST_SOCKET_CALLS), socket: inetSockets([SOCK_STREAM]), clone: [[is(0, OWN_TABLE)]] }
       : {})

@@ -274,6 +274,8 @@ export interface PayloadOptions {
   guardCreates: boolean
   /** TCP sockets are made by qi-monitor in the host's network (PlanFlag.AllowListNetwork). */
   hostSockets: boolean
+  /** Calls that take paths are passed up to be seen (PlanFlag.ObserveFiles). */
+  observeFiles?: boolean
 }
 
 export const payloadGroups = ({ guardCreates, hostSockets }: PayloadOptions): Group[] => [

@@ -11,7 +11,15 @@ export type MonitorMessage =
   | { type: 'ask'; id: number; host: string; port?: number; pid?: number; commandLine?: string }
   | { type: 'done'; id: number; ok: boolean; error?: string }
   | { type: 'stats'; id: number } // the rest: readStats
-  | { type: 'exit'; code?: number; signal?: number; reason: TerminationReason; refusals: number; lost: number }
+  | {
+      type: 'exit'
+      code?: number
+      signal?: number
+      reason: TerminationReason
+      refusals: number
+      fileRefusals: number
+      lost: number
+    }
 
 export const TERMINATION_REASONS = [
   'exit',

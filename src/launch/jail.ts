@@ -25,6 +25,8 @@ export interface JailExit {
   terminationReason: TerminationReason
   /** How many calls were refused. */
   refusals: number
+  /** How many acts on files were refused, as far as they were observed (`audit.files`). */
+  fileRefusals: number
   /** Events that could not be delivered in time; 0 unless nobody read them. */
   lostEvents: number
 }
@@ -238,7 +240,14 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
   private async finish(settleLaunch: (error?: Error) => void): Promise<JailExit> {
     const status = await loadAddon().reap(this.monitor.pid, this.monitor.pidfd)
     // No exit message: qi-monitor itself was killed, and the kernel took the jail with it.
-    this.ended ??= { code: null, signal: 'SIGKILL', terminationReason: 'monitor-lost', refusals: 0, lostEvents: 0 }
+    this.ended ??= {
+      code: null,
+      signal: 'SIGKILL',
+      terminationReason: 'monitor-lost',
+      refusals: 0,
+      fileRefusals: 0,
+      lostEvents: 0
+    }
     const how = status.signal ? `by ${SIGNAL_NAMES.get(status.signal)}` : `with status ${status.code}`
     settleLaunch(new QiError('QI_MONITOR_LOST', `qi-monitor ended ${how} before the payload ran`))
     this.network.end()
@@ -258,6 +267,7 @@ function exitOf(message: Extract<MonitorMessage, { type: 'exit' }>): JailExit {
     signal: message.signal === undefined ? null : (SIGNAL_NAMES.get(message.signal) ?? null),
     terminationReason: message.reason,
     refusals: message.refusals,
+    fileRefusals: message.fileRefusals,
     lostEvents: message.lost
   }
 }

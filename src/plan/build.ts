@@ -5,6 +5,7 @@ import type { Arch, FilterSpec } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
 import { relays, resolverText, rulesText } from '../network/text.js'
 import type { Profile, Protection } from '../profile/types.js'
+import { fileFlags, fileRules } from './files.js'
 import { landlock } from './landlock.js'
 import { type Plan, PlanFlag } from './layout.gen.js'
 import { limitFlags, planLimits } from './limits.js'
@@ -42,7 +43,9 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   const planFlags = flags(profile, facts, options, guardCreates)
   const keeper = (planFlags & PlanFlag.CgroupSubtree) !== 0
   const asCaller = facts.privileged && profile.sockets.length > 0
-  const filters = filtersOf(facts.arch, { guardCreates, hostSockets, asCaller }, keeper, options.compile)
+  const observeFiles = profile.audit.files !== 'off'
+  const choices = { guardCreates, hostSockets, asCaller, observeFiles }
+  const filters = filtersOf(facts.arch, choices, keeper, options.compile)
   const { identity } = profile
   const plan: Plan = {
     flags: planFlags,
@@ -64,6 +67,7 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     guardedGrants: mounts.guardedGrants,
     ...network(profile),
     unixSockets: profile.sockets.map(({ path }) => path),
+    ...fileRules(profile),
     ...filters,
     auditHead: options.auditHead,
     launchParams: launchParams(profile, states),
@@ -75,7 +79,7 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
 
 type Filters = Pick<
   Plan,
-  'syscalls' | 'payloadFilter' | 'initFilter' | 'monitorFilter' | 'gatewayFilter' | 'keeperFilter'
+  'syscalls' | 'observedCases' | 'payloadFilter' | 'initFilter' | 'monitorFilter' | 'gatewayFilter' | 'keeperFilter'
 >
 const compiled = new WeakMap<BuildOptions['compile'], Map<string, Filters>>()
 
@@ -86,9 +90,9 @@ function filtersOf(arch: Arch, choices: MonitorOptions, keeper: boolean, compile
   const key = `${arch} ${keeper} ${JSON.stringify(choices)}`
   const found = known.get(key)
   if (found) return found
-  const { spec, syscalls } = payloadFilter(arch, choices)
+  const { spec, ...answers } = payloadFilter(arch, choices)
   const made = {
-    syscalls,
+    ...answers,
     payloadFilter: compile(spec),
     initFilter: compile(initFilter(arch, choices)),
     monitorFilter: compile(monitorFilter(arch, choices)),
@@ -112,6 +116,7 @@ function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardC
     // Where the host has it, it is stated as enforced: then nothing may make it optional.
     [PlanFlag.LandlockOptional]: facts.landlockAbi === 0 && profile.tolerate.includes('landlockFs'),
     [PlanFlag.GuardCreates]: guardCreates,
+    ...fileFlags(profile),
     ...limitFlags(profile, facts)
   }
   return Object.entries(wanted).reduce((sum, [bit, on]) => (on ? sum | Number(bit) : sum), 0)
@@ -139,6 +144,7 @@ function launchParams(profile: Profile, states: Protection[]): string {
     cwd: profile.command.cwd,
     ...(profile.command.cwdNote ? { cwdNote: profile.command.cwdNote } : {}),
     network: profile.network.mode,
+    auditFiles: profile.audit.files,
     ...(profile.sockets.length > 0 ? { unixSockets: profile.sockets.map(({ path }) => path) } : {})
   }
   return JSON.stringify(params).slice(1, -1)

@@ -36,6 +36,12 @@ export const PlanFlag = {
   CountRunningTime: 8192,
   /** reaching processesMax ends the jail instead of failing the fork */
   KillAtProcessLimit: 16384,
+  /** calls that take paths are passed up, and refusals of files are events (audit.files: denied) */
+  ObserveFiles: 131072,
+  /** what is not refused is an event too (audit.files: all) */
+  ObserveAllFiles: 262144,
+  /** fileRules are what strict would grant; what goes beyond them is let through and said so */
+  JudgeFiles: 524288,
 } as const
 
 export const MountFlag = {
@@ -47,6 +53,14 @@ export const MountFlag = {
   IsDirectory: 4,
   /** a missing source is skipped (host files that come and go, never grants) */
   Optional: 8,
+} as const
+
+export const FileAccess = {
+  /** content, entries of a folder */
+  Read: 1,
+  /** content, and the names in a folder */
+  Write: 2,
+  Execute: 4,
 } as const
 
 export const MountKind = {
@@ -127,10 +141,31 @@ export interface SyscallRule {
   verdict: VerdictValue
   /** errno of a refusal */
   error: number
+  /** 1: passed up to be told of; observedCases say when it goes on */
+  observed: number
   /** its name */
   name: string
   /** the group of the filter table that refused it */
   rule: string
+}
+
+export interface ObservedCase {
+  /** syscall number */
+  number: number
+  /** 0 to 5 */
+  argument: number
+  /** the call goes on when (argument & mask) == value */
+  mask: bigint
+  value: bigint
+}
+
+export interface FileRule {
+  /** kFileAccess* bits */
+  access: number
+  /** in the jail, and in the host */
+  path: string
+  /** who granted or denied it */
+  origin: string
 }
 
 export interface GuardedName {
@@ -217,6 +252,10 @@ export interface Plan {
   rlimits: Rlimit[]
   /** ascending by number; a notified number that is not here is unknown and gets ENOSYS */
   syscalls: SyscallRule[]
+  /** of calls that are observed; several of one call are alternatives */
+  observedCases: ObservedCase[]
+  /** longest path first, the last about /; empty without ObserveFiles */
+  fileRules: FileRule[]
   guardedNames: GuardedName[]
   /** mount points in the jail in which only qi-monitor creates names */
   guardedGrants: string[]
@@ -300,9 +339,27 @@ export const LAYOUT: Record<string, StructLayout> = {
       { name: 'number', type: 'u32', offset: 0 },
       { name: 'verdict', type: 'u32', offset: 4 },
       { name: 'error', type: 'u32', offset: 8 },
-      { name: 'reserved', type: 'u32', offset: 12 },
+      { name: 'observed', type: 'u32', offset: 12 },
       { name: 'name', type: 'str', offset: 16 },
       { name: 'rule', type: 'str', offset: 24 },
+    ],
+  },
+  ObservedCase: {
+    size: 24,
+    fields: [
+      { name: 'number', type: 'u32', offset: 0 },
+      { name: 'argument', type: 'u32', offset: 4 },
+      { name: 'mask', type: 'u64', offset: 8 },
+      { name: 'value', type: 'u64', offset: 16 },
+    ],
+  },
+  FileRule: {
+    size: 24,
+    fields: [
+      { name: 'access', type: 'u32', offset: 0 },
+      { name: 'reserved', type: 'u32', offset: 4 },
+      { name: 'path', type: 'str', offset: 8 },
+      { name: 'origin', type: 'str', offset: 16 },
     ],
   },
   GuardedName: {
@@ -332,7 +389,7 @@ export const LAYOUT: Record<string, StructLayout> = {
     ],
   },
   Plan: {
-    size: 344,
+    size: 360,
     fields: [
       { name: 'magic', type: 'u32', offset: 0 },
       { name: 'version', type: 'u32', offset: 4 },
@@ -366,25 +423,27 @@ export const LAYOUT: Record<string, StructLayout> = {
       { name: 'landlockRules', type: { list: 'LandlockRule' }, offset: 168 },
       { name: 'rlimits', type: { list: 'Rlimit' }, offset: 176 },
       { name: 'syscalls', type: { list: 'SyscallRule' }, offset: 184 },
-      { name: 'guardedNames', type: { list: 'GuardedName' }, offset: 192 },
-      { name: 'guardedGrants', type: { list: 'str' }, offset: 200 },
-      { name: 'relays', type: { list: 'Relay' }, offset: 208 },
-      { name: 'ioLimits', type: { list: 'IoLimit' }, offset: 216 },
-      { name: 'unixSockets', type: { list: 'str' }, offset: 224 },
-      { name: 'cgroupMount', type: 'str', offset: 232 },
-      { name: 'cgroupParent', type: 'str', offset: 240 },
-      { name: 'busSocket', type: 'str', offset: 248 },
-      { name: 'networkRules', type: 'str', offset: 256 },
-      { name: 'resolver', type: 'str', offset: 264 },
-      { name: 'payloadFilter', type: 'bytes', offset: 272 },
-      { name: 'initFilter', type: 'bytes', offset: 280 },
-      { name: 'monitorFilter', type: 'bytes', offset: 288 },
-      { name: 'keeperFilter', type: 'bytes', offset: 296 },
-      { name: 'gatewayFilter', type: 'bytes', offset: 304 },
-      { name: 'auditHead', type: 'str', offset: 312 },
-      { name: 'launchParams', type: 'str', offset: 320 },
-      { name: 'profileName', type: 'str', offset: 328 },
-      { name: 'commandLine', type: 'str', offset: 336 },
+      { name: 'observedCases', type: { list: 'ObservedCase' }, offset: 192 },
+      { name: 'fileRules', type: { list: 'FileRule' }, offset: 200 },
+      { name: 'guardedNames', type: { list: 'GuardedName' }, offset: 208 },
+      { name: 'guardedGrants', type: { list: 'str' }, offset: 216 },
+      { name: 'relays', type: { list: 'Relay' }, offset: 224 },
+      { name: 'ioLimits', type: { list: 'IoLimit' }, offset: 232 },
+      { name: 'unixSockets', type: { list: 'str' }, offset: 240 },
+      { name: 'cgroupMount', type: 'str', offset: 248 },
+      { name: 'cgroupParent', type: 'str', offset: 256 },
+      { name: 'busSocket', type: 'str', offset: 264 },
+      { name: 'networkRules', type: 'str', offset: 272 },
+      { name: 'resolver', type: 'str', offset: 280 },
+      { name: 'payloadFilter', type: 'bytes', offset: 288 },
+      { name: 'initFilter', type: 'bytes', offset: 296 },
+      { name: 'monitorFilter', type: 'bytes', offset: 304 },
+      { name: 'keeperFilter', type: 'bytes', offset: 312 },
+      { name: 'gatewayFilter', type: 'bytes', offset: 320 },
+      { name: 'auditHead', type: 'str', offset: 328 },
+      { name: 'launchParams', type: 'str', offset: 336 },
+      { name: 'profileName', type: 'str', offset: 344 },
+      { name: 'commandLine', type: 'str', offset: 352 },
     ],
   },
 }

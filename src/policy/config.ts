@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { isAnyHost, wrongForRule, wrongForUdp } from '../network/entry.js'
 import { parseHostPattern } from '../network/host.js'
 import { DENIED_ERRNO, type DeniedErrno } from '../network/types.js'
-import { PROTECTIONS } from '../profile/types.js'
+import { AUDIT_FILES, PROTECTIONS } from '../profile/types.js'
 import { count, number, path, refuse, size } from './fields.js'
 import { issueToError } from './issues.js'
 import { resources } from './resources.js'
@@ -129,7 +129,13 @@ export const body = {
   network: network.optional(),
   resources: resources.optional(),
   devices: z.strictObject({ pty: z.boolean().optional() }).optional(),
-  audit: z.strictObject({ file: path.optional() }).optional(),
+  audit: z
+    .strictObject({
+      file: path.optional(),
+      /** Which reads, writes, creations, … of files are events. Default: `denied` with `file`, else `off`. */
+      files: z.enum(AUDIT_FILES).optional()
+    })
+    .optional(),
   /** Names to pass through, or name -> value (`true` passes the caller's value through). */
   env: z.union([z.array(envName), z.record(envName, envValue)]).optional(),
   cwd: path.optional(),

@@ -39,6 +39,7 @@ export interface Policy {
   resources: NonNullable<ParsedConfig['resources']>
   pty: boolean
   auditFile?: string
+  auditFiles?: NonNullable<ParsedConfig['audit']>['files']
   tolerate: NonNullable<ParsedConfig['tolerate']>
   /** Where each single value was said last, by its key; lists that add up know theirs themselves. */
   origins: Record<string, string>
@@ -91,6 +92,7 @@ function mergeOne(policy: Policy, layer: Layer): void {
   policy.filesystem.allowProtected.push(...(filesystem.allowProtected ?? []))
   if (config.devices?.pty !== undefined) policy.pty = config.devices.pty
   if (config.audit?.file !== undefined) policy.auditFile = config.audit.file
+  if (config.audit?.files !== undefined) policy.auditFiles = config.audit.files
   // Replaced, not added up: `tolerate: []` must be able to ask for everything.
   if (config.tolerate) policy.tolerate = config.tolerate
 }

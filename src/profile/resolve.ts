@@ -126,7 +126,12 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     origins: policy.origins,
     notes: notesOf(loaded, request, explicit.notes, closed),
     ...(loaded.policy ? { policy: loaded.policy } : {}),
-    audit: { userId: String(facts.uid), ...(auditFile === undefined ? {} : { file: auditFile }) }
+    audit: {
+      userId: String(facts.uid),
+      ...(auditFile === undefined ? {} : { file: auditFile }),
+      // A look at each call has its price (docs/files.md): paid where somebody keeps the events.
+      files: policy.auditFiles ?? (auditFile === undefined ? 'off' : 'denied')
+    }
   }
 }
 

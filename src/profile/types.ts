@@ -3,6 +3,10 @@ import type { NetworkRules, Resolver } from '../network/types.js'
 import type { LoadedPolicy } from '../policy/document/load.js'
 import type { IoTarget } from './io-target.js'
 
+/** `denied`: what is refused; `all`: what goes through too; `off`: nothing, and no call waits for qi-monitor to look. */
+export const AUDIT_FILES = ['denied', 'all', 'off'] as const
+export type AuditFiles = (typeof AUDIT_FILES)[number]
+
 /** The layers of the jail, each reported per host. */
 export const PROTECTIONS = [
   'userNamespace',
@@ -156,6 +160,8 @@ export interface Profile {
   /** Where the writable private tmp is seen. */
   tempDirectory: string
   grants: Grant[]
+  /** With `enforcement: permissive`: what strict would grant; `grants` are then more. */
+  wouldGrant?: Grant[]
   sockets: UnixSocket[]
   symlinks: JailSymlink[]
   files: JailFile[]
@@ -186,5 +192,7 @@ export interface Profile {
     tool?: { name: string; version: string; server: string }
     /** Absolute path of the audit file, or `-`; the jail cannot write it. */
     file?: string
+    /** Which of the payload's acts on files are events. */
+    files: AuditFiles
   }
 }

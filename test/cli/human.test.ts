@@ -97,6 +97,7 @@ const exit = (over: Partial<JailExit>): JailExit => ({
   signal: 'SIGKILL',
   terminationReason: 'exit',
   refusals: 0,
+  fileRefusals: 0,
   lostEvents: 0,
   ...over
 })

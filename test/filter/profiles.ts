@@ -10,12 +10,14 @@ export interface FilterCase {
 
 export const ARCHES: Arch[] = ['x64', 'arm64']
 
-/** Every combination of choices; the names are the goldens'. */
+/** Choices in combination: `observeFiles` takes no rule for sockets away. The names are the goldens'. */
 export const VARIANTS = [
-  { name: '', guardCreates: false, hostSockets: false },
-  { name: '-guarded', guardCreates: true, hostSockets: false },
-  { name: '-hosts', guardCreates: false, hostSockets: true },
-  { name: '-guarded-hosts', guardCreates: true, hostSockets: true }
+  { name: '', guardCreates: false, hostSockets: false, observeFiles: false },
+  { name: '-guarded', guardCreates: true, hostSockets: false, observeFiles: false },
+  { name: '-hosts', guardCreates: false, hostSockets: true, observeFiles: false },
+  { name: '-guarded-hosts', guardCreates: true, hostSockets: true, observeFiles: false },
+  { name: '-files', guardCreates: false, hostSockets: false, observeFiles: true },
+  { name: '-guarded-files', guardCreates: true, hostSockets: false, observeFiles: true }
 ]
 
 /** Every filter that we ever install. */
@@ -26,7 +28,7 @@ export const CASES: FilterCase[] = ARCHES.flatMap((arch) => [
     spec: monitorFilter(arch, options),
     syscalls: []
   })),
-  ...VARIANTS.filter(({ guardCreates }) => !guardCreates).map((options) => ({
+  ...VARIANTS.filter(({ guardCreates, observeFiles }) => !guardCreates && !observeFiles).map((options) => ({
     title: `init${options.name}-${arch}`,
     spec: initFilter(arch, options),
     syscalls: []

@@ -67,7 +67,7 @@ export const profile = (over: Partial<Profile> = {}): Profile => ({
   limits: limits(),
   tolerate: [],
   origins: {},
-  audit: { userId: '501' },
+  audit: { userId: '501', files: 'off' },
   ...over
 })
 

@@ -128,10 +128,10 @@ describe("qi-jail's own files", () => {
 
   it('name the audit file for the launch', () => {
     const file = (path?: string) => resolveOn({ argv: ['bash'], config: { audit: { file: path } } }).audit
-    expect(file('~/a.jsonl')).toEqual({ userId: '501', file: '/home/u/a.jsonl' })
-    expect(file('a.jsonl')).toEqual({ userId: '501', file: '/home/u/app/a.jsonl' })
-    expect(file('-')).toEqual({ userId: '501', file: '-' })
-    expect(file()).toEqual({ userId: '501' })
+    expect(file('~/a.jsonl')).toEqual({ userId: '501', file: '/home/u/a.jsonl', files: 'denied' })
+    expect(file('a.jsonl')).toEqual({ userId: '501', file: '/home/u/app/a.jsonl', files: 'denied' })
+    expect(file('-')).toEqual({ userId: '501', file: '-', files: 'denied' })
+    expect(file()).toEqual({ userId: '501', files: 'off' })
   })
 
   it('include the profile file', () => {

@@ -1,0 +1,146 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { type Jail, type SandboxConfig, spawnSandboxed } from '../../src/index.js'
+import { ACT, call, chain, jailed, type Result, scratch, users } from '../escape/support.js'
+
+const observed = (over: SandboxConfig['filesystem'] = {}): SandboxConfig => ({
+  filesystem: over,
+  audit: { files: 'denied' }
+})
+const files = ({ events }: Pick<Result, 'events'>) =>
+  events
+    .filter(({ event }) => event.action.startsWith('file.'))
+    .map(({ event, context }): Record<string, unknown> => ({ ...event, ...context.parameters }))
+
+const open = (pointer: string | number, flags = 0) => call('openat', -100, pointer, flags, 0)
+const hex = (bytes: Buffer) => `b:${bytes.toString('hex')}00`
+
+describe.each(users)('launched by %s', (user) => {
+  const run = (...calls: string[][]) => jailed(user, { config: observed(), argv: [ACT, 'call', ...chain(...calls)] })
+
+  test.each([
+    ['the null pointer', 0, 'EFAULT'],
+    ['an unmapped one', '0x1000', 'EFAULT'],
+    ['one of the kernel', -4096, 'EFAULT'],
+    ['an empty path', 's:', 'ENOENT'],
+    ['a path without an end', hex(Buffer.alloc(70_000, 'a')), 'ENAMETOOLONG'],
+    ['a path of exactly the longest length', hex(Buffer.from(`/${'./'.repeat(2046)}ab`)), 'ENOENT'],
+    ['a name that is too long', `s:/tmp/${'n'.repeat(256)}`, 'ENAMETOOLONG']
+  ])('%s is the kernel’s to refuse, and no event', async (_, pointer, errno) => {
+    const result = await run(open(pointer))
+    expect(result.stdout).toMatch(new RegExp(`^${errno}`))
+    expect(files(result)).toEqual([])
+    expect(result.exit).toMatchObject({ code: 0 })
+  })
+
+  test('a name that is no UTF-8, and one with line breaks and quotes, are one line of JSON each', async () => {
+    const hidden = scratch(user)
+    for (const name of [Buffer.from('\xff\xfe', 'latin1'), Buffer.from('a\n"}\u0001b')]) {
+      const path = Buffer.concat([Buffer.from(`${hidden}/`), name])
+      writeFileSync(path, '')
+      const result = await run(open(hex(path)))
+      expect(result.stdout).toMatch(/^ENOENT/)
+      expect(files(result)).toEqual([
+        expect.objectContaining({ action: 'file.read', rule: 'not granted', path: `${hidden}/${name.toString()}` })
+      ])
+    }
+  })
+
+  test('from a folder that was removed nothing is told, nor granted', async () => {
+    const result = await run(
+      call('mkdirat', -100, 's:/tmp/gone', 0o700),
+      call('chdir', 's:/tmp/gone'),
+      call('unlinkat', -100, 's:/tmp/gone', 0x200),
+      open('s:../etc/shadow')
+    )
+    expect(result.stdout).toMatch(/^ENOENT/)
+    expect(files(result)).toEqual([])
+  })
+
+  test('a descriptor that is no folder, or not open', async () => {
+    for (const from of ['$0', 999]) {
+      const result = await run(open('s:/etc/passwd'), call('openat', from, 's:x', 0, 0))
+      expect(result.stdout).toMatch(/^(ENOTDIR|EBADF)/)
+      expect(files(result)).toEqual([])
+    }
+  })
+
+  test('links in a circle end', async () => {
+    const result = await run(
+      call('symlinkat', 's:b', -100, 's:/tmp/a'),
+      call('symlinkat', 's:a', -100, 's:/tmp/b'),
+      open('s:/tmp/a')
+    )
+    expect(result.stdout).toMatch(/^ELOOP/)
+    expect(files(result)).toEqual([])
+  })
+
+  test('who dies or loses its memory while it is looked at harms nobody', async () => {
+    const shell =
+      'i=0; while [ $i -lt 50 ]; do (sh -c "while :; do true < /etc/shadow; done" & p=$!; kill -9 $p) 2>/dev/null; i=$((i+1)); done; echo still'
+    const result = await jailed(user, { config: observed(), argv: ['/bin/sh', '-c', shell] })
+    expect(result.stdout).toBe('still\n')
+    expect(result.exit).toMatchObject({ code: 0 })
+  })
+
+  test('signals without SA_RESTART: an open works or says EINTR, and whoever tries again gets in', async () => {
+    const perl = `
+      use POSIX; use Time::HiRes qw(setitimer ITIMER_REAL);
+      sigaction(SIGALRM, POSIX::SigAction->new(sub { $n++ }, POSIX::SigSet->new, 0));
+      setitimer(ITIMER_REAL, 0.0002, 0.0002);
+      for (1..3000) { my $fd; do { $fd = POSIX::open("/etc/passwd", O_RDONLY) } while (!defined $fd && $! == EINTR && ++$e); $ok++ if defined $fd; POSIX::close($fd) }
+      print "$ok ", $n > 0 ? "signalled" : "quiet", "\\n"`
+    const result = await jailed(user, { config: observed(), argv: ['/usr/bin/perl', '-e', perl] })
+    expect(result.stdout).toBe('3000 signalled\n')
+  })
+})
+
+/** The qi-monitor of a jail of this process: the parent of the parent of its payload. */
+function monitorOf(jail: Jail): number {
+  const parent = (pid: number) => Number(/^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
+  return parent(parent(jail.pid))
+}
+
+const lines = async (jail: Jail) => {
+  let text = ''
+  for await (const chunk of jail.stdout as NodeJS.ReadableStream) text += String(chunk)
+  return text
+}
+
+describe('a qi-monitor that does not answer', () => {
+  const looping = () =>
+    spawnSandboxed(
+      observed(),
+      ['/bin/sh', '-c', 'echo $$; while read x; do read y < /etc/passwd; echo "${y%%:*}"; done'],
+      {
+        stdio: ['pipe', 'pipe', 'inherit']
+      }
+    )
+
+  test('keeps the call waiting, and no longer than it is stopped', async () => {
+    const jail = await looping()
+    const text = lines(jail)
+    const monitor = monitorOf(jail)
+    process.kill(monitor, 'SIGSTOP')
+    jail.stdin?.end('go\n')
+    await sleep(200)
+    expect(readFileSync(`/proc/${jail.pid}/wchan`, 'utf8')).not.toBe('')
+    process.kill(monitor, 'SIGCONT')
+    expect((await text).split('\n')).toHaveLength(3)
+    expect(await jail.exited).toMatchObject({ code: 0 })
+  })
+
+  test('and dies takes the jail along', async () => {
+    const jail = await looping()
+    const text = lines(jail)
+    const monitor = monitorOf(jail)
+    process.kill(monitor, 'SIGSTOP')
+    jail.stdin?.end('go\n')
+    await sleep(200)
+    process.kill(monitor, 'SIGKILL')
+    expect(await jail.exited).toMatchObject({ signal: 'SIGKILL', terminationReason: 'monitor-lost' })
+    await text
+    expect(() => process.kill(jail.pid, 0)).toThrow('ESRCH')
+  })
+})
