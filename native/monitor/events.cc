@@ -13,6 +13,7 @@ namespace qi {
 namespace {
 
 constexpr size_t kQueueBytes = 4 << 20;
+constexpr size_t kEventBytes = kQueueBytes - (256 << 10);  // messages have room behind events: how it ended is one
 
 // RFC 9562, version 4.
 void FormatUuid(char (&text)[40]) {
@@ -91,7 +92,7 @@ void EventWriter::Finish(const char* risk) {
     return;
   }
   ++written_;
-  Queue("{\"type\":\"event\",\"event\":", json_.data(), json_.size(), "}\n");
+  Queue("{\"type\":\"event\",\"event\":", json_.data(), json_.size(), "}\n", kEventBytes);
   if (audit_ < 0) return;
   json_.EndLine();
   // One write for one line: with O_APPEND lines of several jails do not mix. write(2)
@@ -108,15 +109,15 @@ JsonWriter& EventWriter::StartMessage(const char* type) {
 
 void EventWriter::FinishMessage() {
   json_.Close('}');
-  Queue("", json_.data(), json_.size(), "\n");
+  Queue("", json_.data(), json_.size(), "\n", kQueueBytes);
 }
 
-void EventWriter::Queue(const char* head, const char* body, size_t size, const char* tail) {
+void EventWriter::Queue(const char* head, const char* body, size_t size, const char* tail, size_t room) {
   if (control_ < 0) return;
   size_t head_size = strlen(head), tail_size = strlen(tail);
   size_t total = head_size + size + tail_size;
   if (queue_ == nullptr) queue_ = static_cast<char*>(malloc(kQueueBytes));
-  if (queue_ == nullptr || queue_size_ + total > kQueueBytes) {
+  if (queue_ == nullptr || queue_size_ + total > room) {
     ++lost_;
     return;
   }
@@ -141,6 +142,7 @@ bool EventWriter::Flush() {
   }
   if (sent > 0) memmove(queue_, queue_ + sent, queue_size_ - sent);
   queue_size_ -= sent;
+  sent_ += sent;
   return alive;
 }
 

@@ -30,11 +30,12 @@ class EventWriter {
   // Sends what is queued. False when the host is gone.
   bool Flush();
   bool HasQueue() const { return queue_size_ > 0; }
+  uint64_t sent() const { return sent_; }  // bytes that the host took
   uint64_t lost() const { return lost_; }
   uint64_t written() const { return written_; }
 
  private:
-  void Queue(const char* head, const char* body, size_t size, const char* tail);
+  void Queue(const char* head, const char* body, size_t size, const char* tail, size_t room);
 
   const Jail* jail_ = nullptr;
   int control_ = -1;
@@ -44,6 +45,7 @@ class EventWriter {
   size_t queue_size_ = 0;
   uint64_t lost_ = 0;  // events the host did not take in time; reported in the exit message
   uint64_t written_ = 0;
+  uint64_t sent_ = 0;
 };
 
 }  // namespace qi

@@ -47,7 +47,7 @@ class FileLog {
   static constexpr size_t kKinds = 4096;
   static constexpr size_t kSlots = 2 * kKinds;  // so that probing ends soon
   static constexpr size_t kTextBytes = 8 << 20;
-  static constexpr uint64_t kBurst = 4096;
+  static constexpr uint64_t kBurst = 1024;
   static constexpr uint64_t kRefusalsPerSecond = 64;
 
   Kind* Slot(uint64_t key);

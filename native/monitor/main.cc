@@ -231,10 +231,13 @@ int ReportExit(const Outcome& outcome, FileLog* files, uint64_t began_ns) {
   return exited ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-// The host may be slow to read the last lines; they are worth a moment, not forever.
+// The host may be slow to read the last lines; they are worth a moment after each that it took, not forever.
 void FlushToHost() {
+  uint64_t sent = events.sent();
   for (int i = 0; i < 200 && events.HasQueue(); ++i) {
     if (!events.Flush()) return;
+    if (events.sent() != sent) i = 0;
+    sent = events.sent();
     timespec wait = {0, 10 * 1000 * 1000};
     if (events.HasQueue()) (void)nanosleep(&wait, nullptr);
   }
