@@ -24,7 +24,7 @@ export function manual(all: Surface[], version: string): string {
     paragraph(EXIT_STATUS.replace(/^Exit status: /, '').replaceAll('\n', ' ')),
     '.SH ENVIRONMENT',
     ...item('NO_COLOR, FORCE_COLOR', 'no colours, or colours although the output is no terminal; the first wins'),
-    ...item('QI_LOG', 'a level of diagnostics on standard error: trace, debug, info, warn, error, fatal'),
+    ...item('QI_LOG=level', 'the level of diagnostics on standard error: trace, debug, info, warn, error, fatal'),
     ...item('XDG_RUNTIME_DIR', 'where the control sockets of running jails lie, in qi-jail/'),
     '.SH SEE ALSO',
     paragraph('The documents in docs/ of the package: explain.md, network.md, limits.md, clients.md, errors.md.'),

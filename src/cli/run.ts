@@ -1,5 +1,6 @@
 import { constants, homedir } from 'node:os'
 import { QiError } from '../errors.js'
+import type { Refused } from '../explain/recorded.js'
 import { probeHost } from '../host/probe.js'
 import { type AskAnswer, askMilliseconds, hostAndPort, MAX_ASK_MS } from '../launch/ask.js'
 import type { Jail, JailExit } from '../launch/jail.js'
@@ -13,6 +14,7 @@ import { limitSentences, reachedLimit } from './limit-notice.js'
 import { type Log, openLog } from './log.js'
 import { inFlags, type RunOptions, toConfig } from './options.js'
 import { rawArguments, rawEnvironment } from './raw.js'
+import { refusalSentence, watchRefusals } from './refusals.js'
 import type { Reporter } from './report.js'
 import { forwardSignals } from './signals.js'
 
@@ -76,13 +78,16 @@ export async function run(options: RunOptions, command: string[], reporter: Repo
   const asks = onConnect ? { onConnect } : {}
   const jail = await launchProfile(profile, { stdio: 'inherit', ...LAUNCHER, ...raw, ...id, ...asks })
   const limit = reachedLimit(jail)
+  const refused = watchRefusals(jail)
   jail.on('askDecision', (answer) => reporter.notices(decided(answer), { askDecision: answer }))
   attach(jail)
   logJail(jail, log)
   if (options.id === undefined) await reachable(jail, profile, tell, log)
   const exit = await jail.exited
   log.info(exit, 'ended')
-  reporter.notices([...limitSentences(exit, profile.limits, limit()), ...sentences(exit, options)], { exit })
+  reporter.notices([...limitSentences(exit, profile.limits, limit()), ...sentences(exit, await refused, options)], {
+    exit
+  })
   return exit.code ?? 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0)
 }
 
@@ -114,12 +119,12 @@ function logJail(jail: Jail, log: Log): void {
 /** Why a run ended that did not end by itself, and how much it was refused. */
 function sentences(
   { terminationReason: reason, refusals, lostEvents: lost }: JailExit,
+  seen: Refused[],
   { audit }: RunOptions
 ): string[] {
-  const calls = refusals === 1 ? '1 call was refused' : `${refusals} calls were refused`
   return [
     ...(reason === 'monitor-lost' ? ['stopped: qi-monitor was killed, and the jail with it'] : []),
     ...(lost > 0 ? [`${lost === 1 ? '1 event' : `${lost} events`} could not be written`] : []),
-    ...(refusals > 0 ? [audit ? calls : `${calls}; --audit - tells which`] : [])
+    ...(refusals > 0 ? [refusalSentence(refusals, seen, audit)] : [])
   ]
 }

@@ -1,6 +1,8 @@
 import { Command } from 'commander'
+import { QiError } from '../errors.js'
 import { withMore } from '../explain/merge-config.js'
-import { type Answer, type Asked, why as ask, readQuestion } from '../explain/why.js'
+import { type Refused, readRefusals } from '../explain/recorded.js'
+import { type Answer, type Asked, why as ask, readQuestion, recordedQuestion } from '../explain/why.js'
 import { probeHost } from '../host/probe.js'
 import { loadAddon } from '../launch/locate.js'
 import { nodeFs } from '../profile/fs.js'
@@ -10,15 +12,17 @@ import { inFlags, type RunOptions, rephrase, toConfig, withRunOptions } from './
 import { printable, printableLines } from './printable.js'
 import { LAUNCHER, place, resolveRun } from './run.js'
 import { usage, verb } from './subcommand.js'
+import { columns } from './table.js'
 
-type Options = RunOptions & { write?: boolean; execute?: boolean }
+type Options = RunOptions & { write?: boolean; execute?: boolean; from?: string }
 
 const program = (): Command =>
   withExamples(definition(), [
     ['qi-jail why ~/.ssh/id_ed25519', 'may a jail of the default profile read it?'],
     ['qi-jail why --write ./out -- node s.js', 'of the jail that this command would get'],
     ['qi-jail why api.example.com:443 --net "*.example.com"', 'a host'],
-    ['qi-jail why ptrace', 'a system call']
+    ['qi-jail why ptrace', 'a system call'],
+    ['qi-jail why --from audit.jsonl', 'all that a session was refused, and what would allow each']
   ])
 
 const definition = (): Command =>
@@ -28,18 +32,21 @@ const definition = (): Command =>
       'Tells whether a jail allows it, by which rule, and the smallest change that flips a refusal. Status 0: allowed, or ' +
         'it depends; 1: refused.'
     )
-    .argument('<what>', 'a path (with a slash, or that exists), a system call by name, or a host')
+    .argument('[what]', 'a path (with a slash, or that exists), a system call by name, or a host')
     .argument('[command...]', 'whose needs are granted, too; after --')
     .optionsGroup('Options:')
     .option('--write', 'may the path be written')
     .option('--execute', 'may it be executed')
+    .option('--from <file>', 'every refusal that an audit file holds, in place of <what>')
     .option('--json', 'as one JSON object (docs/explain.md)')
     .helpOption('-h, --help', 'print this help')
 
 export const why = verb(program, async (command, json) => {
   const options = command.opts<Options>()
   try {
-    const [what = '', ...argv] = command.args
+    if (options.from !== undefined) return fromFile(options, options.from, command.args, json)
+    const [what, ...argv] = command.args
+    if (what === undefined) throw usage(command, 'why what? a path, a host or a system call')
     if (options.write && options.execute) throw usage(command, '--write and --execute are two questions')
     const access = options.write ? 'write' : options.execute ? 'execute' : undefined
     const asked = askedOf(options, argv)
@@ -56,6 +63,45 @@ export const why = verb(program, async (command, json) => {
 function inWords(answer: Answer, tell: (origin: string) => string): Answer {
   const { origin, change } = answer
   return { ...answer, origin: tell(origin), change: change && { ...change, yaml: tell(change.yaml) } }
+}
+
+type Explained = Refused & Answer
+
+/** Of a recorded session: each thing that was refused, what this configuration says of it now, and what would allow it. */
+function fromFile(options: Options, file: string, argv: string[], json: boolean): { text: string; status: number } {
+  const asked = askedOf(options, argv)
+  const found = readRefusals(file).map((refused): Explained => {
+    return { ...refused, ...inWords(askAgain(refused, asked), (origin) => inFlags(origin, options)) }
+  })
+  const status = found.some(({ state }) => state === 'refused') ? 1 : 0
+  if (json) return { text: printableLines(`${JSON.stringify({ refusals: found }, null, 2)}\n`), status }
+  if (found.length === 0) return { text: `${printable(file)} holds no refusal\n`, status }
+  return {
+    text: columns([['NOW', 'TIMES', 'WHAT', 'RECORDED RULE', 'TO ALLOW IT'], ...found.map(refusalRow)], painter()),
+    status
+  }
+}
+
+function askAgain(refused: Refused, asked: Asked): Answer {
+  try {
+    return ask(recordedQuestion(refused), asked)
+  } catch (error) {
+    if (!(error instanceof QiError)) throw error
+    const question = { kind: refused.kind, of: refused.what }
+    return {
+      question,
+      state: 'refused',
+      reason: error.message,
+      origin: refused.rule,
+      change: null,
+      fixed: error.message
+    }
+  }
+}
+
+function refusalRow({ state, count, what, access, rule, change, fixed }: Explained): string[] {
+  const remedy = change?.flag ?? change?.yaml ?? (fixed ? `cannot be: ${fixed}` : '-')
+  return [state, String(count), access ? `${access} ${what}` : what, rule, remedy]
 }
 
 function askedOf(options: Options, argv: string[]): Asked {

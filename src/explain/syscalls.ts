@@ -50,11 +50,10 @@ export function tellCalls(profile: Profile, facts: HostFacts): ToldCalls[] {
 
 export const isSyscall = (name: string): boolean => Object.hasOwn(SYSCALLS, name)
 
-/** Of a name that `isSyscall`. */
 export function judgeSyscall(profile: Profile, facts: HostFacts, name: string): Verdict {
   const group = groupsOf(profile, facts).find(({ calls }) => Object.hasOwn(calls, name))
-  if (SYSCALLS[name]?.[facts.arch] === undefined || !group) {
-    const reason = `${facts.arch} has no such call`
+  if (!isSyscall(name) || SYSCALLS[name]?.[facts.arch] === undefined || !group) {
+    const reason = `${facts.arch} has no such call, or it is younger than qi-jail`
     return { state: 'refused', reason, origin: BUILT_IN, errno: 'ENOSYS', fixed: reason }
   }
   const origin = `${BUILT_IN}: ${group.name}`

@@ -10,11 +10,13 @@ import { createHost, expand } from '../profile/host.js'
 import type { Profile } from '../profile/types.js'
 import { judgeHost, type OneHost } from './host.js'
 import { type Access, judgePath } from './path.js'
+import type { Refused } from './recorded.js'
 
 export type { Access }
 
 import { isSyscall, judgeSyscall } from './syscalls.js'
 import type { Verdict } from './types.js'
+import { shellWord } from './words.js'
 
 export type Question =
   | { kind: 'path'; written: string; path: string; access: Access }
@@ -55,6 +57,12 @@ export function readQuestion(written: string, access: Access | undefined, { fs, 
     return { kind: 'path', written, path: real, access: access ?? 'read' }
   }
   return { kind: 'host', written, host: oneHost(written) }
+}
+
+/** As an event names it; never guessed anew. @throws QiError QI_USAGE */
+export function recordedQuestion({ kind, what: written, access }: Refused): Question {
+  if (kind === 'path') return { kind, written, path: written, access: access ?? 'read' }
+  return kind === 'syscall' ? { kind, written } : { kind, written, host: oneHost(written) }
 }
 
 function oneHost(written: string): OneHost {
@@ -170,5 +178,3 @@ function hostCandidates({ pattern, port }: OneHost, { origin }: Verdict): Candid
 }
 
 const quoted = (text: string): string => JSON.stringify(text)
-const shellWord = (text: string): string =>
-  /^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

@@ -67,6 +67,7 @@ export const profile = (over: Partial<Profile> = {}): Profile => ({
   limits: limits(),
   tolerate: [],
   origins: {},
+  notes: [],
   audit: { userId: '501', files: 'off' },
   ...over
 })
