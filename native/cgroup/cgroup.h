@@ -52,6 +52,7 @@ class Cgroup {
 
   // Host path below the mount, for events and `ps`; empty without a group.
   const char* path() const { return path_; }
+  pid_t keeper() const { return keeper_pid_; }  // -1: none
 
  private:
   Result Build(const Jail& jail);

@@ -8,7 +8,7 @@
 namespace qi {
 
 inline constexpr uint32_t kPlanMagic = 1279871313u;
-inline constexpr uint32_t kPlanVersion = 4u;
+inline constexpr uint32_t kPlanVersion = 5u;
 inline constexpr uint32_t kPlanMaxBytes = 16777216u;
 inline constexpr uint32_t kPlanMaxItems = 65536u;
 
@@ -30,6 +30,7 @@ inline constexpr uint32_t kPlanKillAtProcessLimit = 1u << 14;  // reaching proce
 inline constexpr uint32_t kPlanObserveFiles = 1u << 17;  // calls that take paths are passed up, and refusals of files are events (audit.files: denied)
 inline constexpr uint32_t kPlanObserveAllFiles = 1u << 18;  // what is not refused is an event too (audit.files: all)
 inline constexpr uint32_t kPlanJudgeFiles = 1u << 19;  // fileRules are what strict would grant; what goes beyond them is let through and said so
+inline constexpr uint32_t kPlanWithoutNamespaces = 1u << 20;  // the tier without user namespaces: Landlock, filter, limits and decisions of qi-monitor hold the jail alone; paths of the plan are the host's
 
 inline constexpr uint32_t kMountRecursive = 1u << 0;  // with its submounts
 inline constexpr uint32_t kMountIdMap = 1u << 1;  // id-mapped: caller's files appear as the payload's (Privileged only)
@@ -68,8 +69,10 @@ enum class Verdict : uint32_t {
   kCreate = 7,
   kSocket = 8,
   kListen = 9,
+  kChange = 10,
+  kProcess = 11,
 };
-inline constexpr bool IsValid(Verdict v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 9u; }
+inline constexpr bool IsValid(Verdict v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 11u; }
 
 enum class RelayKind : uint32_t {
   kDnsUdp = 1,
@@ -233,6 +236,8 @@ struct Plan {
   PlanList<ObservedCase> observed_cases;  // of calls that are observed; several of one call are alternatives
   PlanList<FileRule> file_rules;  // longest path first, the last about /; empty without ObserveFiles
   PlanList<GuardedName> guarded_names;
+  PlanList<PlanString> writable_paths;  // WithoutNamespaces: grants in which qi-monitor does every change itself; guardedNames are what it leaves alone there
+  PlanString temp_directory;  // WithoutNamespaces: made for this launch and removed after it; else empty
   PlanList<PlanString> guarded_grants;  // mount points in the jail in which only qi-monitor creates names
   PlanList<Relay> relays;  // sockets that pid 1 opens for the gateway
   PlanList<IoLimit> io_limits;  // io.max, needs a cgroup
@@ -252,7 +257,7 @@ struct Plan {
   PlanString profile_name;  // for events
   PlanString command_line;  // for events
 };
-static_assert(sizeof(Plan) == 360);
+static_assert(sizeof(Plan) == 376);
 static_assert(offsetof(Plan, magic) == 0);
 static_assert(offsetof(Plan, version) == 4);
 static_assert(offsetof(Plan, size) == 8);
@@ -288,24 +293,26 @@ static_assert(offsetof(Plan, syscalls) == 184);
 static_assert(offsetof(Plan, observed_cases) == 192);
 static_assert(offsetof(Plan, file_rules) == 200);
 static_assert(offsetof(Plan, guarded_names) == 208);
-static_assert(offsetof(Plan, guarded_grants) == 216);
-static_assert(offsetof(Plan, relays) == 224);
-static_assert(offsetof(Plan, io_limits) == 232);
-static_assert(offsetof(Plan, unix_sockets) == 240);
-static_assert(offsetof(Plan, cgroup_mount) == 248);
-static_assert(offsetof(Plan, cgroup_parent) == 256);
-static_assert(offsetof(Plan, bus_socket) == 264);
-static_assert(offsetof(Plan, network_rules) == 272);
-static_assert(offsetof(Plan, resolver) == 280);
-static_assert(offsetof(Plan, payload_filter) == 288);
-static_assert(offsetof(Plan, init_filter) == 296);
-static_assert(offsetof(Plan, monitor_filter) == 304);
-static_assert(offsetof(Plan, keeper_filter) == 312);
-static_assert(offsetof(Plan, gateway_filter) == 320);
-static_assert(offsetof(Plan, audit_head) == 328);
-static_assert(offsetof(Plan, launch_params) == 336);
-static_assert(offsetof(Plan, profile_name) == 344);
-static_assert(offsetof(Plan, command_line) == 352);
+static_assert(offsetof(Plan, writable_paths) == 216);
+static_assert(offsetof(Plan, temp_directory) == 224);
+static_assert(offsetof(Plan, guarded_grants) == 232);
+static_assert(offsetof(Plan, relays) == 240);
+static_assert(offsetof(Plan, io_limits) == 248);
+static_assert(offsetof(Plan, unix_sockets) == 256);
+static_assert(offsetof(Plan, cgroup_mount) == 264);
+static_assert(offsetof(Plan, cgroup_parent) == 272);
+static_assert(offsetof(Plan, bus_socket) == 280);
+static_assert(offsetof(Plan, network_rules) == 288);
+static_assert(offsetof(Plan, resolver) == 296);
+static_assert(offsetof(Plan, payload_filter) == 304);
+static_assert(offsetof(Plan, init_filter) == 312);
+static_assert(offsetof(Plan, monitor_filter) == 320);
+static_assert(offsetof(Plan, keeper_filter) == 328);
+static_assert(offsetof(Plan, gateway_filter) == 336);
+static_assert(offsetof(Plan, audit_head) == 344);
+static_assert(offsetof(Plan, launch_params) == 352);
+static_assert(offsetof(Plan, profile_name) == 360);
+static_assert(offsetof(Plan, command_line) == 368);
 
 inline bool CheckRefs(const PlanBlob& blob, const MountOp& v) {
   (void)blob, (void)v;
@@ -410,6 +417,11 @@ inline bool CheckRefs(const PlanBlob& blob, const Plan& v) {
   for (const auto& item : List(blob, v.guarded_names)) {
     if (!CheckRefs(blob, item)) return false;
   }
+  if (!CheckListRef(blob, v.writable_paths, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.writable_paths)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckRef(blob, v.temp_directory)) return false;
   if (!CheckListRef(blob, v.guarded_grants, kPlanMaxItems)) return false;
   for (const auto& item : List(blob, v.guarded_grants)) {
     if (!CheckRefs(blob, item)) return false;

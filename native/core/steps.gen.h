@@ -69,7 +69,10 @@ enum class Step : uint32_t {
   kEnterCgroup = 61,  // monitor: move pid 1 into the cgroup, where clone3 could not start it there
   kHideCgroup = 62,  // init: enter a cgroup namespace rooted at the jail's cgroup
   kPinSocket = 63,  // monitor: open a listed socket of the host
+  kMakeTemp = 64,  // monitor: make the private folder for temporary files
+  kReachPayload = 65,  // monitor: look into the payload, as deciding its calls takes
+  kReapOrphans = 66,  // monitor: become the parent of whatever loses its own in the jail
 };
-inline constexpr uint32_t kStepCount = 64;
+inline constexpr uint32_t kStepCount = 67;
 
 }  // namespace qi

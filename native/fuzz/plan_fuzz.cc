@@ -15,7 +15,7 @@ void Read(const qi::PlanBlob& blob, const qi::PlanBytes& b) {
 }
 
 void ReadLists(const qi::PlanBlob& blob, const qi::Plan& plan) {
-  for (const auto& list : {plan.argv, plan.envp, plan.guarded_grants}) {
+  for (const auto& list : {plan.argv, plan.envp, plan.guarded_grants, plan.writable_paths}) {
     for (const qi::PlanString& s : qi::List(blob, list)) Read(blob, s);
   }
   for (const qi::MountOp& op : qi::List(blob, plan.mounts)) {

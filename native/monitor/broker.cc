@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -34,6 +35,19 @@ bool IsInterfaceIoctl(uint32_t command) {
   return (low >= 0x890b && low <= 0x89ff) || low >> 8 == 0x8b;
 }
 
+// FIOSETOWN, SIOCSPGRP: whom the kernel signals when a descriptor is ready, be it in the jail or not.
+bool IsOwnerIoctl(uint32_t command) { return command == 0x8901 || command == 0x8902; }
+
+// What file systems let the owner change on a file opened for reading (flags, project, verity): Landlock does not know
+// it, and without a mount of ours nothing is read-only. Whole families, but for their questions, and for FICLONE and
+// FICLONERANGE, which take a file opened for writing.
+bool IsAttributeIoctl(uint32_t command) {
+  uint32_t type = (command >> 8) & 0xff, number = command & 0xff;
+  constexpr uint32_t kGetFlags = 0x80086601, kGetXattr = 0x801c581f;
+  if (command == kGetFlags || command == kGetXattr) return false;
+  return type == 'f' || type == 'X' || type == 'v' || (type == 0x94 && number != 9 && number != 13);
+}
+
 const SyscallRule* FindRule(const Jail& jail, int number) {
   Span<SyscallRule> rules = List(jail.blob, jail.plan->syscalls);
   size_t low = 0, high = rules.size;
@@ -59,7 +73,7 @@ Result Broker::Prepare() {
   return unix_.Pin();
 }
 
-Result Broker::Init(int listener, pid_t payload) {
+Result Broker::Init(int listener, pid_t payload, pid_t init) {
   notify_.Take(listener);
   QI_BEGIN(jail_, Step::kOpenJailRoot);
   char path[64];
@@ -67,10 +81,24 @@ Result Broker::Init(int listener, pid_t payload) {
   root_.reset(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
   struct stat st;
   if (!root_ || fstat(root_.get(), &st) != 0) return Fail(Step::kOpenJailRoot, errno, path);
-  unix_.SetRoot(root_.get(), st.st_dev);
+  unix_.SetRoot(root_.get(), st.st_dev, jail_.Has(kPlanWithoutNamespaces) ? &tree_ : nullptr);
   hosts_.SetRoot(root_.get());
   files_.SetRoot(root_.get());
+  if (jail_.Has(kPlanWithoutNamespaces)) return InitGuards(payload, init);
   return jail_.Has(kPlanGuardCreates) ? guard_.Init(root_.get()) : Ok();
+}
+
+// Without a user namespace of its own qi-monitor may look into the payload only as far as the host lets processes of
+// one user: asked before anything depends on it. The payload has our image still.
+Result Broker::InitGuards(pid_t payload, pid_t init) {
+  QI_BEGIN(jail_, Step::kReachPayload);
+  static const char kSample[] = "sample";
+  char copy[sizeof(kSample)] = "";
+  if (ReadMemory(payload, reinterpret_cast<uint64_t>(kSample), copy, sizeof(copy)) != sizeof(copy))
+    return Fail(Step::kReachPayload, errno, "process_vm_readv");
+  if (!Duplicate(payload, STDIN_FILENO)) return Fail(Step::kReachPayload, errno, "pidfd_getfd");
+  tree_.SetRoot(root_.get());
+  return processes_.Init(init);
 }
 
 bool Broker::Serve() {
@@ -153,11 +181,16 @@ void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answe
       return hosts_.OnListen(request, answer);
     case Verdict::kCreate:
       return DecideCreate(request, rule, answer);
+    case Verdict::kChange:
+      return tree_.Decide(request, jail_.Text(rule->name), answer);
+    case Verdict::kProcess:
+      return processes_.Decide(request, jail_.Text(rule->name), answer);
   }
 }
 
 void Broker::DecideIoctl(const seccomp_notif& request, Answer* answer) {
   auto command = static_cast<uint32_t>(request.data.args[1]);
+  if (jail_.Has(kPlanWithoutNamespaces) && (IsOwnerIoctl(command) || IsAttributeIoctl(command))) return;
   answer->proceed = !IsForbiddenIoctl(command) && (!IsInterfaceIoctl(command) || jail_.Has(kPlanShareHostNetwork));
 }
 
@@ -236,10 +269,38 @@ void Broker::BindUnix(const seccomp_notif& request, Answer* answer) {
   const Address& address = answer->address;
   memcpy(&un, &address.storage, address.length < sizeof(un) ? address.length : sizeof(un) - 1);
   pid_t tid = static_cast<pid_t>(request.pid);
+  if (jail_.Has(kPlanWithoutNamespaces)) {
+    bool named = address.length > offsetof(sockaddr_un, sun_path) && un.sun_path[0] != 0;
+    if (named) return BindInTemp(request, un.sun_path, answer);
+    return answer->Refuse(EACCES, "abstract sockets of the host");
+  }
   bool guarded = un.sun_path[0] != 0 && jail_.Has(kPlanGuardCreates);
   answer->rule = guarded ? guard_.RuleOfSocket(tid, un.sun_path) : nullptr;
   answer->error = EACCES;
   answer->proceed = answer->rule == nullptr;
+}
+
+// Done here: gone on and changed after this look, it would take an abstract name of the host's. By a name without a
+// folder, since what is bound is the text: getsockname(2) then tells the last part of the path.
+void Broker::BindInTemp(const seccomp_notif& request, const char* path, Answer* answer) {
+  pid_t tid = static_cast<pid_t>(request.pid);
+  sockaddr_un un = {};
+  un.sun_family = AF_UNIX;
+  char name[256];
+  UniqueFd parent = tree_.PlaceOfSocket(tid, path, name, sizeof(name));
+  if (!parent) return answer->Refuse(EACCES, "sockets outside of the private temporary folder");
+  size_t length = strlen(name);
+  if (length >= sizeof(un.sun_path)) return answer->Done(EINVAL);
+  memcpy(un.sun_path, name, length + 1);
+  mode_t mask = ReadStatus(tid).umask;
+  UniqueFd socket = Duplicate(tid, static_cast<int>(request.data.args[0]));
+  if (!socket || !notify_.Alive(request.id)) return answer->Done(socket ? EINTR : errno);
+  if (fchdir(parent.get()) != 0) return answer->Done(errno);
+  (void)umask(mask);  // always succeeds, here and below
+  socklen_t size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length + 1);
+  answer->Done(bind(socket.get(), reinterpret_cast<sockaddr*>(&un), size) == 0 ? 0 : errno);
+  (void)umask(0);
+  (void)!fchdir(root_.get());  // so that the folder is not kept busy; nothing of ours depends on where we are
 }
 
 // On a duplicate of the payload's descriptor and with the address as it was checked.

@@ -10,7 +10,9 @@
 #include "monitor/file_observer.h"
 #include "monitor/host_sockets.h"
 #include "monitor/notify.h"
+#include "monitor/process_guard.h"
 #include "monitor/refusals.h"
+#include "monitor/tree_guard.h"
 #include "monitor/unix_sockets.h"
 
 namespace qi {
@@ -23,6 +25,8 @@ class Broker final : public FrontDesk {
         events_(events),
         guard_(jail),
         files_(jail, &notify_, events),
+        tree_(jail, &notify_),
+        processes_(jail),
         pending_(&notify_, &live_),
         unix_(jail, &notify_, &pending_),
         hosts_(jail, &notify_, &pending_, &live_, log, this) {}
@@ -30,8 +34,9 @@ class Broker final : public FrontDesk {
   // Before qi-monitor is confined. Step kOpenChannels.
   Result Prepare();
 
-  // `listener`: the notify descriptor. `payload`: any process of the jail, to open its root. Step kOpenJailRoot.
-  Result Init(int listener, pid_t payload);
+  // `listener`: the notify descriptor. `payload`: any process of the jail, to open its root. `init`: who all of them
+  // descend from. Step kOpenJailRoot.
+  Result Init(int listener, pid_t payload, pid_t init);
 
   // Answers every call that waits. False when nobody is left under the filter.
   bool Serve();
@@ -54,8 +59,10 @@ class Broker final : public FrontDesk {
   void DecideConnect(const seccomp_notif& request, Answer* answer);
   void DecideByHosts(const seccomp_notif& request, Verdict verdict, Answer* answer);
   void DecideInet(const Address& address, Answer* answer);
+  Result InitGuards(pid_t payload, pid_t init);
   void BindUnix(const seccomp_notif& request, Answer* answer);
   void ConnectHere(const seccomp_notif& request, Answer* answer);
+  void BindInTemp(const seccomp_notif& request, const char* path, Answer* answer);
 
   const Jail& jail_;
   RefusalLog* log_;
@@ -63,6 +70,8 @@ class Broker final : public FrontDesk {
   CreateGuard guard_;
   Notify notify_;
   FileObserver files_;
+  TreeGuard tree_;
+  ProcessGuard processes_;
   LiveSockets live_;
   PendingConnects pending_;
   UnixSockets unix_;

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -15,8 +17,10 @@
 #include "core/try.h"
 #include "core/uapi.h"
 #include "monitor/channel.h"
+#include "monitor/descendants.h"
 #include "monitor/jail_network.h"
 #include "monitor/payload.h"
+#include "monitor/private_temp.h"
 #include "monitor/privileges.h"
 #include "monitor/proc_lines.h"
 #include "monitor/root.h"
@@ -71,6 +75,23 @@ Result Await(InitCommand command, InitMessage* message, int* fds, size_t* count)
   int error = ReceiveMessage(kInitFd, message, sizeof(*message), fds, count);
   if (error != 0) return Fail(Step::kAwaitMaps, error);
   return message->command == command || command == InitCommand::kGo ? Ok() : Fail(Step::kAwaitMaps, EPROTO);
+}
+
+// Nobody who descends from here leaves the line: who loses its parent gets this process for one. It does not die with
+// qi-monitor, but at the end of the channel to it, when it has ended them all.
+Result BecomeAncestor(const Jail& jail) {
+  QI_BEGIN(jail, Step::kReapOrphans);
+  return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 ? Ok() : Fail(Step::kReapOrphans, errno);
+}
+
+Result CheckStreams(const Jail& jail) {
+  QI_BEGIN(jail, Step::kDenyPath);
+  for (const GuardedName& guarded : List(jail.blob, jail.plan->guarded_names)) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", jail.Text(guarded.parent), jail.Text(guarded.name));
+    QI_TRY(RefuseStreamsBelow(path));
+  }
+  return Ok();
 }
 
 Result BecomePayloadUser(const Jail& jail) {
@@ -130,6 +151,11 @@ Result BuildJail(const Jail& jail, UniqueFd* proc) {
   InitMessage message;
   QI_BEGIN(jail, Step::kAwaitMaps);
   QI_TRY(Await(InitCommand::kMaps, &message, nullptr, nullptr));
+  if (jail.Has(kPlanWithoutNamespaces)) {
+    QI_TRY(CheckStreams(jail));
+    proc->reset(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return *proc ? BecomeAncestor(jail) : Fail(Step::kReapOrphans, errno, "/proc");
+  }
   QI_TRY(HideCgroup(jail));
   QI_TRY(BecomePayloadUser(jail));
   QI_BEGIN(jail, Step::kSetHostname);
@@ -155,17 +181,37 @@ Result GiveUpPrivileges(const Jail& jail) {
   return Ok();
 }
 
-void ForwardSignal(pid_t payload) {
+// Where there is no pid namespace that the kernel would end with us: `proc` is open there only.
+[[noreturn]] void End(const Jail& jail, int proc, int code) {
+  if (proc >= 0) {
+    EndDescendants(proc, nullptr, 0);
+    RemoveTemp(jail);
+  }
+  _exit(code);
+}
+
+void ForwardSignal(const Jail& jail, int proc, pid_t payload) {
   InitMessage message;
-  // qi-monitor closed its end: it died, and so do we, with everything in the jail.
-  if (ReceiveMessage(kInitFd, &message, sizeof(message)) != 0) _exit(1);
+  // qi-monitor closed its end: it died, or wants the end, and so do we, with everything in the jail.
+  if (ReceiveMessage(kInitFd, &message, sizeof(message)) != 0) End(jail, proc, 1);
   if (message.command != InitCommand::kSignal) return;
+  if (message.group == kEverybody && proc >= 0) {
+    (void)SignalDescendants(proc, getpid(), message.signal);
+    return;
+  }
   pid_t target = message.group == kEverybody ? -1 : message.group != 0 ? -payload : payload;
   (void)kill(target, message.signal);  // ESRCH: it is gone, as its exit will tell
 }
 
+// qi-monitor answers nobody any more once it knows: till then what is to be ended could still fork.
+void AwaitEnd() {
+  InitMessage message;
+  while (ReceiveMessage(kInitFd, &message, sizeof(message)) == 0) {
+  }
+}
+
 // Reaps whatever ended. When the payload did, reports and ends the jail: the kernel kills the rest of the namespace.
-void Reap(pid_t payload) {
+void Reap(const Jail& jail, int proc, pid_t payload) {
   for (;;) {
     int status;
     pid_t pid = waitpid(-1, &status, WNOHANG);
@@ -175,20 +221,21 @@ void Reap(pid_t payload) {
     message.command = InitCommand::kExited;
     message.status = status;
     (void)SendMessage(kInitFd, &message, sizeof(message));  // EPIPE: nobody is left to tell
-    _exit(0);
+    if (proc >= 0) AwaitEnd();
+    End(jail, proc, 0);
   }
 }
 
-[[noreturn]] void Watch(pid_t payload, int children, bool factory) {
+[[noreturn]] void Watch(const Jail& jail, int proc, pid_t payload, int children, bool factory) {
   pollfd fds[3] = {{kInitFd, POLLIN, 0}, {children, POLLIN, 0}, {factory ? kFactoryFd : -1, POLLIN, 0}};
   for (;;) {
-    if (poll(fds, 3, -1) < 0 && errno != EINTR) _exit(1);
+    if (poll(fds, 3, -1) < 0 && errno != EINTR) End(jail, proc, 1);
     if (fds[1].revents != 0) {
       signalfd_siginfo info;
       (void)!read(children, &info, sizeof(info));  // only clears the readiness; waitpid says what happened
-      Reap(payload);
+      Reap(jail, proc, payload);
     }
-    if (fds[0].revents != 0) ForwardSignal(payload);
+    if (fds[0].revents != 0) ForwardSignal(jail, proc, payload);
     if (fds[2].revents != 0) ServeFactory(kFactoryFd);
   }
 }
@@ -225,18 +272,19 @@ void RunInit(const Jail& jail, int status, int init, int factory) {
   if (r.ok()) r = BuildJail(jail, &proc);
   if (r.ok()) r = StartPayload(jail, proc, &payload, &children);
   // It tells of its opener's namespace, whoever reads it. proc_sysvipc(5)
-  UniqueFd system_v(r.ok() ? openat(proc.get(), "sysvipc/shm", O_RDONLY | O_CLOEXEC) : -1);
-  proc.reset();
+  bool shares_ipc = jail.Has(kPlanWithoutNamespaces);
+  UniqueFd system_v(r.ok() && !shares_ipc ? openat(proc.get(), "sysvipc/shm", O_RDONLY | O_CLOEXEC) : -1);
+  if (!shares_ipc) proc.reset();
   for (int fd = 0; fd < 3 && r.ok(); ++fd) (void)close(fd);  // the payload's alone: its end of file must be seen
   if (r.ok()) r = InstallFilter(jail, Step::kConfineInit, jail.plan->init_filter, nullptr);
   if (!r.ok()) {
     Report(status, StatusType::kFailed, r);
-    _exit(125);
+    End(jail, proc.get(), 125);
   }
   Report(status, StatusType::kConfined, {}, system_v.get());
   system_v.reset();
   (void)close(status);
-  Watch(payload, children, factory >= 0);
+  Watch(jail, proc.get(), payload, children, factory >= 0);
 }
 
 }  // namespace qi

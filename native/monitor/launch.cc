@@ -1,6 +1,8 @@
 #include "monitor/launch.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -14,13 +16,16 @@
 #include "core/uapi.h"
 #include "gateway/gateway.h"
 #include "monitor/channel.h"
+#include "monitor/descendants.h"
 #include "monitor/grants.h"
 #include "monitor/init.h"
+#include "monitor/private_temp.h"
 
 namespace qi {
 namespace {
 
 uint64_t NamespaceFlags(const Jail& jail) {
+  if (jail.Has(kPlanWithoutNamespaces)) return 0;
   uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
   // With a group of its own pid 1 does this once it is inside (HideCgroup): the namespace's root is where its maker is.
   if (!jail.in_cgroup) flags |= CLONE_NEWCGROUP;
@@ -151,7 +156,7 @@ bool IsGone(int error) { return error == EPIPE || error == ECONNRESET; }
 Result TakeListener(const Jail& jail, UniqueFd listener, Broker* broker, const Running& running) {
   QI_BEGIN(jail, Step::kReceiveListener);
   if (!listener || running.payload < 0) return Fail(Step::kReceiveListener, EPROTO);
-  return broker->Init(listener.release(), running.payload);
+  return broker->Init(listener.release(), running.payload, running.init);
 }
 
 // The exec itself may be a call that is passed up: until the channel says more, it is answered.
@@ -209,7 +214,7 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
 // What qi-monitor does for pid 1 while that builds the jail.
 Result Supply(const Jail& jail, Running& running) {
   if (jail.in_cgroup) QI_TRY(running.cgroup.Enter(jail, running.init));
-  QI_TRY(WriteMaps(jail, running.init));
+  if (!jail.Has(kPlanWithoutNamespaces)) QI_TRY(WriteMaps(jail, running.init));
   QI_TRY(Command(running.channel.get(), InitCommand::kMaps, Step::kAwaitMaps));
   if (!jail.Has(kPlanPrivileged)) return Ok();
   QI_TRY(SendGrants(jail, running.init, running.channel.get()));
@@ -251,10 +256,19 @@ Result Build(const Jail& jail, Broker* broker, Running* running, const BeforeExe
   }
   bool allow_list = jail.Has(kPlanAllowListNetwork);
   if (allow_list && !MakeChannel(&factory, &factory_theirs)) return Fail(Step::kOpenChannels, errno);
+  if (jail.Has(kPlanWithoutNamespaces)) {
+    QI_BEGIN(jail, Step::kReapOrphans);
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return Fail(Step::kReapOrphans, errno);
+  }
+  QI_TRY(MakeTemp(jail));
   QI_BEGIN(jail, Step::kCloneJail);
   int pidfd = -1;
   running->init = CloneJail(NamespaceFlags(jail), running->cgroup.dir(), &pidfd);
-  if (running->init < 0) return Fail(Step::kCloneJail, errno);
+  if (running->init < 0) {
+    int error = errno;
+    RemoveTemp(jail);
+    return Fail(Step::kCloneJail, error);
+  }
   if (running->init == 0) RunInit(jail, status_theirs.get(), channel_theirs.get(), factory_theirs.get());
   running->init_pidfd.reset(pidfd);
   // The jail's ends are the jail's alone: their end of file is how its death or exec is seen.
@@ -275,13 +289,37 @@ Result Build(const Jail& jail, Broker* broker, Running* running, const BeforeExe
 
 Result Launch(const Jail& jail, Broker* broker, Running* running, const BeforeExec& before) {
   Result r = Build(jail, broker, running, before);
-  if (!r.ok()) Destroy(running);
+  if (!r.ok()) Destroy(jail, running);
   return r;
 }
 
-void Destroy(Running* running) {
+namespace {
+
+// Pid 1 ends everybody that descends from it at the end of its channel, and would orphan them by its own end. From
+// here on nobody is told that it may fork.
+void AskInitToEnd(const Running& running) {
+  (void)shutdown(running.channel.get(), SHUT_WR);
+  (void)kill(running.init, SIGCONT);  // whoever stopped it
+}
+
+// What pid 1 left behind when somebody killed it is ours by then (PR_SET_CHILD_SUBREAPER).
+void EndOrphans(const Jail& jail, const Running& running) {
+  const pid_t spare[] = {running.gateway, running.cgroup.keeper()};
+  UniqueFd proc(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  EndDescendants(proc.get(), spare, 2);
+  RemoveTemp(jail);
+}
+
+}  // namespace
+
+void Destroy(const Jail& jail, Running* running) {
   if (running->init <= 0) return;
-  if (uapi::PidfdSendSignal(running->init_pidfd.get(), SIGKILL) != 0) (void)kill(running->init, SIGKILL);
+  bool shares_pids = jail.Has(kPlanWithoutNamespaces);
+  if (shares_pids) {
+    AskInitToEnd(*running);
+  } else if (uapi::PidfdSendSignal(running->init_pidfd.get(), SIGKILL) != 0) {
+    (void)kill(running->init, SIGKILL);
+  }
   // A pid namespace's init is only reaped once every process of the namespace is. pid_namespaces(7)
   // What it reaped is in its account; what it took along by its own end is not.
   rusage used = {};
@@ -291,6 +329,7 @@ void Destroy(Running* running) {
   };
   running->cpu_us = us(used.ru_utime) + us(used.ru_stime);
   running->init = -1;
+  if (shares_pids) EndOrphans(jail, *running);
 }
 
 }  // namespace qi

@@ -30,6 +30,6 @@ struct BeforeExec {
 Result Launch(const Jail& jail, Broker* broker, Running* running, const BeforeExec& before);
 
 // Kills everything in the jail and waits until the kernel has ended it all.
-void Destroy(Running* running);
+void Destroy(const Jail& jail, Running* running);
 
 }  // namespace qi

@@ -31,12 +31,12 @@ uint64_t OwnKills(const UniqueFd& memory_events) {
 
 }  // namespace
 
-bool Limits::Init(const CgroupFiles* files, int root, int system_v) {
+bool Limits::Init(const CgroupFiles* files, int root, int system_v, pid_t ancestor) {
   files_ = files;
   memory_by_group_ = jail_.plan->memory_max != 0 && files != nullptr && files->memory_events;
   processes_by_group_ = files != nullptr && files->pids_events;
   threshold_armed_ = jail_.plan->memory_threshold != 0;
-  can_look_ = watchdog_.Open(jail_, root, system_v);
+  can_look_ = watchdog_.Open(jail_, root, system_v, ancestor);
   bool by_looks = (jail_.plan->memory_max != 0 && !memory_by_group_) || !processes_by_group_;
   if (!by_looks) return true;
   look_timer_ = NewTimer(CLOCK_MONOTONIC);

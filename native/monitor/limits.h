@@ -13,7 +13,8 @@ class Limits {
   Limits(const Jail& jail, EventWriter* events) : jail_(jail), events_(events) {}
 
   // `files`: of the jail's group; null without one. `root`, `system_v`: see SharedMemory.
-  bool Init(const CgroupFiles* files, int root, int system_v);
+  // `ancestor`: see ProcessTable.
+  bool Init(const CgroupFiles* files, int root, int system_v, pid_t ancestor);
 
   // Sources of the loop; -1: not needed. The first two with EPOLLPRI.
   int memory_events() const { return memory_by_group_ ? files_->memory_events.get() : -1; }

@@ -59,7 +59,8 @@ bool Loop::Setup() {
 bool Loop::SetupLimits() {
   int e = epoll_.get();
   return clock_.Init(jail_) && WatchIfAny(e, clock_.fd(), kDeadline) &&
-         limits_.Init(group(), broker_->root(), running_->system_v.get()) &&
+         limits_.Init(group(), broker_->root(), running_->system_v.get(),
+                      jail_.Has(kPlanWithoutNamespaces) ? running_->init : 0) &&
          WatchIfAny(e, limits_.memory_events(), kMemoryEvents, EPOLLPRI) &&
          WatchIfAny(e, limits_.process_events(), kProcessEvents, EPOLLPRI) &&
          WatchIfAny(e, limits_.look_timer(), kLookTimer) &&
@@ -181,7 +182,7 @@ void Loop::OnInit() {
   bool signaled = WIFSIGNALED(message.status);
   bool by_filter = signaled && WTERMSIG(message.status) == SIGSYS;
   if (!clock_.in_grace()) outcome_.reason = by_filter ? "killed-by-policy" : signaled ? "signal" : "exit";
-  Destroy(running_);
+  Destroy(jail_, running_);
   done_ = true;
 }
 
@@ -204,7 +205,7 @@ void Loop::OnDeadline() {
 
 void Loop::Stop(const char* reason) {
   outcome_.reason = clock_.in_grace() && strcmp(reason, "killed") == 0 ? "time" : reason;
-  Destroy(running_);
+  Destroy(jail_, running_);
   // The payload may have ended by itself in between: then that is how it ended.
   InitMessage message;
   if (!outcome_.known &&

@@ -20,6 +20,7 @@
 #include "core/try.h"
 #include "core/uapi.h"
 #include "monitor/loop.h"
+#include "monitor/namespace_probe.h"
 #include "monitor/privileges.h"
 #include "monitor/proc_lines.h"
 
@@ -294,6 +295,14 @@ void OccupyLowDescriptors() {
   }
 }
 
+// "STEP ERRNO DETAIL", STEP 0 where everything is to be had.
+int ReportProbe() {
+  Result r = ProbeNamespaces();
+  char text[320];
+  int n = snprintf(text, sizeof(text), "%u %d %s\n", r.ok() ? 0 : static_cast<unsigned>(r.step), r.error, r.detail);
+  return WriteAll(1, text, static_cast<size_t>(n)) == 0 ? 0 : kOwnFailure;
+}
+
 int Main() {
   uint64_t began_ns = NowNs();
 #ifdef QI_FAULT_INJECTION
@@ -326,4 +335,7 @@ int Main() {
 }  // namespace qi
 
 // _exit: nothing is buffered, and the filter has no room for what exit handlers might do.
-int main() { _exit(qi::Main()); }
+int main(int argc, char** argv) {
+  if (argc == 2 && strcmp(argv[1], "--probe-namespaces") == 0) _exit(qi::ReportProbe());
+  _exit(qi::Main());
+}

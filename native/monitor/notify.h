@@ -23,6 +23,7 @@ struct Answer {
 
   void Done(int with_error) {
     refused = false;
+    proceed = false;
     error = with_error;
   }
   void Refuse(int with_error, const char* why) {

@@ -13,9 +13,11 @@
 #include "core/try.h"
 #include "core/uapi.h"
 #include "monitor/channel.h"
+#include "monitor/descendants.h"
 #include "monitor/landlock.h"
 #include "monitor/paths.h"
 #include "monitor/privileges.h"
+#include "monitor/raw_directory.h"
 
 namespace qi {
 namespace {
@@ -74,13 +76,37 @@ Result SetLimit(uint32_t resource, rlim_t wanted) {
   return setrlimit(which, &next) == 0 ? Ok() : Fail(Step::kSetRlimit, errno, name);
 }
 
-Result SetLimits(const Jail& jail) {
+// Without a user namespace RLIMIT_NPROC counts all of the caller's processes and threads: those that are there already
+// do not count for the jail. One that hides from its own user is root's to see, and not counted; our two supervisors
+// may hide by now, and are.
+uint64_t CountTasksOfUser(int proc) {
+  pid_t init = getppid();
+  Kin kin;
+  pid_t monitor = ReadKin(proc, init, &kin) ? kin.parent : -1;
+  UniqueFd dir(openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  RawDirectory names(dir.get());
+  uint64_t count = 0;
+  while (const char* name = names.Next()) {
+    struct stat st;
+    char path[300];
+    snprintf(path, sizeof(path), "%s/task", name);
+    pid_t pid = atoi(name);
+    if (pid <= 0 || pid == getpid() || pid == init || pid == monitor || fstatat(proc, path, &st, 0) != 0 ||
+        st.st_uid != geteuid())
+      continue;
+    count += st.st_nlink - 2;  // a folder for each, and its own two
+  }
+  return count + 2;
+}
+
+Result SetLimits(const Jail& jail, int proc) {
   // After entering the user namespace: RLIMIT_NPROC is then counted per namespace, not with all the caller's processes.
   for (const Rlimit& limit : List(jail.blob, jail.plan->rlimits)) {
     QI_BEGIN(jail, Step::kSetRlimit);
     // One more than pids.max lets through: the kernel asks this limit first, and only the other one is reported.
     bool second = limit.resource == RLIMIT_NPROC && jail.counted_by_cgroup;
-    QI_TRY(SetLimit(limit.resource, limit.value + (second ? 1 : 0)));
+    uint64_t others = limit.resource == RLIMIT_NPROC && jail.Has(kPlanWithoutNamespaces) ? CountTasksOfUser(proc) : 0;
+    QI_TRY(SetLimit(limit.resource, limit.value + others + (second ? 1 : 0)));
   }
   // Between two looks of the watchdog this is the most that one process gets by heap and private mappings.
   bool watched = jail.plan->memory_max != 0 && !jail.in_cgroup;
@@ -150,8 +176,8 @@ Result RunPayload(const Jail& jail, int status, int proc) {
   // Dumpable while /proc/self belongs to this user (a set-uid change made it root's), until exec sets it anew.
   if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return Fail(Step::kNewSession, errno, "dumpable");
   QI_TRY(Send(jail, Step::kNewSession, status, StatusType::kPayload));
-  QI_TRY(NestUserNamespace(jail, proc));
-  QI_TRY(SetLimits(jail));
+  if (!jail.Has(kPlanWithoutNamespaces)) QI_TRY(NestUserNamespace(jail, proc));
+  QI_TRY(SetLimits(jail, proc));
   QI_TRY(EnterDirectory(jail));
   QI_TRY(DropCapabilities(jail, Step::kDropCapabilities, Step::kVerifyCapabilities));
   QI_TRY(SetNoNewPrivs(jail, Step::kNoNewPrivs));

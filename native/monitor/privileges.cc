@@ -13,7 +13,8 @@ namespace {
 
 constexpr int kHighestCapability = 63;  // two 32-bit words; PR_CAPBSET_DROP of an unknown one is EINVAL
 
-Result VerifyCapabilities(Step step, uint64_t keep) {
+// `bounding`: could be emptied, with the ambient set that needs it. Without it no_new_privs keeps it from mattering.
+Result VerifyCapabilities(Step step, uint64_t keep, bool bounding) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
   if (syscall(SYS_capget, &header, data) != 0) return Fail(step, errno, "capget");
@@ -23,10 +24,10 @@ Result VerifyCapabilities(Step step, uint64_t keep) {
     if (data[i].inheritable != 0) return Fail(step, EPERM, "an inheritable capability is left");
   }
   if ((left & ~keep) != 0) return Fail(step, EPERM, "a capability is left");
-  for (int cap = 0; cap <= kHighestCapability; ++cap) {
-    int bounding = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
-    if (bounding < 0) break;
-    if (bounding != 0) return Fail(step, EPERM, "the bounding set is not empty");
+  for (int cap = 0; bounding && cap <= kHighestCapability; ++cap) {
+    int in_set = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+    if (in_set < 0) break;
+    if (in_set != 0) return Fail(step, EPERM, "the bounding set is not empty");
     int ambient = prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0);
     if (ambient > 0) return Fail(step, EPERM, "the ambient set is not empty");
   }
@@ -58,7 +59,7 @@ Result DropCapabilities(const Jail& jail, Step drop_step, Step verify_step, uint
   }
   if (syscall(SYS_capset, &header, kept) != 0) return Fail(drop_step, errno, "capset");
   QI_BEGIN(jail, verify_step);
-  return may_shrink ? VerifyCapabilities(verify_step, keep) : Ok();
+  return VerifyCapabilities(verify_step, keep, may_shrink);
 }
 
 Result LockSecurebits(const Jail& jail, Step step) {

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "core/fd.h"
+#include "monitor/descendants.h"
 #include "monitor/kernel_text.h"
 
 namespace qi {
@@ -46,10 +47,16 @@ void ReadPhraseOf(int proc, const char* pid, const char* name, char* out, size_t
 
 ProcessTable::~ProcessTable() { delete processes_; }
 
-bool ProcessTable::Open(int root) {
+bool ProcessTable::Open(int root, pid_t ancestor) {
+  ancestor_ = ancestor;
   delete processes_;
   processes_ = new (std::nothrow) ProcNumbers(root, "proc");
   return ok();
+}
+
+// Pid 1, or who stands in for it, is none.
+bool ProcessTable::IsOurs(const char* pid) const {
+  return ancestor_ == 0 ? strcmp(pid, "1") != 0 : DescendsFrom(proc(), atoi(pid), ancestor_);
 }
 
 void ProcessTable::Read() {
@@ -58,7 +65,7 @@ void ProcessTable::Read() {
   if (!ok()) return;
   processes_->Rewind();
   while (const char* pid = processes_->Next()) {
-    if (strcmp(pid, "1") == 0) continue;
+    if (!IsOurs(pid)) continue;
     char path[64];
     snprintf(path, sizeof(path), "%s/status", pid);
     ProcessMemory memory = ReadStatusOf(proc(), path);
@@ -102,6 +109,7 @@ void ProcessTable::ReadTicks(uint64_t* user, uint64_t* system) {
   processes_->Rewind();
   while (const char* pid = processes_->Next()) {
     char path[64], text[1024];
+    if (ancestor_ != 0 && atoi(pid) != ancestor_ && !IsOurs(pid)) continue;
     snprintf(path, sizeof(path), "%s/stat", pid);
     if (!ReadAt(proc(), path, text, sizeof(text))) continue;
     ProcessStat stat = ParseStat(text);

@@ -25,8 +25,8 @@ class ProcessTable {
 
   ~ProcessTable();
 
-  // `root`: the jail's.
-  bool Open(int root);
+  // `root`: the jail's. `ancestor`: from whom its processes descend, where /proc lists others too; else 0.
+  bool Open(int root, pid_t ancestor = 0);
 
   // Looks at all of them but pid 1, which is ours. How many there can be is the plan's processesMax.
   void Read();
@@ -46,9 +46,11 @@ class ProcessTable {
   void ReadTicks(uint64_t* user, uint64_t* system);
 
  private:
+  bool IsOurs(const char* pid) const;
   void Keep(const ProcessEntry& entry);
 
   ProcNumbers* processes_ = nullptr;
+  pid_t ancestor_ = 0;
   ProcessEntry entries_[kMax];
   size_t count_ = 0;
   uint64_t bytes_ = 0;

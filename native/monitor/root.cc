@@ -149,22 +149,6 @@ class RootBuilder {
     return AttachGrant(op, &grant, Step::kDenyPath);
   }
 
-  // What a standard stream has open is on the host's mount of it, where it could be opened anew for writing by
-  // /proc/self/fd: no write-deny of ours lies there.
-  static Result RefuseStreamsBelow(const char* denied) {
-    size_t length = strlen(denied);
-    for (int fd = 0; fd < 3; ++fd) {
-      char link[32], path[PATH_MAX];
-      snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-      ssize_t n = readlink(link, path, sizeof(path) - 1);
-      if (n < static_cast<ssize_t>(length)) continue;
-      path[n] = 0;
-      bool below = strncmp(path, denied, length) == 0 && (path[length] == 0 || path[length] == '/');
-      if (below) return Fail(Step::kDenyPath, EBUSY, "a standard stream is a protected file");
-    }
-    return Ok();
-  }
-
   Result MountInstance(const MountOp& op, Step step, const char* type, const char* options) {
     QI_BEGIN(jail_, step);
     const char* path = jail_.Text(op.target);
@@ -214,6 +198,20 @@ class RootBuilder {
 };
 
 }  // namespace
+
+Result RefuseStreamsBelow(const char* denied) {
+  size_t length = strlen(denied);
+  for (int fd = 0; fd < 3; ++fd) {
+    char link[32], path[PATH_MAX];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof(path) - 1);
+    if (n < static_cast<ssize_t>(length)) continue;
+    path[n] = 0;
+    bool below = strncmp(path, denied, length) == 0 && (path[length] == 0 || path[length] == '/');
+    if (below) return Fail(Step::kDenyPath, EBUSY, "a standard stream is a protected file");
+  }
+  return Ok();
+}
 
 Result BuildRoot(const Jail& jail, Grant* grants, UniqueFd* proc) { return RootBuilder(jail, grants, proc).Build(); }
 

@@ -10,4 +10,8 @@ namespace qi {
 // path leads to, for the payload's own id maps.
 Result BuildRoot(const Jail& jail, Grant* grants, UniqueFd* proc);
 
+// Fails where a standard stream is `denied` or below it. What it has open is on the host's mount of it, where it could
+// be opened anew for writing by /proc/self/fd: no write-deny of ours lies there.
+Result RefuseStreamsBelow(const char* denied);
+
 }  // namespace qi

@@ -47,11 +47,12 @@ uint64_t SystemVBytes(int file) {
 
 }  // namespace
 
-bool SharedMemory::Open(int root, int system_v, int any_memfd, const ProcessTable& table) {
+bool SharedMemory::Open(int root, int system_v, int any_memfd, const ProcessTable& table, bool own_root) {
   root_ = root;
   system_v_ = system_v;
   struct statx st;
   if (!StatOf(root, "", AT_EMPTY_PATH, &st)) return false;
+  own_root_ = own_root;
   root_device_ = DeviceOf(st.stx_dev_major, st.stx_dev_minor);
   if (!StatOf(any_memfd, "", AT_EMPTY_PATH, &st)) return false;
   memfd_device_ = DeviceOf(st.stx_dev_major, st.stx_dev_minor);
@@ -60,7 +61,7 @@ bool SharedMemory::Open(int root, int system_v, int any_memfd, const ProcessTabl
 }
 
 bool SharedMemory::Counted(uint64_t device, uint64_t inode, bool system_v) const {
-  if (device == root_device_) return true;
+  if (own_root_ && device == root_device_) return true;
   if (device != memfd_device_) return false;
   if (system_v) return system_v_ >= 0;
   for (size_t i = 0; i < kPlaces; ++i) {
@@ -84,7 +85,7 @@ bool SharedMemory::Add(uint64_t inode) {
 }
 
 void SharedMemory::Look(const ProcessTable& table, uint64_t until_ns) {
-  tmpfs_ = TmpfsBytes(root_);
+  tmpfs_ = own_root_ ? TmpfsBytes(root_) : 0;
   system_v_bytes_ = SystemVBytes(system_v_);
   for (;;) {
     pid_t next = 0;  // in order of their numbers, in which new ones come last

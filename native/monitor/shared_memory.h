@@ -14,7 +14,8 @@ class SharedMemory {
  public:
   // `root`: the jail's. `system_v`: proc's sysvipc/shm as pid 1 of the jail opened it, since it tells of the opener's
   // namespace; or -1. `any_memfd`: tells the device of all of them.
-  bool Open(int root, int system_v, int any_memfd, const ProcessTable& table);
+  // `own_root`: the root is a tmpfs of the jail alone, and so are the System V segments.
+  bool Open(int root, int system_v, int any_memfd, const ProcessTable& table, bool own_root = true);
 
   // Looks at descriptors until `until_ns`, and goes on there the next time.
   void Look(const ProcessTable& table, uint64_t until_ns);
@@ -38,6 +39,7 @@ class SharedMemory {
   HiddenDescriptors hidden_;
   int root_ = -1;
   int system_v_ = -1;
+  bool own_root_ = true;
   uint64_t root_device_ = 0;
   uint64_t memfd_device_ = 0;
   uint64_t tmpfs_ = 0;

@@ -70,7 +70,8 @@ void UnixSockets::OnConnect(const seccomp_notif& request, Answer* answer) {
   memcpy(&un, &address.storage, address.length);
   if (un.sun_path[0] == 0) {
     // The network namespace keeps them inside; a shared one does not.
-    if (jail_.Has(kPlanShareHostNetwork)) return answer->Refuse(EACCES, "abstract sockets of the host");
+    if (jail_.Has(kPlanShareHostNetwork) || tree_ != nullptr)
+      return answer->Refuse(EACCES, "abstract sockets of the host");
     return Connect(request, address, UniqueFd(), false, answer);
   }
   UniqueFd found = Find(request, un.sun_path, strnlen(un.sun_path, address.length - kPathAt), answer);
@@ -122,7 +123,7 @@ void UnixSockets::ConnectNamed(const seccomp_notif& request, UniqueFd found, Ans
     if (answer->error == ECONNREFUSED && gone) answer->Refuse(ECONNREFUSED, kReplaced);
     return;
   }
-  if (st.st_dev != root_device_) return RefuseStranger(answer);
+  if (tree_ != nullptr ? !tree_->IsTemporary(found.get()) : st.st_dev != root_device_) return RefuseStranger(answer);
   Address address = AddressOf(found.get());
   Connect(request, address, static_cast<UniqueFd&&>(found), false, answer);
 }

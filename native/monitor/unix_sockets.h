@@ -7,6 +7,7 @@
 #include "monitor/connect.h"
 #include "monitor/jail.h"
 #include "monitor/notify.h"
+#include "monitor/tree_guard.h"
 
 namespace qi {
 
@@ -18,10 +19,11 @@ class UnixSockets {
   // Opens what the policy lists, while the caller's rights are there. Step kPinSocket.
   Result Pin();
 
-  // `root`: the jail's, on the file system `device`.
-  void SetRoot(int root, dev_t device) {
+  // `root`: the jail's, on the file system `device`; or the host's, of which `tree` tells what is the jail's own.
+  void SetRoot(int root, dev_t device, const TreeGuard* tree) {
     root_ = root;
     root_device_ = device;
+    tree_ = tree;
   }
 
   void OnConnect(const seccomp_notif& request, Answer* answer);
@@ -49,6 +51,7 @@ class UnixSockets {
   size_t pin_count_ = 0;
   int root_ = -1;
   dev_t root_device_ = 0;
+  const TreeGuard* tree_ = nullptr;
 };
 
 }  // namespace qi

@@ -27,11 +27,11 @@ uint64_t NextLook(uint64_t headroom, uint64_t cost_ns) {
   return ms > rest ? ms : rest;
 }
 
-bool Watchdog::Open(const Jail& jail, int root, int system_v) {
+bool Watchdog::Open(const Jail& jail, int root, int system_v, pid_t ancestor) {
   max_ = jail.plan->memory_max;
   tasks_max_ = jail.plan->processes_max;
   // The plan is in a memfd.
-  return table_.Open(root) && shared_.Open(root, system_v, kPlanFd, table_);
+  return table_.Open(root, ancestor) && shared_.Open(root, system_v, kPlanFd, table_, ancestor == 0);
 }
 
 void Watchdog::NoteTasks() {

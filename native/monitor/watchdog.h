@@ -10,8 +10,8 @@ namespace qi {
 
 class Watchdog {
  public:
-  // What there is to look at. `root`, `system_v`: see SharedMemory.
-  bool Open(const Jail& jail, int root, int system_v);
+  // What there is to look at. `root`, `system_v`: see SharedMemory; `ancestor`: ProcessTable.
+  bool Open(const Jail& jail, int root, int system_v, pid_t ancestor = 0);
 
   struct Sight {
     uint64_t memory = 0;  // of the jail: exact enough to say on which side of the levels it is

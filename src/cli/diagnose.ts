@@ -5,7 +5,7 @@ import { probeHost } from '../host/probe.js'
 import { launchProfile } from '../launch/spawn.js'
 import { remedyFor } from '../plan/limit-states.js'
 import { type Finding, findings } from '../plan/protections.js'
-import type { SandboxConfig } from '../policy/index.js'
+import { DEFAULT_PROFILE, type SandboxConfig } from '../policy/index.js'
 import { resolve } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
 import { LAUNCHER } from './run.js'
@@ -43,14 +43,17 @@ const LIMITS = ['memoryLimit', 'cpuLimit', 'processLimit', 'ioLimit', 'wallClock
 export async function diagnose(profileName: string | undefined): Promise<Diagnosis> {
   const facts = probeHost(LAUNCHER)
   const config = profileName === undefined ? {} : { profile: profileName }
-  const plain = profileOf(config, facts)
+  const namespaces = facts.userNamespaces ?? { usable: true, reason: '' }
+  const host = { ...withoutGroup(facts), userNamespaces: namespaces }
+  const plain = tryProfile(config, facts)
+  if (plain instanceof QiError) return undiagnosed(profileName ?? DEFAULT_PROFILE, host, facts.cgroup, plain)
   const resources = { maxMemory: '512MiB', maxCpu: 1, maxExecutionTime: '1m', maxIo: { readBytes: '1GiB' } }
   const tolerate = [...plain.tolerate, ...LIMITS]
   const limited = profileOf({ ...config, resources, tolerate }, facts)
   const launch = await attempt(plain)
   const tried = facts.cgroup.source === 'none' || !launch.ok ? undefined : await attempt(limited)
-  const { cgroup, ...host } = facts
-  const found = findings(plain, facts)
+  const { cgroup } = facts
+  const found = findings(plain, facts, namespaces)
   return {
     ok: launch.ok,
     profile: plain.name,
@@ -60,7 +63,25 @@ export async function diagnose(profileName: string | undefined): Promise<Diagnos
     limits: findings(limited, facts).filter(({ name }) => isLimit(name)),
     launch,
     ...(tried ? { limited: tried } : {}),
-    remedies: remedies(facts, [launch, tried])
+    remedies: remedies({ ...facts, userNamespaces: namespaces }, [launch, tried])
+  }
+}
+
+const withoutGroup = ({ cgroup: _, ...host }: HostFacts) => host
+
+/** Nobody can launch here as things are (root without its rights): that is an answer, too. */
+function undiagnosed(profile: string, host: Diagnosis['host'], cgroup: HostFacts['cgroup'], why: QiError): Diagnosis {
+  const launch = { ok: false, error: `${why.code}: ${why.message}` }
+  const remedies = [why.hint, host.userNamespaces?.remedy].filter((each) => each !== undefined)
+  return { ok: false, profile, host, cgroup, protections: [], limits: [], launch, remedies }
+}
+
+function tryProfile(config: SandboxConfig, facts: HostFacts): Profile | QiError {
+  try {
+    return profileOf(config, facts)
+  } catch (error) {
+    if (error instanceof QiError && error.code === 'QI_ROOT_UNPRIVILEGED') return error
+    throw error
   }
 }
 
@@ -87,9 +108,10 @@ async function attempt(profile: Profile): Promise<Trial> {
   }
 }
 
-function remedies({ landlockAbi, cgroup, kernel }: HostFacts, trials: (Trial | undefined)[]): string[] {
+function remedies({ landlockAbi, cgroup, kernel, userNamespaces }: HostFacts, trials: (Trial | undefined)[]): string[] {
   return [
     ...trials.flatMap((trial) => trial?.error ?? []),
+    ...(userNamespaces?.usable === false ? [`user namespaces: ${userNamespaces.remedy ?? userNamespaces.reason}`] : []),
     ...(landlockAbi === 0 ? [`Landlock: add it to the kernel's lsm= list (it is compiled in since 5.13)`] : []),
     ...(landlockAbi > 0 && landlockAbi < 6
       ? [`Landlock ABI ${landlockAbi}: 6.12 and newer have all of it, not ${kernel}`]

@@ -28,7 +28,7 @@ export const doctor = verb(program, async (command, json) => {
 })
 
 export function report({ host, cgroup, profile, protections, limits, launch, limited, remedies }: Diagnosis): string {
-  const { kernel, arch, uid, privileged, landlockAbi, mountSetattr, seccomp } = host
+  const { kernel, arch, uid, privileged, landlockAbi, mountSetattr, seccomp, userNamespaces } = host
   const yes = (has: boolean) => (has ? 'yes' : 'no')
   const rows = (found: Diagnosis['limits']) =>
     found.map(({ name, state, reason, refused }) => [refused ? 'REFUSED' : state, name, reason])
@@ -38,6 +38,7 @@ export function report({ host, cgroup, profile, protections, limits, launch, lim
     printable(`qi-jail ${VERSION}, Linux ${kernel} ${arch}, uid ${uid} (${who})`),
     '\n',
     section('host', [
+      ['user namespaces', userNamespaces?.usable === false ? `no: ${userNamespaces.reason}` : 'yes'],
       ['Landlock', landlockAbi === 0 ? 'none' : `ABI ${landlockAbi}`],
       ['id-mapped mounts', yes(mountSetattr)],
       ['refused calls reported', yes(seccomp.userNotif)],

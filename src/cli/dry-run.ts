@@ -54,6 +54,7 @@ const KIND = new Map(Object.entries(MountKind).map(([name, number]) => [number, 
 function planSteps(plan: Plan): Step[] {
   return [
     ...plan.mounts.map((op) => ({ step: `mount ${KIND.get(op.kind)}`, target: op.target, detail: mountDetail(op) })),
+    ...plan.writablePaths.map((path) => ({ step: 'changes by qi-monitor', target: path, detail: '' })),
     ...plan.guardedNames.map(({ parent, name, rule }) => ({
       step: 'guard name',
       target: `${parent}/${name}`,

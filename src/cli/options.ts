@@ -38,6 +38,8 @@ export interface RunOptions {
   ioWrite?: string
   /** false with --no-cgroup */
   cgroup?: boolean
+  tolerate: string[]
+  protection: string[]
   audit?: string
   auditFiles?: string
   json?: boolean
@@ -81,6 +83,9 @@ export function runProgram(): Command {
     .usage('[run] [options] [--] <command> [args...]\n       qi-jail VERB [options]')
     .description('Runs a command in a kernel-enforced jail and reports every call, connection and path it was refused.')
     .argument('[command...]', 'what to run; options end here')
+    .optionsGroup('Protections (docs/distributions.md; qi-jail doctor tells what this host has):')
+    .option('--tolerate <name>', 'may be missing or degraded on this host', append, [])
+    .option('--protection <name=wanted>', 'require, degrade, or off: do not even try', append, [])
     .optionsGroup('Options:')
     .option('--id <name>', 'name it for qi-jail ctl; without one it gets eight hex digits')
     .option('--json', 'own errors and notices as JSON; with --dry-run its whole output')
@@ -195,8 +200,22 @@ export function toConfig(options: RunOptions): SandboxConfig {
     ...(Object.keys(resources).length ? { resources } : {}),
     ...(options.env.length ? { env: Object.fromEntries(options.env.map(variable)) } : {}),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(Object.keys(audit).length ? { audit } : {})
+    ...(Object.keys(audit).length ? { audit } : {}),
+    ...protectionsOf(options)
   }
+}
+
+/** --tolerate adds to what the profile tolerates, as --protection does. */
+function protectionsOf({ tolerate, protection }: RunOptions): Pick<SandboxConfig, 'protections'> {
+  const written = [...tolerate.map((name) => [name, 'degrade']), ...protection.map((each) => split(each))]
+  return written.length > 0 ? { protections: Object.fromEntries(written) } : {} // checked with the rest
+}
+
+const split = (written: string): string[] => {
+  const [name, wanted] = written.split('=')
+  if (name && wanted !== undefined) return [name, wanted]
+  const details = { field: '--protection', value: written, hint: 'write --protection landlockScope=degrade' }
+  throw new QiError('QI_USAGE', `--protection = ${JSON.stringify(written)}: is not NAME=require|degrade|off`, details)
 }
 
 function limitsOf(options: RunOptions): NonNullable<SandboxConfig['resources']> {
@@ -272,6 +291,7 @@ const FLAGS: [key: string, flag: string, given: (options: RunOptions) => boolean
   ['resources\\.maxProcesses', '--pids', (o) => o.pids !== undefined],
   ['resources\\.maxExecutionTime', '--timeout', (o) => o.timeout !== undefined],
   ['audit\\.files', '--audit-files', (o) => o.auditFiles !== undefined],
+  ['protections\\.', '--tolerate/--protection ', (o) => o.tolerate.length + o.protection.length > 0],
   ['audit\\.file', '--audit', (o) => o.audit !== undefined],
   ['env\\.', '--env ', (o) => o.env.length > 0],
   ['cwd(?= =|$)', '--cwd', (o) => o.cwd !== undefined],

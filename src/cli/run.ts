@@ -82,6 +82,7 @@ export async function run(options: RunOptions, command: string[], reporter: Repo
   jail.on('askDecision', (answer) => reporter.notices(decided(answer), { askDecision: answer }))
   attach(jail)
   logJail(jail, log)
+  tellTier(profile, reporter)
   if (options.id === undefined) await reachable(jail, profile, tell, log)
   const exit = await jail.exited
   log.info(exit, 'ended')
@@ -106,6 +107,13 @@ function decided({ decision, reason, host, port }: AskAnswer): string[] {
   if (decision === 'always')
     return [`to allow it always, add to your profile: network: { allowedHosts: [${JSON.stringify(target)}] }`]
   return reason ? [`denied ${target}: ${reason}`] : []
+}
+
+/** Less of a jail than its name says: told once, with what to do about it. */
+function tellTier({ withoutNamespaces: why }: Profile, reporter: Reporter): void {
+  if (why === undefined) return
+  const told = `without namespaces (${why}): Landlock, the filter and qi-monitor hold this jail alone; see qi-jail doctor`
+  reporter.notices([told], { withoutNamespaces: why })
 }
 
 function logJail(jail: Jail, log: Log): void {

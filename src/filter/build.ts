@@ -39,7 +39,7 @@ const without = (group: Group, observes: (name: string) => boolean): Group => ({
 })
 
 /** Of pid 1, once the payload runs. */
-export const initFilter = (arch: Arch, options: Pick<PayloadOptions, 'hostSockets'>): FilterSpec => ({
+export const initFilter = (arch: Arch, options: Omit<PayloadOptions, 'guardCreates'>): FilterSpec => ({
   arch,
   fallback: KILL,
   rules: allowRules(arch, initCalls(options))

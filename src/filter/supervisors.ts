@@ -28,14 +28,21 @@ const SECCOMP_IOCTLS = {
 }
 
 /** Reaps orphans, forwards signals, reports the exit of the payload; `hostSockets`: makes TCP sockets of its network. */
-export function initCalls({ hostSockets }: { hostSockets: boolean }): Calls {
+export function initCalls({ hostSockets, withoutNamespaces: tier }: Omit<PayloadOptions, 'guardCreates'>): Calls {
   return {
     ...always(`
       wait4 waitid kill tgkill rt_sigprocmask rt_sigreturn rt_sigtimedwait poll ppoll recvmsg recvfrom read sendmsg sendto write
       close exit exit_group getpid restart_syscall futex`),
-    ...(hostSockets ? { socket: inetSockets([SOCK_STREAM]) } : {})
+    ...(hostSockets ? { socket: inetSockets([SOCK_STREAM]) } : {}),
+    ...(tier === undefined ? {} : { ...always(ENDING), openat: [[clear(2, O_ANY_WRITE)]] })
   }
 }
+
+/** Without a pid namespace it finds and kills its descendants itself, and removes their temporary folder. */
+const ENDING = 'getdents64 lseek fstat newfstatat openat2 fchmodat renameat2 unlinkat geteuid getuid'
+
+/** Done for the payload, on descriptors and names that were checked; shutdown and geteuid are for the end. */
+const CHANGES = 'truncate fchmodat fchownat utimensat inotify_add_watch fchdir shutdown geteuid'
 
 export interface MonitorOptions extends PayloadOptions {
   /** Launched by root, with listed sockets, which are connected to as the caller (native/monitor/connect.h). */
@@ -49,7 +56,13 @@ const NAME_CALLS = 'mkdirat mknodat symlinkat linkat renameat renameat2 unlinkat
  * payload connects to, has its flags in memory, out of the filter's sight: what holds it to reading is that qi-monitor has
  * no capabilities. openat is held to reading here.
  */
-export function monitorCalls({ guardCreates, hostSockets, asCaller, observeFiles }: MonitorOptions): Calls {
+export function monitorCalls({
+  guardCreates,
+  hostSockets,
+  asCaller,
+  observeFiles,
+  withoutNamespaces: tier
+}: MonitorOptions): Calls {
   return {
     ...always(`
       read pread64 readv write writev pwrite64 recvmsg recvfrom sendmsg sendto epoll_wait epoll_pwait epoll_ctl epoll_create1 poll ppoll
@@ -60,10 +73,11 @@ export function monitorCalls({ guardCreates, hostSockets, asCaller, observeFiles
     mmap: [[clear(2, PROT_EXEC)]],
     mprotect: [[clear(2, PROT_EXEC)]],
     ioctl: anyOf(1, Object.values(SECCOMP_IOCTLS)),
-    openat: guardCreates ? [[]] : [[clear(2, O_ANY_WRITE)]],
+    openat: guardCreates || tier !== undefined ? [[]] : [[clear(2, O_ANY_WRITE)]],
     ...(guardCreates ? always(NAME_CALLS) : {}),
     ...(asCaller ? always('setfsuid setfsgid') : {}),
     ...(observeFiles ? always('faccessat faccessat2') : {}),
+    ...(tier === undefined ? {} : always(`${NAME_CALLS} ${CHANGES}`)),
     ...(hostSockets
       ? { ...always(HOST_SOCKET_CALLS), socket: inetSockets([SOCK_STREAM]), clone: [[is(0, OWN_TABLE)]] }
       : {})

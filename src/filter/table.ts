@@ -7,6 +7,7 @@ import { Verdict } from '../plan/layout.gen.js'
 import { always, anyOf, type Condition, clear, is, masked, never } from './conditions.js'
 import { ask, ENOSYS, EPERM, type Group, refuse } from './group.js'
 import { socketGroups } from './sockets.js'
+import { type TierOptions, withoutNamespaces } from './tier.js'
 
 /** NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. 0x80 is no valid exit signal of clone(2) either. */
 const CLONE_NEW_ANY = 0x7e020080
@@ -276,10 +277,11 @@ export interface PayloadOptions {
   hostSockets: boolean
   /** Calls that take paths are passed up to be seen (PlanFlag.ObserveFiles). */
   observeFiles?: boolean
+  /** There are no namespaces (PlanFlag.WithoutNamespaces). */
+  withoutNamespaces?: TierOptions
 }
 
-export const payloadGroups = ({ guardCreates, hostSockets }: PayloadOptions): Group[] => [
-  ...COMMON,
-  ...socketGroups(hostSockets),
-  ...(guardCreates ? GUARDED_CREATES : CREATES)
-]
+export function payloadGroups({ guardCreates, hostSockets, withoutNamespaces: tier }: PayloadOptions): Group[] {
+  const groups = [...COMMON, ...socketGroups(hostSockets), ...(guardCreates ? GUARDED_CREATES : CREATES)]
+  return tier === undefined ? groups : withoutNamespaces(groups, tier)
+}

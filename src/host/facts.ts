@@ -21,6 +21,15 @@ export interface CgroupFacts {
   reason: string
 }
 
+/** Whether this caller gets the namespaces of a jail: found by making them, as a launch does. */
+export interface UserNamespaces {
+  usable: boolean
+  /** What is not to be had, and the kernel's answer; empty where all are. */
+  reason: string
+  /** What to change on this host, where it is known. */
+  remedy?: string
+}
+
 /**
  * What this host's kernel and caller allow, as plain data: `resolve` and `build` are pure functions of it, so a test can
  * state any host it likes. Probed by calling the kernel, never by version (src/host/probe.ts).
@@ -43,5 +52,7 @@ export interface HostFacts {
   }
   /** mount_setattr(2), 5.12; without it id-mapped mounts are not to be had. */
   mountSetattr: boolean
+  /** Not asked before somebody wants to know: it takes milliseconds. Absent: taken for usable. */
+  readonly userNamespaces?: UserNamespaces
   cgroup: CgroupFacts
 }

@@ -5,11 +5,12 @@ import { loadAddon } from '../launch/locate.js'
 import { findCgroup } from './cgroup.js'
 import { hostReader } from './cgroup-reader.js'
 import type { CgroupFacts, HostFacts } from './facts.js'
+import { probeUserNamespaces } from './user-namespaces.js'
 
 /** capabilities(7) numbers. */
 const NEEDED_OF_ROOT = { CAP_SETGID: 6n, CAP_SETUID: 7n, CAP_SYS_ADMIN: 21n }
 
-type Lasting = Omit<HostFacts, 'cgroup'>
+type Lasting = Omit<HostFacts, 'cgroup' | 'userNamespaces'>
 
 let known: Lasting | undefined
 let cgroup: { of: string; facts: CgroupFacts } | undefined
@@ -20,7 +21,9 @@ let cgroup: { of: string; facts: CgroupFacts } | undefined
  */
 export function probeHost({ launcherPid }: { launcherPid?: number } = {}): HostFacts {
   known ??= probe()
-  return { ...known, cgroup: probeCgroup(known.uid, launcherPid) }
+  const facts: HostFacts = { ...known, cgroup: probeCgroup(known.uid, launcherPid) }
+  // Not enumerable: who copies facts does not ask.
+  return Object.defineProperty(facts, 'userNamespaces', { get: probeUserNamespaces })
 }
 
 function probeCgroup(uid: number, launcherPid: number | undefined): CgroupFacts {

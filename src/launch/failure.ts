@@ -222,12 +222,20 @@ export function hintFor(errno: string, step?: string): string | undefined {
   return typeof known?.hint === 'function' ? known.hint(host) : known?.hint
 }
 
+/** Where namespaces are forbidden another kind of jail is to be had, by who wants it. Root has no use for it. */
+function withTier(hint: string | undefined, errno: string, step: string): string | undefined {
+  const forbidden =
+    [...CLONE, ...MAPS, ...BUILD].includes(step) && [...DENIED, 'ENOSPC', 'EUSERS', 'EINVAL', 'ENOSYS'].includes(errno)
+  if (!hint || !forbidden || process.getuid?.() === 0) return hint
+  return `${hint}; the profile dev does without namespaces, which is less (docs/distributions.md)`
+}
+
 /** A failed step as an error: which step, what the kernel said, on what, and the remedy where one is known. */
 export function launchError({ step, errno, detail }: StepFailure): QiError {
   const known = STEPS[step]
   const name = loadAddon().errnoName(errno)
   const stepName = known?.name ?? `step ${step}`
-  const hint = hintFor(name, stepName)
+  const hint = withTier(hintFor(name, stepName), name, stepName)
   const on = detail ? `: ${detail}` : ''
   const code = (stepName === 'Exec' && EXEC_CODES[name]) || 'QI_LAUNCH'
   return new QiError(code, `could not ${known?.what ?? 'launch'} (step ${step} ${stepName}): ${name}${on}`, {

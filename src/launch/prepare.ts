@@ -1,4 +1,4 @@
-import { randomInt, randomUUID } from 'node:crypto'
+import { randomBytes, randomInt, randomUUID } from 'node:crypto'
 import { type BigIntStats, lstatSync, realpathSync } from 'node:fs'
 import { QiError } from '../errors.js'
 import { auditHead } from '../event/head.js'
@@ -6,12 +6,15 @@ import type { FilterSpec } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
 import { buildPlan, encodePlan, LAYOUT, type Plan } from '../plan/index.js'
 import { nodeFs, type Profile, type Protection, type ReadFs, type ResolveRequest, resolve } from '../profile/index.js'
+import { TEMP_PLACEHOLDER } from '../profile/tier.js'
 import { loadAddon } from './locate.js'
 
 /** What differs between two launches of the same request. */
 interface Template {
   bytes: Uint8Array
   sessionAt: number
+  /** Where the name of the private temporary folder is completed, without namespaces. */
+  tempAt: number[]
   /** A host uid of its own for each jail (root launches); undefined when the request fixes it. */
   firstUid?: number
 }
@@ -121,6 +124,7 @@ function encodeProfile(
   const bytes = encodePlan(withRawText(plan, options))
   const template: Template = {
     bytes,
+    tempAt: profile.withoutNamespaces === undefined ? [] : placesOf(bytes, TEMP_PLACEHOLDER),
     sessionAt:
       Buffer.from(bytes.buffer, bytes.byteOffset).readUInt32LE(offsetOf('auditHead')) +
       head.indexOf(SESSION_PLACEHOLDER)
@@ -148,9 +152,19 @@ function withRawText(plan: Plan, { rawArgv, rawEnv }: PrepareOptions): Plan {
 const correlation = ({ correlationId }: PrepareOptions) => (correlationId ? { correlationId } : {})
 const offsetOf = (name: string): number => LAYOUT.Plan?.fields.find((field) => field.name === name)?.offset ?? 0
 
-function fill({ bytes, sessionAt, firstUid }: Template): Uint8Array {
+function placesOf(bytes: Uint8Array, text: string): number[] {
+  const [buffer, places] = [Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), [] as number[]]
+  const name = `/qi-jail-${text}`
+  for (let at = buffer.indexOf(name); at >= 0; at = buffer.indexOf(name, at + 1))
+    places.push(at + name.length - text.length)
+  return places
+}
+
+function fill({ bytes, sessionAt, tempAt, firstUid }: Template): Uint8Array {
   const copy = Buffer.from(bytes)
   copy.write(randomUUID(), sessionAt, 'latin1')
+  const temp = randomBytes(TEMP_PLACEHOLDER.length / 2).toString('hex')
+  for (const at of tempAt) copy.write(temp, at, 'latin1')
   if (firstUid !== undefined) {
     const uid = firstUid + randomInt(UID_RANGE)
     for (const name of ['uidOutside', 'gidOutside']) copy.writeUInt32LE(uid, offsetOf(name))

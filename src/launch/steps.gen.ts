@@ -70,4 +70,7 @@ export const STEPS: Record<number, LaunchStep> = {
   61: { name: 'EnterCgroup', who: 'monitor', what: 'move pid 1 into the cgroup, where clone3 could not start it there' },
   62: { name: 'HideCgroup', who: 'init', what: 'enter a cgroup namespace rooted at the jail\'s cgroup' },
   63: { name: 'PinSocket', who: 'monitor', what: 'open a listed socket of the host' },
+  64: { name: 'MakeTemp', who: 'monitor', what: 'make the private folder for temporary files' },
+  65: { name: 'ReachPayload', who: 'monitor', what: 'look into the payload, as deciding its calls takes' },
+  66: { name: 'ReapOrphans', who: 'monitor', what: 'become the parent of whatever loses its own in the jail' },
 }

@@ -6,7 +6,7 @@ import type { HostFacts } from '../host/facts.js'
 import { relays, resolverText, rulesText } from '../network/text.js'
 import type { Profile, Protection } from '../profile/types.js'
 import { fileFlags, fileRules } from './files.js'
-import { landlock } from './landlock.js'
+import { landlock, landlockAbi } from './landlock.js'
 import { type Plan, PlanFlag } from './layout.gen.js'
 import { limitFlags, planLimits } from './limits.js'
 import { planMounts } from './mounts.js'
@@ -44,7 +44,8 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   const keeper = (planFlags & PlanFlag.CgroupSubtree) !== 0
   const asCaller = facts.privileged && profile.sockets.length > 0
   const observeFiles = profile.audit.files !== 'off'
-  const choices = { guardCreates, hostSockets, asCaller, observeFiles }
+  const tier = profile.withoutNamespaces === undefined ? {} : { withoutNamespaces: tierOptions(profile, facts) }
+  const choices = { guardCreates, hostSockets, asCaller, observeFiles, ...tier }
   const filters = filtersOf(facts.arch, choices, keeper, options.compile)
   const { identity } = profile
   const plan: Plan = {
@@ -65,6 +66,8 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     mounts: mounts.mounts,
     guardedNames: mounts.guardedNames,
     guardedGrants: mounts.guardedGrants,
+    writablePaths: mounts.writablePaths,
+    tempDirectory: profile.withoutNamespaces === undefined ? '' : profile.tempDirectory,
     ...network(profile),
     unixSockets: profile.sockets.map(({ path }) => path),
     ...fileRules(profile),
@@ -76,6 +79,11 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   }
   return { plan, protections: states }
 }
+
+const tierOptions = (profile: Profile, facts: HostFacts) => ({
+  network: profile.network.mode === 'dangerouslyShareHostNetwork',
+  scoped: landlock(profile, facts, new Set()).landlockScope !== 0n
+})
 
 type Filters = Pick<
   Plan,
@@ -114,7 +122,8 @@ function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardC
     [PlanFlag.InnerLoopback]: profile.network.innerLoopback,
     [PlanFlag.DevPts]: profile.devices.pty,
     // Where the host has it, it is stated as enforced: then nothing may make it optional.
-    [PlanFlag.LandlockOptional]: facts.landlockAbi === 0 && profile.tolerate.includes('landlockFs'),
+    [PlanFlag.WithoutNamespaces]: profile.withoutNamespaces !== undefined,
+    [PlanFlag.LandlockOptional]: landlockAbi(profile, facts) === 0 && profile.tolerate.includes('landlockFs'),
     [PlanFlag.GuardCreates]: guardCreates,
     ...fileFlags(profile),
     ...limitFlags(profile, facts)

@@ -48,7 +48,28 @@ export interface Landlock {
  * `guarded` grants no name may be made: qi-monitor makes them (native/monitor/create_guard.h).
  */
 export function landlock(profile: Profile, facts: HostFacts, guarded: ReadonlySet<string>): Landlock {
-  const abi = facts.landlockAbi
+  const abi = landlockAbi(profile, facts)
+  const rules = profile.withoutNamespaces === undefined ? inPrivateRoot(profile, guarded) : onHost(profile)
+  const scoped = abi >= 6 && !profile.off.includes('landlockScope')
+  return {
+    landlockFs: handledFs(abi),
+    landlockNet: abi >= 4 && closesTcp(profile) ? 3n : 0n,
+    landlockScope: scoped ? 3n : 0n,
+    landlockRules: abi === 0 ? [] : rules
+  }
+}
+
+/** As if the kernel had none, where the policy wants it off. */
+export const landlockAbi = ({ off }: Profile, facts: HostFacts): number =>
+  off.includes('landlockFs') ? 0 : facts.landlockAbi
+
+function closesTcp({ network: { mode, innerLoopback }, off }: Profile): boolean {
+  // bind and connect of TCP, 4. With an allow-list qi-monitor does both, so that even a call that was let go on can do
+  // neither; without one the jail's own loopback can only be told from elsewhere by its network namespace.
+  return !off.includes('landlockNet') && (mode === 'allowList' || (mode === 'none' && !innerLoopback))
+}
+
+function inPrivateRoot(profile: Profile, guarded: ReadonlySet<string>): LandlockRule[] {
   const rules: LandlockRule[] = [{ path: '/', access: READ }]
   // Sockets are made by bind, which qi-monitor does not do for the payload.
   for (const path of [profile.tempDirectory, '/dev/shm'])
@@ -58,15 +79,22 @@ export function landlock(profile: Profile, facts: HostFacts, guarded: ReadonlySe
     rules.push({ path: grant.path, access: READ | CHANGE | (guarded.has(grant.path) ? 0n : CREATE) })
   }
   rules.push({ path: '/dev', access: Access.writeFile | (profile.devices.pty ? Access.ioctlDev : 0n) })
-  // bind and connect of TCP, 4. With an allow-list qi-monitor does both, so that even a call that was let go on can do
-  // neither; without one the jail's own loopback can only be told from elsewhere by its network namespace.
-  const { mode, innerLoopback } = profile.network
-  const closed = mode === 'allowList' || (mode === 'none' && !innerLoopback)
-  const net = abi >= 4 && closed ? 3n : 0n
-  return {
-    landlockFs: handledFs(abi),
-    landlockNet: net,
-    landlockScope: abi >= 6 ? 3n : 0n,
-    landlockRules: abi === 0 ? [] : rules
-  }
+  return rules
+}
+
+const DEVICES = ['null', 'zero', 'full', 'random', 'urandom']
+
+/**
+ * The first lock, of a jail that sees the host's tree: what is granted may be read, and changed in the private temporary
+ * folder alone. Changes in writable grants are done by qi-monitor (native/monitor/tree_guard.h). Of /proc nothing is
+ * left out, since a process cannot be granted its own part: what belongs to others' memory, environment and descriptors
+ * Landlock refuses all the same, as to a tracer from another domain.
+ */
+function onHost(profile: Profile): LandlockRule[] {
+  return [
+    { path: profile.tempDirectory, access: READ | CHANGE | CREATE },
+    ...profile.grants.map(({ path }) => ({ path, access: READ })),
+    { path: '/proc', access: Access.readFile | Access.readDir },
+    ...DEVICES.map((name) => ({ path: `/dev/${name}`, access: Access.readFile | Access.writeFile }))
+  ]
 }

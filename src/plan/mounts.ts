@@ -1,5 +1,6 @@
 import type { HostFacts } from '../host/facts.js'
 import type { Deny, Grant, Profile } from '../profile/types.js'
+import { landlockAbi } from './landlock.js'
 import { type GuardedName, MountFlag, MountKind, type MountOp } from './layout.gen.js'
 
 /** MOUNT_ATTR_*, linux/mount.h. */
@@ -52,6 +53,8 @@ export interface Mounts {
   guardedGrants: string[]
   /** Grants whose creations qi-monitor decides. */
   guarded: Set<string>
+  /** In which qi-monitor makes every change (PlanFlag.WithoutNamespaces). */
+  writablePaths: string[]
 }
 
 /**
@@ -59,6 +62,7 @@ export interface Mounts {
  * everything so far read-only at once, then what is writable, then what must not be written after all.
  */
 export function planMounts(profile: Profile, facts: HostFacts): Mounts {
+  if (profile.withoutNamespaces !== undefined) return planTree(profile)
   const sockets = hiddenSockets(profile)
   const grants = [...profile.grants].sort((a, b) => depth(a.path) - depth(b.path) || (a.path < b.path ? -1 : 1))
   const early = grants.filter((grant) => isEarly(grant, profile, grants))
@@ -80,8 +84,27 @@ export function planMounts(profile: Profile, facts: HostFacts): Mounts {
     ...sockets.map((path) => op(MountKind.Bind, path, { source: path, attrSet: PLAIN | Attr.rdonly })),
     ...denies.mounts
   ]
-  return { mounts, guardedNames: denies.names, guardedGrants: denies.places, guarded: denies.guarded }
+  return {
+    mounts,
+    guardedNames: denies.names,
+    guardedGrants: denies.places,
+    guarded: denies.guarded,
+    writablePaths: []
+  }
 }
+
+/** The host's tree as it is: qi-monitor leaves alone in the writable grants what is denied, be it there or not. */
+function planTree(profile: Profile): Mounts {
+  const writablePaths = profile.grants.filter((g) => g.access === 'rw').map((g) => g.path)
+  const names = profile.denies.filter((deny) => writablePaths.some((path) => within(deny.path, path))).map(guardedName)
+  return { mounts: [], guardedNames: names, guardedGrants: [], guarded: new Set(), writablePaths }
+}
+
+const guardedName = ({ path, origin }: Deny): GuardedName => ({
+  parent: parentOf(path),
+  name: path.slice(path.lastIndexOf('/') + 1),
+  rule: origin
+})
 
 /** Read-only, and neither below a writable grant nor below the private tmp: those hide what was attached before them. */
 function isEarly(grant: Grant, profile: Profile, grants: Grant[]): boolean {
@@ -162,11 +185,7 @@ function planDenies(profile: Profile, facts: HostFacts) {
     if (deny.now === 'missing') {
       if (!grant) continue
       guarded.add(grant.path)
-      names.push({
-        parent: parentOf(deny.path),
-        name: deny.path.slice(deny.path.lastIndexOf('/') + 1),
-        rule: deny.origin
-      })
+      names.push(guardedName(deny))
     } else covers.push(cover(deny))
   }
   // A grant inside a writable one must not be moved aside with the folder around it either: what then came to be at its
@@ -185,7 +204,7 @@ function planDenies(profile: Profile, facts: HostFacts) {
   const places = [...guarded, ...[...pins].filter(([, grant]) => guarded.has(grant)).map(([folder]) => folder)]
   const pinned = [...pins.keys()].map((path) => op(MountKind.SelfBind, path, { flags: MountFlag.Recursive }))
   const mounts = [...pinned, ...covers].sort((a, b) => depth(a.target) - depth(b.target))
-  const possible = facts.landlockAbi > 0
+  const possible = landlockAbi(profile, facts) > 0
   return {
     mounts,
     names: possible ? names : [],

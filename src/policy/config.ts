@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { isAnyHost, wrongForRule, wrongForUdp } from '../network/entry.js'
 import { parseHostPattern } from '../network/host.js'
 import { DENIED_ERRNO, type DeniedErrno } from '../network/types.js'
-import { AUDIT_FILES, PROTECTIONS } from '../profile/types.js'
+import { AUDIT_FILES, CAN_BE_OFF, PROTECTIONS, type ProtectionName } from '../profile/types.js'
 import { count, number, path, refuse, size } from './fields.js'
 import { issueToError } from './issues.js'
 import { resources } from './resources.js'
@@ -140,7 +140,9 @@ export const body = {
   env: z.union([z.array(envName), z.record(envName, envValue)]).optional(),
   cwd: path.optional(),
   /** Protections that may be missing on this host without ending the launch. */
-  tolerate: z.array(z.enum(PROTECTIONS)).optional()
+  tolerate: z.array(z.enum(PROTECTIONS)).optional(),
+  /** What each layer may come to: `require` it, `degrade` (as in `tolerate`), or do not even try it: `off`. */
+  protections: z.partialRecord(z.enum(PROTECTIONS), z.enum(['require', 'degrade', 'off'])).optional()
 }
 
 export const SandboxConfigSchema = z
@@ -186,6 +188,30 @@ export function refuseUnenforced(config: z.output<z.ZodObject<typeof body>>, con
   if (isolation?.noNewPrivileges === false)
     issue('processIsolation.noNewPrivileges', 'QI_CONFIG', 'no_new_privs is always set', 'leave the key out')
   if (net) refuseContradictions(net, issue)
+  refuseProtections(config, issue)
+}
+
+const INSTEAD: Partial<Record<ProtectionName, string>> = {
+  networkNamespace: 'write network.dangerouslyShareHostNetwork: true',
+  mandatoryDenies: 'name what may be written in filesystem.allowProtected',
+  memoryLimit: 'leave resources.maxMemory out',
+  cpuLimit: 'leave resources.maxCpu and cpuWeight out',
+  ioLimit: 'leave resources.maxIo out',
+  wallClock: 'leave resources.maxExecutionTime out',
+  processLimit: 'raise resources.maxProcesses'
+}
+
+function refuseProtections({ protections = {}, tolerate }: z.output<z.ZodObject<typeof body>>, issue: Report): void {
+  for (const [name, wanted] of Object.entries(protections) as [ProtectionName, string][]) {
+    if (wanted === 'off' && !CAN_BE_OFF.includes(name)) {
+      const hint = INSTEAD[name] ?? `write degrade; ${CAN_BE_OFF.join(', ')} can be off`
+      issue(`protections.${name}`, 'QI_CONFIG', 'this layer cannot be left out', hint)
+    }
+    if (wanted === 'require' && tolerate?.includes(name))
+      issue(`protections.${name}`, 'QI_CONFIG', 'contradicts the same name in tolerate', 'keep one of the two')
+  }
+  if (protections.userNamespace === 'off' && protections.landlockFs === 'off')
+    issue('protections.landlockFs', 'QI_CONFIG', 'nothing else holds a jail without namespaces', 'keep one of the two')
 }
 
 type Report = (field: string, qi: string, message: string, hint: string) => void

@@ -1,4 +1,5 @@
 import { mergeNetworkLayer, type NetworkLayer, type NetworkPolicy, noNetwork } from '../network/merge.js'
+import type { ProtectionName } from '../profile/types.js'
 import type { ParsedConfig } from './config.js'
 import { envRecord, type Layer, placeOf } from './layer.js'
 import { type NarrowContext, refuseWidening } from './narrow.js'
@@ -40,7 +41,9 @@ export interface Policy {
   pty: boolean
   auditFile?: string
   auditFiles?: NonNullable<ParsedConfig['audit']>['files']
-  tolerate: NonNullable<ParsedConfig['tolerate']>
+  tolerate: ProtectionName[]
+  /** Of these the layers that are not even tried. */
+  off: ProtectionName[]
   /** Where each single value was said last, by its key; lists that add up know theirs themselves. */
   origins: Record<string, string>
 }
@@ -60,6 +63,7 @@ export function mergeLayers(layers: Layer[], context: NarrowContext = {}): Polic
     resources: {},
     pty: false,
     tolerate: [],
+    off: [],
     origins: Object.assign({}, ...layers.map(originsOf))
   }
   for (const layer of layers) {
@@ -94,7 +98,15 @@ function mergeOne(policy: Policy, layer: Layer): void {
   if (config.audit?.file !== undefined) policy.auditFile = config.audit.file
   if (config.audit?.files !== undefined) policy.auditFiles = config.audit.files
   // Replaced, not added up: `tolerate: []` must be able to ask for everything.
-  if (config.tolerate) policy.tolerate = config.tolerate
+  if (config.tolerate) {
+    policy.tolerate = config.tolerate
+    policy.off = []
+  }
+  for (const [name, wanted] of Object.entries(config.protections ?? {}) as [ProtectionName, string][]) {
+    const others = (list: ProtectionName[]) => list.filter((one) => one !== name)
+    policy.tolerate = [...others(policy.tolerate), ...(wanted === 'require' ? [] : [name])]
+    policy.off = [...others(policy.off), ...(wanted === 'off' ? [name] : [])]
+  }
 }
 
 /** Of a narrowing layer, names that it leaves out go; a value that is set grants nothing and stays. */

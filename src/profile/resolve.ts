@@ -18,6 +18,7 @@ import { identity } from './identity.js'
 import { resolveLimits } from './limits.js'
 import { resolveSockets } from './sockets.js'
 import { type Closed, close, maskable } from './spare.js'
+import { hostTemp, tierReason, withoutNamespaces } from './tier.js'
 import type { Deny, Grant, JailSymlink, Note, Profile } from './types.js'
 
 export interface ResolveRequest {
@@ -62,7 +63,8 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const who = identity(facts, policy.processIsolation, request.random)
   const host = makeHost(request, fs, policy)
   const limits = resolveLimits(policy, host)
-  const temp = placeTemp(policy, host)
+  const why = tierReason(policy, facts)
+  const temp = why === undefined ? placeTemp(policy, host) : { real: hostTemp(policy, fs), links: [] }
   const tempDirectory = temp.real
   const env = environment(request.env, policy.env, host.home, tempDirectory)
   if (request.explaining !== true || request.argv.length > 0) checkArguments(request.argv, env)
@@ -106,7 +108,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const symlinks = jailSymlinks([...tempLinks, ...explicit.symlinks, ...unix.symlinks, ...closure.symlinks], grants)
   const taken = (path: string) => grantOf(grants, path) !== undefined || symlinks.some((l) => l.path === path)
   const files = systemFiles(closure, who, HOSTNAME, network).filter((f) => !taken(f.path))
-  return {
+  const profile: Profile = {
     name: loaded.name,
     purpose: loaded.purpose,
     command: { file: started, argv, ...place },
@@ -126,6 +128,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     origins: policy.origins,
     notes: notesOf(loaded, request, explicit.notes, closed),
     ...(loaded.policy ? { policy: loaded.policy } : {}),
+    off: policy.off,
     audit: {
       userId: String(facts.uid),
       ...(auditFile === undefined ? {} : { file: auditFile }),
@@ -133,6 +136,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
       files: policy.auditFiles ?? (auditFile === undefined ? 'off' : 'denied')
     }
   }
+  return why === undefined ? profile : withoutNamespaces(profile, policy, host, why)
 }
 
 type Loaded = LoadedProfile & { policy?: LoadedPolicy }

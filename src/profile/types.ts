@@ -37,6 +37,9 @@ export const PROTECTIONS = [
 ] as const
 export type ProtectionName = (typeof PROTECTIONS)[number]
 
+/** Layers without which there still is a jail. Without the first it is one of another kind (src/profile/tier.ts). */
+export const CAN_BE_OFF: readonly ProtectionName[] = ['userNamespace', 'landlockFs', 'landlockNet', 'landlockScope']
+
 export interface Protection {
   name: ProtectionName
   state: 'enforced' | 'degraded' | 'off'
@@ -186,6 +189,10 @@ export interface Profile {
   notes: Note[]
   /** What the policy files came to, where they were read. */
   policy?: LoadedPolicy
+  /** What is not even tried. */
+  off: ProtectionName[]
+  /** Set where it launches without namespaces: why. Paths are the host's then. */
+  withoutNamespaces?: string
   /** Facts for the audit events. */
   audit: {
     userId: string

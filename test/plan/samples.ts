@@ -66,6 +66,7 @@ export const profile = (over: Partial<Profile> = {}): Profile => ({
   devices: { pty: false },
   limits: limits(),
   tolerate: [],
+  off: [],
   origins: {},
   notes: [],
   audit: { userId: '501', files: 'off' },

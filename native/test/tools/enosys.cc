@@ -1,4 +1,5 @@
 // Test tool: `enosys CALL[,CALL...] -- CMD ARGS...` runs CMD on a kernel that seems not to have those calls.
+// `enosys --no-userns -- CMD ARGS...` on one where nobody may make a user namespace.
 // `enosys --listener -- CMD ARGS...` runs it below a seccomp listener, of which the kernel allows one.
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -81,18 +82,39 @@ int Install(const uint32_t* numbers, size_t count, unsigned flags) {
   return qi::uapi::Seccomp(SECCOMP_SET_MODE_FILTER, flags, &program);
 }
 
+// unshare and clone with CLONE_NEWUSER get EPERM, as under a container's filter; clone3, whose flags no filter sees,
+// ENOSYS.
+int InstallNoUserNamespaces() {
+  constexpr uint32_t kNewUser = 0x10000000;
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(qi::uapi::kClone3), 5, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 2),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kNewUser, 2, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+  };
+  sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
+  return qi::uapi::Seccomp(SECCOMP_SET_MODE_FILTER, 0, &program);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 4 || strcmp(argv[2], "--") != 0) {
-    fprintf(stderr, "usage: enosys CALL[,CALL...]|--listener -- CMD [ARG...]\n");
+    fprintf(stderr, "usage: enosys CALL[,CALL...]|--listener|--no-userns -- CMD [ARG...]\n");
     return 2;
   }
   uint32_t numbers[kMaxCalls];
-  bool listener = strcmp(argv[1], "--listener") == 0;
-  size_t count = listener ? 0 : ParseCalls(argv[1], numbers);
-  if (!listener && count == 0) return 2;
-  int fd = Install(numbers, count, listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
+  bool listener = strcmp(argv[1], "--listener") == 0, no_userns = strcmp(argv[1], "--no-userns") == 0;
+  size_t count = listener || no_userns ? 0 : ParseCalls(argv[1], numbers);
+  if (!listener && !no_userns && count == 0) return 2;
+  int fd =
+      no_userns ? InstallNoUserNamespaces() : Install(numbers, count, listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
   // The listener counts only while its descriptor is open somewhere: CMD inherits it.
   if (fd < 0 || (listener && fcntl(fd, F_SETFD, 0) != 0)) {
     perror("enosys: seccomp");

@@ -1,0 +1,192 @@
+#include "monitor/tree_guard.h"
+
+#include <strings.h>
+
+#include <cstdio>
+#include <cstring>
+
+#include "core/uapi.h"
+#include "monitor/change_call.h"
+#include "monitor/target.h"
+
+namespace qi {
+
+namespace {
+
+constexpr ChangeCall kCalls[] = {
+    {"open", ChangeCall::kOpen, -1, 0, -1, -1, 1, 2},
+    {"openat", ChangeCall::kOpen, 0, 1, -1, -1, 2, 3},
+    {"creat", ChangeCall::kOpen, -1, 0, -1, -1, -1, 1},
+    {"mkdir", ChangeCall::kMkdir, -1, 0, -1, -1, -1, 1},
+    {"mkdirat", ChangeCall::kMkdir, 0, 1, -1, -1, -1, 2},
+    {"mknod", ChangeCall::kMknod, -1, 0, -1, -1, -1, 1},
+    {"mknodat", ChangeCall::kMknod, 0, 1, -1, -1, -1, 2},
+    {"symlink", ChangeCall::kSymlink, -1, 1, -1, 0, -1, -1},
+    {"symlinkat", ChangeCall::kSymlink, 1, 2, -1, 0, -1, -1},
+    {"unlink", ChangeCall::kRemove, -1, 0, -1, -1, -1, -1},
+    {"rmdir", ChangeCall::kRemove, -1, 0, -1, -1, -1, -1},
+    {"unlinkat", ChangeCall::kRemove, 0, 1, -1, -1, 2, -1},
+    {"link", ChangeCall::kLink, -1, 1, -1, 0, -1, -1},
+    {"linkat", ChangeCall::kLink, 2, 3, 0, 1, 4, -1},
+    {"rename", ChangeCall::kRename, -1, 1, -1, 0, -1, -1},
+    {"renameat", ChangeCall::kRename, 2, 3, 0, 1, -1, -1},
+    {"renameat2", ChangeCall::kRename, 2, 3, 0, 1, 4, -1},
+    {"truncate", ChangeCall::kTruncate, -1, 0, -1, -1, -1, 1},
+    {"chmod", ChangeCall::kMode, -1, 0, -1, -1, -1, 1},
+    {"fchmod", ChangeCall::kMode, 0, -1, -1, -1, -1, 1},
+    {"fchmodat", ChangeCall::kMode, 0, 1, -1, -1, -1, 2},
+    {"fchmodat2", ChangeCall::kMode, 0, 1, -1, -1, 3, 2},
+    {"chown", ChangeCall::kOwner, -1, 0, -1, -1, -1, 1},
+    {"lchown", ChangeCall::kOwner, -1, 0, -1, -1, -1, 1},
+    {"fchown", ChangeCall::kOwner, 0, -1, -1, -1, -1, 1},
+    {"fchownat", ChangeCall::kOwner, 0, 1, -1, -1, 4, 2},
+    {"utimensat", ChangeCall::kTimes, 0, 1, -1, -1, 3, 2},
+    {"inotify_add_watch", ChangeCall::kWatch, 0, 1, -1, -1, -1, 2},
+};
+
+// As the payload wrote it, from the directory it is meant from. All paths of a process lead from the host's root.
+bool Absolute(pid_t tid, int dirfd, const char* text, char* out, size_t room) {
+  size_t base = 0;
+  if (text[0] != '/') {
+    char link[64];
+    if (dirfd == AT_FDCWD) {
+      snprintf(link, sizeof(link), "/proc/%d/cwd", tid);
+    } else {
+      snprintf(link, sizeof(link), "/proc/%d/fd/%d", tid, dirfd);
+    }
+    ssize_t n = readlink(link, out, PATH_MAX - 1);
+    if (n <= 0 || out[0] != '/') return false;
+    base = static_cast<size_t>(n);
+    out[base++] = '/';
+  }
+  return static_cast<size_t>(snprintf(out + base, room - base, "%s", text)) < room - base;
+}
+
+}  // namespace
+
+// The innermost rule has its way; without case, since on some file systems `.GIT` is `.git`.
+TreeGuard::Zone TreeGuard::ZoneOf(const char* path, const char** rule) const {
+  if (path[0] == 0) return Zone::kOutside;
+  if (Within(path, jail_.Text(jail_.plan->temp_directory))) return Zone::kTemporary;
+  size_t longest = 0;
+  Zone zone = Zone::kOutside;
+  for (const PlanString& grant : List(jail_.blob, jail_.plan->writable_paths)) {
+    if (grant.length < longest || !Within(path, jail_.Text(grant))) continue;
+    longest = grant.length;
+    zone = Zone::kWritable;
+  }
+  for (const GuardedName& guarded : List(jail_.blob, jail_.plan->guarded_names)) {
+    char text[PATH_MAX];
+    int n = snprintf(text, sizeof(text), "%s/%s", jail_.Text(guarded.parent), jail_.Text(guarded.name));
+    if (static_cast<size_t>(n) < longest || !Within(path, text, strncasecmp)) continue;
+    longest = static_cast<size_t>(n);
+    zone = Zone::kProtected;
+    *rule = jail_.Text(guarded.rule);
+  }
+  return zone;
+}
+
+// Moved away with what is around it, a protected name would be protected no more; moved in, it would be replaced.
+bool TreeGuard::HoldsProtected(const char* path, const char** rule) const {
+  for (const GuardedName& guarded : List(jail_.blob, jail_.plan->guarded_names)) {
+    char text[PATH_MAX];
+    snprintf(text, sizeof(text), "%s/%s", jail_.Text(guarded.parent), jail_.Text(guarded.name));
+    if (!Within(text, path, strncasecmp)) continue;
+    *rule = jail_.Text(guarded.rule);
+    return true;
+  }
+  return false;
+}
+
+bool TreeGuard::Find(pid_t tid, int dirfd, const char* text, Place* place) const {
+  char path[PATH_MAX * 2];
+  if (!Absolute(tid, dirfd, text, path, sizeof(path))) return false;
+  size_t end = strlen(path);
+  while (end > 1 && path[end - 1] == '/') path[--end] = 0;
+  char* slash = strrchr(path, '/');
+  const char* name = slash + 1;
+  size_t length = strlen(name);
+  if (length == 0 || length >= sizeof(place->name) || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) return false;
+  memcpy(place->name, name, length + 1);
+  slash[slash == path ? 1 : 0] = 0;
+  place->parent.reset(
+      uapi::Openat2(root_, path, O_PATH | O_DIRECTORY | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoMagiclinks));
+  if (!place->parent) return false;
+  PathOf(place->parent.get(), place->path);
+  // Who may change a name is a matter of the folder: a grant's own is one of a folder that is not granted.
+  place->zone = ZoneOf(place->path, &place->rule);
+  size_t base = strlen(place->path);
+  if (base == 0 || base + 1 + length >= sizeof(place->path)) return false;
+  if (base > 1) place->path[base++] = '/';
+  memcpy(place->path + base, place->name, length + 1);
+  if (place->zone == Zone::kWritable) place->zone = ZoneOf(place->path, &place->rule);
+  return true;
+}
+
+bool TreeGuard::Locate(const seccomp_notif& request, int dirfd, int path, Place* place) const {
+  char text[PATH_MAX];
+  auto tid = static_cast<pid_t>(request.pid);
+  return ReadText(tid, request.data.args[path], text, sizeof(text)) > 0 &&
+         Find(tid, DirFd(request, dirfd), text, place);
+}
+
+int TreeGuard::Reach(pid_t tid, int dirfd, const char* text, bool follow, Object* object) const {
+  char path[PATH_MAX * 2];
+  if (!Absolute(tid, dirfd, text, path, sizeof(path))) return ENOENT;
+  int flags = O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW);
+  object->fd.reset(uapi::Openat2(root_, path, flags, uapi::kResolveInRoot | uapi::kResolveNoMagiclinks));
+  if (!object->fd) return errno;
+  PathOf(object->fd.get(), object->path);
+  object->zone = ZoneOf(object->path, &object->rule);
+  return 0;
+}
+
+void TreeGuard::Refuse(const char* path, const char* rule, Answer* answer) const {
+  answer->Refuse(EACCES, rule);
+  answer->action = "filesystem.refused";
+  snprintf(answer->path, sizeof(answer->path), "%s", path);
+}
+
+void TreeGuard::Decide(const seccomp_notif& request, const char* name, Answer* answer) {
+  answer->action = "filesystem.refused";
+  for (const ChangeCall& call : kCalls) {
+    if (strcmp(call.name, name) != 0) continue;
+    switch (call.act) {
+      case ChangeCall::kOpen:
+        return Open(request, call, answer);
+      case ChangeCall::kMkdir:
+      case ChangeCall::kMknod:
+      case ChangeCall::kSymlink:
+        return Make(request, call, answer);
+      case ChangeCall::kRemove:
+        return Remove(request, call, answer);
+      case ChangeCall::kLink:
+      case ChangeCall::kRename:
+        return Move(request, call, answer);
+      case ChangeCall::kTruncate:
+      case ChangeCall::kMode:
+      case ChangeCall::kOwner:
+      case ChangeCall::kTimes:
+        return Alter(request, call, answer);
+      case ChangeCall::kWatch:
+        return Watch(request, answer);
+    }
+  }
+  answer->Refuse(EPERM, "unknown call that changes files");
+}
+
+UniqueFd TreeGuard::PlaceOfSocket(pid_t tid, const char* path, char* name, size_t room) const {
+  Place place;
+  if (!Find(tid, AT_FDCWD, path, &place) || place.zone != Zone::kTemporary) return UniqueFd();
+  snprintf(name, room, "%s", place.name);
+  return static_cast<UniqueFd&&>(place.parent);
+}
+
+bool TreeGuard::IsTemporary(int fd) const {
+  char path[PATH_MAX];
+  const char* rule;
+  PathOf(fd, path);
+  return ZoneOf(path, &rule) == Zone::kTemporary;
+}
+
+}  // namespace qi

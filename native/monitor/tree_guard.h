@@ -1,0 +1,73 @@
+// Changes to files where the jail has no private root. Landlock can only add up what it grants, so it gives no right to
+// change anything in the writable grants, and every call that would change contents, names or attributes by a path is
+// done here, on descriptors, where the path leads into a grant and to nothing that is protected in it. Attributes
+// (chmod, chown, utimensat) Landlock does not know: those are never let go on. What is: calls whose names Landlock
+// judges, whatever they turn into after a look. Runs in: monitor.
+#pragma once
+#include <linux/seccomp.h>
+#include <sys/types.h>
+
+#include <climits>
+
+#include "core/fd.h"
+#include "monitor/jail.h"
+#include "monitor/notify.h"
+
+namespace qi {
+
+struct ChangeCall;
+
+class TreeGuard {
+ public:
+  TreeGuard(const Jail& jail, Notify* notify) : jail_(jail), notify_(notify) {}
+
+  void SetRoot(int root) { root_ = root; }
+
+  // Verdict::kChange. `name`: of the call.
+  void Decide(const seccomp_notif& request, const char* name, Answer* answer);
+
+  // The directory and the name in it of a socket in the private temporary folder. Not open: it lies elsewhere.
+  UniqueFd PlaceOfSocket(pid_t tid, const char* path, char* name, size_t room) const;
+  bool IsTemporary(int fd) const;
+
+ private:
+  enum class Zone { kOutside, kTemporary, kWritable, kProtected };
+  struct Place {  // a directory and the one name in it that a call is about
+    UniqueFd parent;
+    char name[256] = {};
+    char path[PATH_MAX] = {};  // of the name
+    Zone zone = Zone::kOutside;
+    const char* rule = nullptr;
+  };
+  struct Object {  // what a path leads to
+    UniqueFd fd;   // O_PATH, or the payload's own
+    char path[PATH_MAX] = {};
+    Zone zone = Zone::kOutside;
+    const char* rule = nullptr;
+  };
+
+  Zone ZoneOf(const char* path, const char** rule) const;
+  bool HoldsProtected(const char* path, const char** rule) const;
+  bool Find(pid_t tid, int dirfd, const char* text, Place* place) const;
+  bool Locate(const seccomp_notif& request, int dirfd, int path, Place* place) const;
+  // 0 or an errno.
+  int Reach(pid_t tid, int dirfd, const char* text, bool follow, Object* object) const;
+  int ReachArgument(const seccomp_notif& request, const ChangeCall& call, unsigned flags, Object* object) const;
+
+  void Open(const seccomp_notif& request, const ChangeCall& call, Answer* answer);
+  void OpenExisting(const seccomp_notif& request, const Object& object, int flags, Answer* answer);
+  void Make(const seccomp_notif& request, const ChangeCall& call, Answer* answer);
+  void Remove(const seccomp_notif& request, const ChangeCall& call, Answer* answer);
+  void Move(const seccomp_notif& request, const ChangeCall& call, Answer* answer);
+  void Alter(const seccomp_notif& request, const ChangeCall& call, Answer* answer);
+  void Watch(const seccomp_notif& request, Answer* answer);
+  bool MayRead(const char* path) const;
+  void Refuse(const char* path, const char* rule, Answer* answer) const;
+  bool Protects(const Place& place, bool moves, Answer* answer) const;
+
+  const Jail& jail_;
+  Notify* notify_;
+  int root_ = -1;
+};
+
+}  // namespace qi
