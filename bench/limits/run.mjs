@@ -24,7 +24,9 @@ const files = { maxFileSize: '4GB' }
 async function hasCgroup() {
   const { jail } = await start(['heap', '1M'], limited())
   await jail.exited
-  return backendOf(jail) === 'cgroup'
+  if (backendOf(jail) === 'cgroup') return true
+  console.error(`no cgroup: ${jail.protections.find(({ name }) => name === 'memoryLimit').reason}`)
+  return false
 }
 const cgroup = await hasCgroup()
 const backends = cgroup ? { cgroup: 'auto', watchdog: 'off' } : { watchdog: 'off' }

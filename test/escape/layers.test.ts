@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { requireLandlock } from '../support/kernel.js'
 import { ACT, bare, call, chain, jailed, PRIVATE, type User, users } from './support.js'
 
 const NEWUSER = 0x10000000
@@ -43,6 +44,7 @@ describe.each(users)('with the filter out of the way, launched by %s', (user: Us
   })
 
   it('Landlock alone forbids mounting, even to root of a namespace of its own', () => {
+    requireLandlock()
     const restrict = chain(
       call('prctl', 38, 1, 0, 0, 0),
       call('landlock_create_ruleset', RULESET, 'len', 0),

@@ -1,6 +1,7 @@
 import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { kernelBefore } from '../support/kernel.js'
 import { drive, file, type JobRequest, type JobResult, scratch, type User, users } from './driver.js'
 
 /** Failures as they come, not injected ones: each refused with its code, and nothing is left of the launch. */
@@ -73,4 +74,14 @@ describe.each(users)('launched by %s', (user) => {
     const { rss: _after, ...after } = result?.after ?? {}
     expect(after).toEqual(before)
   })
+})
+
+// Not half: without the cookie qi-monitor could not tell the payload's sockets from the host's.
+test.each(users)('a host in the policy of %s needs a kernel that tells network namespaces apart', async (user) => {
+  const home = scratch(user)
+  const job = { config: { network: { allowedHosts: ['203.0.113.10:443'] } }, argv: ['/bin/true'] }
+  const [result] = await drive(user, home, [job])
+  const refused = { code: 'QI_LAUNCH', stepName: 'StartGateway', errno: 'ENOPROTOOPT' }
+  if (!kernelBefore(5, 14)) return expect(result?.exit).toMatchObject({ code: 0 })
+  expect(result?.error).toMatchObject({ ...refused, hint: expect.stringContaining('needs Linux 5.14') })
 })

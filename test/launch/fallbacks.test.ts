@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { requireLandlock } from '../support/kernel.js'
 import { drive, enosys, file, folder, type JobRequest, scratch, type User, users } from './driver.js'
 
 /**
@@ -104,6 +105,7 @@ describe.each(users)('launched by %s on a kernel', (user) => {
   })
 
   test('without Landlock: refused, unless that is tolerated', async () => {
+    requireLandlock()
     const { result } = await launchWithout(LANDLOCK, user)
     expect(result?.error).toMatchObject({ code: 'QI_PROTECTION' })
     expect(result?.error?.hint).toContain('tolerate')
@@ -117,6 +119,7 @@ describe.each(users)('launched by %s on a kernel', (user) => {
   })
 
   test('whose Landlock fails half way: refused', async () => {
+    requireLandlock()
     const { result } = await launchWithout('landlock_restrict_self', user)
     expect(result?.error).toMatchObject({ code: 'QI_LAUNCH', stepName: 'LandlockRestrict', errno: 'ENOSYS' })
   })

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { AuditLogSchema } from '../../src/event/schema.js'
 import { STEPS } from '../../src/launch/steps.gen.js'
+import { requireHosts } from '../support/kernel.js'
 import {
   drive,
   file,
@@ -16,6 +17,8 @@ import {
   type User,
   users
 } from './driver.js'
+
+beforeEach(requireHosts)
 
 const steps = Object.keys(STEPS).map(Number)
 const ONLY_ROOT = ['IdMapGrant', 'PassGrants', 'BecomePayloadUser']

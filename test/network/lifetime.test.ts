@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { type AuditLog, spawnSandboxed } from '../../src/index.js'
 import { victim } from '../launch/driver.js'
 import { left, monitors, tree } from '../launch/processes.js'
+import { requireHosts } from '../support/kernel.js'
+
+beforeEach(requireHosts)
 
 const status = (pid: number, field: string): string =>
   new RegExp(`^${field}:\\s*(.*)$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''

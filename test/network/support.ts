@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { SandboxConfig } from '../../src/index.js'
+import { requireHosts } from '../support/kernel.js'
 import { skipUnless } from '../support/skip.js'
 import { as, type User } from '../support/user.js'
 import type { Result, World } from './world.js'
@@ -35,6 +36,7 @@ const runner = fileURLToPath(new URL('runner.mjs', import.meta.url))
 
 /** A checkout below a private home is out of reach for anybody else. */
 export function requireReach(user: User): void {
+  requireHosts()
   const [file, args] = as(user, ['test', '-r', runner])
   skipUnless(spawnSync(file, args).status === 0, 'needs a plain user account')
 }

@@ -1,0 +1,16 @@
+import { release } from 'node:os'
+import { probeHost } from '../../src/host/probe.js'
+import { skipUnless } from './skip.js'
+
+/** By its version: tests say by it what may be expected, where the package itself asks the kernel. */
+export function kernelBefore(major: number, minor: number): boolean {
+  const [a = 0, b = 0] = release()
+    .split('.')
+    .map((part) => Number.parseInt(part, 10))
+  return a < major || (a === major && b < minor)
+}
+
+/** Without SO_NETNS_COOKIE a launch with hosts is refused, which test/launch/failures.test.ts looks at. */
+export const requireHosts = (): void => skipUnless(!kernelBefore(5, 14), 'an allow-list of hosts needs Linux 5.14')
+
+export const requireLandlock = (): void => skipUnless(probeHost().landlockAbi > 0, 'needs Landlock')
