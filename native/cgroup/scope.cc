@@ -14,7 +14,7 @@ namespace qi {
 namespace {
 
 constexpr Step kStep = Step::kAskForScope;
-constexpr uint64_t kTimeoutMs = 5000;
+constexpr uint64_t kTimeoutMs = 25000;  // as D-Bus libraries do: on a busy host systemd needs more than a few
 
 constexpr char kManager[] = "org.freedesktop.systemd1.Manager";
 
