@@ -112,7 +112,7 @@ describe('a qi-monitor that does not answer', () => {
   const looping = () =>
     spawnSandboxed(
       observed(),
-      ['/bin/sh', '-c', 'echo $$; while read x; do read y < /etc/passwd; echo "${y%%:*}"; done'],
+      ['/bin/sh', '-c', 'echo $$; while read x; do IFS=: read y rest < /etc/passwd; echo "$y"; done'],
       {
         stdio: ['pipe', 'pipe', 'inherit']
       }
