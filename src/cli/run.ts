@@ -55,7 +55,7 @@ function asking({ ask, askTimeout: written }: RunOptions): { askMs?: number } {
   throw new QiError('QI_LIMIT', message, { field: '--ask-timeout', value: written, hint: 'write 30s, or 2m' })
 }
 
-function ownDirectory(): string {
+export function ownDirectory(): string {
   try {
     return process.cwd()
   } catch (cause) {

@@ -30,6 +30,10 @@ export const VERBS: Record<string, VerbEntry> = {
     summary: 'rules of a running jail; pause, resume or end it',
     load: async () => (await import('./ctl.js')).ctl
   },
+  policy: {
+    summary: 'policy files: which are read, what is wrong with one, trusting one of a project',
+    load: async () => (await import('./policy.js')).policy
+  },
   doctor: {
     summary: 'what this host lets a jail have, and what would give it more',
     load: async () => (await import('./doctor.js')).doctor

@@ -173,7 +173,7 @@ function loadFor(
   })
 }
 
-/** Who asks for a jail gets one or an error: only the command line tool can run a command without. */
+/** Who asks for a jail gets one or an error. */
 function refuseDisabled(policy: LoadedPolicy | undefined): void {
   if (policy?.enforcement?.mode === 'permissive')
     throw new QiError('QI_POLICY', `${policy.enforcement.origin} = "permissive": no jail can be had that way`, {
@@ -188,7 +188,7 @@ function refuseDisabled(policy: LoadedPolicy | undefined): void {
     {
       field: 'security.global.enforcement_mode',
       value: 'disabled',
-      hint: 'start the command yourself, leave policyFiles out, or write strict'
+      hint: 'start the command yourself, or without policy files (--no-policy), or write strict'
     }
   )
 }

@@ -1,4 +1,5 @@
-import { issueToError } from '../issues.js'
+import { QiError } from '../../errors.js'
+import { issuesToErrors } from '../issues.js'
 import { type PolicyFile, PolicyFileSchema, type ServerEntry } from './schema.js'
 import { readSource, type Source } from './source.js'
 
@@ -13,7 +14,19 @@ export function parsePolicy(text: string, file: string): PolicyDocument {
   const source = readSource(text, file)
   const result = PolicyFileSchema.safeParse(source.data)
   if (result.success) return { policy: result.data, source }
-  throw issueToError(result.error, source.data, PolicyFileSchema, source.at)
+  throw issuesToErrors(result.error, source.data, PolicyFileSchema, source.at)[0]
+}
+
+/** Everything that is wrong with it; of YAML that cannot be read, the first. */
+export function checkPolicy(text: string, file: string): QiError[] {
+  try {
+    const source = readSource(text, file)
+    const result = PolicyFileSchema.safeParse(source.data)
+    return result.success ? [] : issuesToErrors(result.error, source.data, PolicyFileSchema, source.at)
+  } catch (error) {
+    if (error instanceof QiError) return [error]
+    throw error
+  }
 }
 
 /** Both ways of writing `servers:` as one list, each with where it stands. */
