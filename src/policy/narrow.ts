@@ -92,6 +92,7 @@ const RULES: Record<string, Rule> = {
   'resources.cgroup': onlyIf('off', ({ resources }) => resources.cgroup),
   'devices.pty': onlyIf(true, ({ pty }) => pty),
   'audit.file': same(({ auditFile }) => auditFile),
+  'audit.files': auditFiles,
   cwd: same(({ cwd }) => cwd),
   tolerate: within(({ tolerate }) => tolerate)
 }
@@ -172,6 +173,13 @@ function localNames({ hostNames = () => [] }: NarrowContext): (pattern: HostPatt
     if (pattern.kind === 'name') return names.includes(pattern.name)
     return pattern.kind === 'below' && names.some((name) => name.endsWith(`.${pattern.name}`))
   }
+}
+
+const RECORDED = ['off', 'denied', 'all']
+
+function auditFiles({ auditFiles: below, auditFile }: Policy, value: string): string | undefined {
+  const least = below ?? (auditFile === undefined ? 'off' : 'denied')
+  return RECORDED.indexOf(value) < RECORDED.indexOf(least) ? `records less than ${least}` : undefined
 }
 
 function denyInternet(policy: Policy, value: boolean, context: NarrowContext): string | undefined {

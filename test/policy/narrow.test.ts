@@ -1,0 +1,310 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { QiError } from '../../src/errors.js'
+import { parseConfig, type SandboxConfig } from '../../src/policy/config.js'
+import type { Layer } from '../../src/policy/layer.js'
+import type { Profile } from '../../src/profile/types.js'
+import { resolveOn, type Tree } from '../profile/fake.js'
+
+/**
+ * No project file, however made, widens. The judge here is not the code under test: it asks the two resolved profiles, with
+ * and without the project's layer, about a fixed set of paths, hosts and values.
+ */
+
+const PATHS = ['/w', '/w/a', '/w/a/x', '/w/a/x/y', '/w/b', '/w/b/z', '/v', '/v/q']
+const TREE: Tree = {
+  '/w/a/x/y/f': '',
+  '/w/b/z/f': '',
+  '/v/q/f': '',
+  '/etc/hosts': '10.1.2.3 corp.example\n',
+  '/w/link': '-> /v'
+}
+const HOSTS = ['a.example', 'b.example', 'x.a.example', 'corp.example']
+const ENTRIES = ['*', ...HOSTS, '*.a.example', '*.example.org', '10.0.0.0/8', '10.1.2.3', '0.0.0.0/0', '192.168.1.0/24']
+const PORTS = [80, 443, 8443]
+
+const some = <T>(values: readonly T[]) => fc.uniqueArray(fc.constantFrom(...values), { maxLength: 3 })
+const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 })
+
+const host = fc.oneof(
+  fc.constantFrom(...ENTRIES),
+  fc.tuple(fc.constantFrom(...ENTRIES), fc.constantFrom(...PORTS)).map(([name, port]) => `${name}:${port}`),
+  fc.record({ host: fc.constantFrom('a.example', '*.a.example', 'b.example'), inspect: fc.constant('sni' as const) }),
+  fc.record({ host: fc.constantFrom(...ENTRIES), ports: fc.uniqueArray(fc.constantFrom(...PORTS), { minLength: 1 }) })
+)
+
+const config: fc.Arbitrary<SandboxConfig> = fc
+  .record(
+    {
+      filesystem: fc.record(
+        {
+          readOnlyPaths: some([...PATHS, '/w/link', '/w/link/q', '/v/gone?']),
+          allowedPaths: some([...PATHS, '/w/link']),
+          deniedPaths: some([...PATHS, '/w/link', '/v/**']),
+          maxFileSize: fc.constantFrom(1000, 2000, 3000),
+          allowProtected: some(['.env', '.vscode']),
+          tempDirectory: fc.constantFrom('/tmp', '/scratch')
+        },
+        { requiredKeys: [] }
+      ),
+      network: fc.record(
+        {
+          allowedHosts: fc.array(host, { maxLength: 3 }),
+          allowedPorts: fc.uniqueArray(fc.constantFrom(...PORTS), { minLength: 1 }),
+          deniedHosts: some(HOSTS),
+          denyInternet: fc.boolean(),
+          udp: some(['a.example:4433', 'b.example:4433', '*.a.example:4433']),
+          allowLoopback: some([5432, 6379]),
+          publish: some([3000, 3001]),
+          maxConnections: fc.constantFrom(1, 5, 9),
+          updatable: fc.boolean(),
+          innerLoopback: fc.boolean(),
+          dangerouslyShareHostNetwork: fc.boolean()
+        },
+        { requiredKeys: [] }
+      ),
+      resources: fc.record(
+        {
+          maxMemory: fc.constantFrom(10, 20, 30),
+          maxExecutionTime: fc.constantFrom(10, 20, 30),
+          maxProcesses: fc.constantFrom(100, 512, 9000),
+          maxFileDescriptors: fc.constantFrom(100, 4096, 9000),
+          tmpSize: fc.constantFrom(1000, 2 ** 28, 2 ** 40),
+          tmpFiles: fc.constantFrom(10, 65536, 70000),
+          terminationGrace: fc.constantFrom(10, 2000, 9000),
+          executionClock: fc.constantFrom('wall' as const, 'running' as const),
+          onProcessLimit: fc.constantFrom('refuse' as const, 'kill' as const),
+          cgroup: fc.constantFrom('auto' as const, 'off' as const),
+          maxIo: fc.record(
+            { readBytes: fc.constantFrom(5, 6), writeBytes: fc.constantFrom(5, 6) },
+            { requiredKeys: ['readBytes'] }
+          )
+        },
+        { requiredKeys: [] }
+      ),
+      env: fc.dictionary(
+        fc.constantFrom('A', 'B', 'PATH', 'NODE_OPTIONS'),
+        fc.oneof(fc.constant(true as const), fc.constantFrom('1', '2')),
+        { maxKeys: 2 }
+      ),
+      devices: fc.record({ pty: fc.boolean() }),
+      tolerate: some(['cpuLimit', 'landlockNet', 'memoryLimit'] as const),
+      cwd: fc.constantFrom('/w', '/w/a'),
+      audit: fc.record({ file: fc.constantFrom('/log/a', '/log/b') })
+    },
+    { requiredKeys: [] }
+  )
+  .map((value) => value as SandboxConfig)
+
+/** A few keys of it: one that says everything says too much somewhere. */
+const sparse: fc.Arbitrary<SandboxConfig> = fc
+  .tuple(config, fc.array(fc.nat(30), { minLength: 1, maxLength: 3 }))
+  .map(([value, picks]) => {
+    const leaves = Object.entries(value).flatMap(([section, part]): (readonly [string, string?])[] =>
+      typeof part === 'object' && !Array.isArray(part) && section !== 'env'
+        ? Object.keys(part).map((key) => [section, key] as const)
+        : [[section] as const]
+    )
+    const out: Record<string, unknown> = {}
+    for (const pick of leaves.length > 0 ? picks : []) {
+      const [section, key] = leaves[pick % leaves.length] as readonly [keyof SandboxConfig, string?]
+      if (key === undefined) out[section] = value[section]
+      else out[section] = { ...(out[section] as object), [key]: (value[section] as Record<string, unknown>)[key] }
+    }
+    return out as SandboxConfig
+  })
+
+function layerOf(origin: string, value: SandboxConfig, narrows: boolean): Layer | undefined {
+  try {
+    const { profile: _profile, tool: _tool, ...parsed } = parseConfig(value)
+    return { origin, config: parsed, ...(narrows ? { narrows } : {}) }
+  } catch {
+    return undefined // contradicts itself: no layer at all
+  }
+}
+
+const ENV = { PATH: '/usr/bin:/bin', HOME: '/home/u', A: 'a', B: 'b', NODE_OPTIONS: 'own', SECRET: 's' }
+
+function outcome(layers: Layer[]): Profile | QiError {
+  try {
+    const profile = { name: 't', purpose: 't', layers, files: [] }
+    return resolveOn({ argv: ['bash'], tree: TREE, env: ENV, profile, cwd: '/w' })
+  } catch (error) {
+    if (error instanceof QiError) return error
+    throw error
+  }
+}
+
+/** 0 nothing, 1 read, 2 write. */
+function access({ grants, denies }: Profile, path: string): number {
+  const within = (folder: string) => path === folder || path.startsWith(`${folder}/`)
+  if (denies.some((deny) => deny.kind === 'read' && within(deny.path))) return 0
+  const grant = grants.filter((g) => within(g.path)).sort((a, b) => b.path.length - a.path.length)[0]
+  if (grant?.access !== 'rw') return grant ? 1 : 0
+  return denies.some((deny) => within(deny.path)) ? 1 : 2
+}
+
+/** Every connection out of a fixed set that the rules let through. `local`: names of the host's own table. */
+function reach({ network }: Profile): Set<string> {
+  const reached = new Set<string>()
+  const { mode, rules } = network
+  const isPrivate = (ip: string) => ip.startsWith('10.') || ip.startsWith('192.168.')
+  const inNet = (ip: string, address: string, prefix: number): boolean => {
+    const bits = (text: string) => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
+    if (address.includes(':')) return false
+    const block = ip.startsWith('10.') ? 8 : ip.startsWith('192.168.') ? 16 : 0
+    const size = 2 ** (32 - prefix)
+    return prefix >= block && Math.floor(bits(ip) / size) === Math.floor(bits(address) / size)
+  }
+  const targets = [
+    ...HOSTS.map((name) => ({ name, ip: name === 'corp.example' ? '10.1.2.3' : '93.184.1.1' })),
+    { name: 'y.example.org', ip: '93.184.1.2' },
+    ...['10.1.2.3', '10.9.9.9', '192.168.1.7', '8.8.8.8'].map((ip) => ({ name: undefined, ip }))
+  ]
+  for (const { name, ip } of targets)
+    for (const transport of ['tcp', 'udp'])
+      for (const port of [...PORTS, 4433, 9]) {
+        const label = `${transport} ${name ?? ip}:${port}`
+        if (mode === 'dangerouslyShareHostNetwork') reached.add(label).add(`${label} uninspected`)
+        const matching = (rules?.hosts ?? []).filter((rule) => {
+          if (rule.transport !== transport || port < rule.low || port > rule.high) return false
+          const { pattern } = rule
+          if (pattern.kind === 'any') return !isPrivate(ip)
+          if (pattern.kind === 'net') return inNet(ip, pattern.address, pattern.prefix)
+          return pattern.kind === 'name' ? name === pattern.name : name?.endsWith(`.${pattern.name}`)
+        })
+        if (matching.some((rule) => rule.action === 'deny') || matching.length === 0) continue
+        reached.add(label)
+        if (!matching.some((rule) => rule.inspect)) reached.add(`${label} uninspected`)
+      }
+  const shares = mode === 'dangerouslyShareHostNetwork'
+  for (const port of [5432, 6379])
+    if (shares || rules?.loopback.some((r) => r.port === port)) reached.add(`loopback ${port}`)
+  for (const port of [3000, 3001])
+    if (shares || rules?.publish.some((r) => r.port === port)) reached.add(`publish ${port}`)
+  if (shares) reached.add('host').add('inner')
+  if (network.innerLoopback) reached.add('inner')
+  return reached
+}
+
+/** What `after` has and `before` has not. */
+function widened(before: Profile, after: Profile): string[] {
+  const out: string[] = []
+  const probes = [
+    ...PATHS.flatMap((path) => [path, `${path}/f`, `${path}/.env`, `${path}/.vscode`]),
+    '/home/u',
+    '/scratch',
+    '/tmp'
+  ]
+  for (const path of probes)
+    if (access(after, path) > access(before, path))
+      out.push(`${path}: ${access(before, path)} -> ${access(after, path)}`)
+  const had = reach(before)
+  for (const target of reach(after)) if (!had.has(target)) out.push(target)
+  const limits = [
+    'maxFileSize',
+    'maxMemory',
+    'maxExecutionTime',
+    'maxProcesses',
+    'maxFileDescriptors',
+    'tmpSize',
+    'tmpFiles',
+    'terminationGrace'
+  ] as const
+  for (const name of limits)
+    if ((after.limits[name] ?? Number.POSITIVE_INFINITY) > (before.limits[name] ?? Number.POSITIVE_INFINITY))
+      out.push(name)
+  if (after.limits.executionClock === 'running' && before.limits.executionClock === 'wall') out.push('executionClock')
+  if (after.limits.onProcessLimit === 'refuse' && before.limits.onProcessLimit === 'kill') out.push('onProcessLimit')
+  if (after.limits.cgroup === 'off' && before.limits.cgroup === 'auto') out.push('cgroup')
+  for (const key of ['readBytes', 'writeBytes'] as const)
+    if (
+      (after.limits.maxIo?.[key] ?? Number.POSITIVE_INFINITY) > (before.limits.maxIo?.[key] ?? Number.POSITIVE_INFINITY)
+    )
+      out.push(`maxIo.${key}`)
+  if (
+    (after.network.rules?.maxConnections ?? Number.POSITIVE_INFINITY) >
+      (before.network.rules?.maxConnections ?? Number.POSITIVE_INFINITY) &&
+    after.network.rules
+  )
+    out.push('maxConnections')
+  const env = new Map(before.env)
+  for (const [name, value] of after.env) if (env.get(name) !== value) out.push(`env ${name}`)
+  if (after.devices.pty && !before.devices.pty) out.push('pty')
+  for (const name of after.tolerate) if (!before.tolerate.includes(name)) out.push(`tolerate ${name}`)
+  if (after.audit.file !== before.audit.file) out.push('audit.file')
+  if (after.tempDirectory !== before.tempDirectory) out.push('tempDirectory')
+  return out
+}
+
+describe('a project layer', () => {
+  it('never widens, whatever it says', () => {
+    const seen = { refused: 0, narrowed: 0, other: 0 }
+    fc.assert(
+      fc.property(maybe(config), config, fc.oneof(sparse, config), (first, second, project) => {
+        const base = [first, second].flatMap((value, i) => (value ? (layerOf(`base${i}`, value, false) ?? []) : []))
+        const narrow = layerOf('/w/.qi-jail.yaml', project, true)
+        const before = outcome(base)
+        if (!narrow || before instanceof QiError) return
+        const after = outcome([...base, narrow])
+        if (after instanceof QiError) {
+          seen[after.code === 'QI_POLICY_WIDENS' ? 'refused' : 'other']++
+          return
+        }
+        seen.narrowed++
+        expect(widened(before, after)).toEqual([])
+      }),
+      { numRuns: 1500 }
+    )
+    // Neither side of it was empty.
+    expect(seen.refused).toBeGreaterThan(50)
+    expect(seen.narrowed).toBeGreaterThan(50)
+  })
+
+  it('that says the same again is never refused as wider', () => {
+    let taken = 0
+    fc.assert(
+      fc.property(config, (value) => {
+        // A host that is inspected and covered by another entry, too, cannot be told apart by either alone.
+        fc.pre(!JSON.stringify(value).includes('inspect'))
+        const base = layerOf('base', value, false)
+        const same = layerOf('/w/.qi-jail.yaml', value, true)
+        if (!base || !same || outcome([base]) instanceof QiError) return
+        const after = outcome([base, same])
+        expect(after instanceof QiError && after.code === 'QI_POLICY_WIDENS' ? after.message : 'taken').toBe('taken')
+        taken++
+      }),
+      { numRuns: 300 }
+    )
+    expect(taken).toBeGreaterThan(5)
+  })
+})
+
+describe('a denial', () => {
+  it('wins in every order of layers', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...PATHS),
+        fc.constantFrom(...HOSTS),
+        config,
+        config,
+        fc.nat(2),
+        (path, name, a, b, at) => {
+          const others = [a, b].flatMap((value, i) => layerOf(`l${i}`, value, false) ?? [])
+          const denial = layerOf(
+            'deny',
+            { filesystem: { deniedPaths: [path] }, network: { deniedHosts: [name] } },
+            false
+          ) as Layer
+          const profile = outcome([...others.slice(0, at), denial, ...others.slice(at)])
+          if (profile instanceof QiError) return // said aloud
+          expect([path, `${path}/f`].map((one) => access(profile, one))).toEqual([0, 0])
+          expect([...reach(profile)].filter((target) => target.includes(` ${name}:`) && profile.network.rules)).toEqual(
+            []
+          )
+        }
+      ),
+      { numRuns: 300 }
+    )
+  })
+})
