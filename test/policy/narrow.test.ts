@@ -308,3 +308,31 @@ describe('a denial', () => {
     )
   })
 })
+
+describe('paths of a project layer', () => {
+  const layers = (...all: SandboxConfig['filesystem'][]) =>
+    all.map((filesystem, i) => layerOf(`l${i}`, filesystem ? { filesystem } : {}, i === all.length - 1) as Layer)
+  const named = (profile: Profile | QiError) =>
+    profile instanceof QiError
+      ? profile.code
+      : profile.grants.filter((g) => /^l\d/.test(g.origin)).map((g) => `${g.access} ${g.path}`)
+
+  it.each<[string, SandboxConfig['filesystem'], SandboxConfig['filesystem'], string[] | string]>([
+    ['an emptied list', { allowedPaths: ['/w'], readOnlyPaths: ['/v'] }, { allowedPaths: [] }, ['ro /v']],
+    ['less of one', { allowedPaths: ['/w'] }, { allowedPaths: ['/w/a'] }, ['rw /w/a']],
+    ['writable made readable', { allowedPaths: ['/w'] }, { readOnlyPaths: ['/w'] }, ['ro /w']],
+    // What is read-only inside a writable folder is a limit, not a grant to be left out.
+    ['no hole lost', { allowedPaths: ['/w'], readOnlyPaths: ['/w/a'] }, { readOnlyPaths: [] }, ['rw /w', 'ro /w/a']],
+    [
+      'no hole named',
+      { allowedPaths: ['/w'], readOnlyPaths: ['/w/a'] },
+      { allowedPaths: ['/w/a'] },
+      'QI_POLICY_WIDENS'
+    ],
+    ['a link out', { allowedPaths: ['/w'] }, { allowedPaths: ['/w/link'] }, 'QI_POLICY_WIDENS'],
+    ['more to read', { allowedPaths: ['/w'] }, { readOnlyPaths: ['/v'] }, 'QI_POLICY_WIDENS'],
+    ['read made writable', { readOnlyPaths: ['/w'] }, { allowedPaths: ['/w/a'] }, 'QI_POLICY_WIDENS']
+  ])('%s', (_what, base, project, outcomeNamed) => {
+    expect(named(outcome(layers(base, project)))).toEqual(outcomeNamed)
+  })
+})
