@@ -1,5 +1,6 @@
 export { QiError, type QiErrorDetails } from './errors.js'
 export { type AuditLog, AuditLogSchema, RefusalParametersSchema } from './event/index.js'
+export { SYSCALL_GROUPS, type SyscallGroup } from './filter/named-groups.js'
 export type { CgroupFacts, HostFacts } from './host/facts.js'
 export { probeHost } from './host/probe.js'
 export type { AskAnswer, AskDecision, AskRequest, OnConnect } from './launch/ask.js'

@@ -94,6 +94,10 @@ const char* FindFault(const PlanBlob& blob, const Plan& plan) {
     // struct sock_filter is 8 bytes; BPF_MAXINSNS is 4096 (linux/bpf_common.h).
     if (filter.length == 0 || filter.length % 8 != 0 || filter.length / 8 > 4096) return "filter length";
   }
+  for (const PlanBytes& filter : {plan.table_filter, plan.imported_filter}) {
+    if (filter.length % 8 != 0 || filter.length / 8 > 4096) return "filter length";
+  }
+  if ((plan.table_filter.length == 0) != (plan.imported_filter.length == 0)) return "half of an imported profile";
   if (const char* fault = FindCgroupFault(blob, plan)) return fault;
   if (const char* fault = FindFileRuleFault(blob, plan)) return fault;
   return FindNetworkFault(blob, plan);

@@ -8,7 +8,7 @@
 namespace qi {
 
 inline constexpr uint32_t kPlanMagic = 1279871313u;
-inline constexpr uint32_t kPlanVersion = 5u;
+inline constexpr uint32_t kPlanVersion = 7u;
 inline constexpr uint32_t kPlanMaxBytes = 16777216u;
 inline constexpr uint32_t kPlanMaxItems = 65536u;
 
@@ -27,6 +27,7 @@ inline constexpr uint32_t kPlanCgroupScope = 1u << 11;  // the jail gets a cgrou
 inline constexpr uint32_t kPlanCgroupOptional = 1u << 12;  // a cgroup that cannot be had does not end the launch: the watchdog does what it can instead (reported)
 inline constexpr uint32_t kPlanCountRunningTime = 1u << 13;  // wallClockMs is CLOCK_MONOTONIC without the time the jail was paused, instead of CLOCK_BOOTTIME
 inline constexpr uint32_t kPlanKillAtProcessLimit = 1u << 14;  // reaching processesMax ends the jail instead of failing the fork
+inline constexpr uint32_t kPlanPermissive = 1u << 15;  // what would be refused is recorded and, where that is safe, let through
 inline constexpr uint32_t kPlanObserveFiles = 1u << 17;  // calls that take paths are passed up, and refusals of files are events (audit.files: denied)
 inline constexpr uint32_t kPlanObserveAllFiles = 1u << 18;  // what is not refused is an event too (audit.files: all)
 inline constexpr uint32_t kPlanJudgeFiles = 1u << 19;  // fileRules are what strict would grant; what goes beyond them is let through and said so
@@ -71,8 +72,9 @@ enum class Verdict : uint32_t {
   kListen = 9,
   kChange = 10,
   kProcess = 11,
+  kPermit = 12,
 };
-inline constexpr bool IsValid(Verdict v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 11u; }
+inline constexpr bool IsValid(Verdict v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 12u; }
 
 enum class RelayKind : uint32_t {
   kDnsUdp = 1,
@@ -248,6 +250,9 @@ struct Plan {
   PlanString network_rules;  // lines, see native/network/rules.h
   PlanString resolver;  // lines: nameserver ADDRESS, search DOMAIN, hosts ADDRESS NAME
   PlanBytes payload_filter;  // struct sock_filter[] of the payload
+  PlanBytes table_filter;  // payloadFilter without the imported profiles; empty without any
+  PlanBytes imported_filter;  // the imported profiles alone, with their errnos; empty without any
+  PlanString imported_rule;  // for events: which profiles these are
   PlanBytes init_filter;  // struct sock_filter[] of pid 1
   PlanBytes monitor_filter;  // struct sock_filter[] of qi-monitor
   PlanBytes keeper_filter;  // struct sock_filter[] of the keeper; empty without CgroupSubtree
@@ -257,7 +262,7 @@ struct Plan {
   PlanString profile_name;  // for events
   PlanString command_line;  // for events
 };
-static_assert(sizeof(Plan) == 376);
+static_assert(sizeof(Plan) == 400);
 static_assert(offsetof(Plan, magic) == 0);
 static_assert(offsetof(Plan, version) == 4);
 static_assert(offsetof(Plan, size) == 8);
@@ -305,14 +310,17 @@ static_assert(offsetof(Plan, bus_socket) == 280);
 static_assert(offsetof(Plan, network_rules) == 288);
 static_assert(offsetof(Plan, resolver) == 296);
 static_assert(offsetof(Plan, payload_filter) == 304);
-static_assert(offsetof(Plan, init_filter) == 312);
-static_assert(offsetof(Plan, monitor_filter) == 320);
-static_assert(offsetof(Plan, keeper_filter) == 328);
-static_assert(offsetof(Plan, gateway_filter) == 336);
-static_assert(offsetof(Plan, audit_head) == 344);
-static_assert(offsetof(Plan, launch_params) == 352);
-static_assert(offsetof(Plan, profile_name) == 360);
-static_assert(offsetof(Plan, command_line) == 368);
+static_assert(offsetof(Plan, table_filter) == 312);
+static_assert(offsetof(Plan, imported_filter) == 320);
+static_assert(offsetof(Plan, imported_rule) == 328);
+static_assert(offsetof(Plan, init_filter) == 336);
+static_assert(offsetof(Plan, monitor_filter) == 344);
+static_assert(offsetof(Plan, keeper_filter) == 352);
+static_assert(offsetof(Plan, gateway_filter) == 360);
+static_assert(offsetof(Plan, audit_head) == 368);
+static_assert(offsetof(Plan, launch_params) == 376);
+static_assert(offsetof(Plan, profile_name) == 384);
+static_assert(offsetof(Plan, command_line) == 392);
 
 inline bool CheckRefs(const PlanBlob& blob, const MountOp& v) {
   (void)blob, (void)v;
@@ -444,6 +452,9 @@ inline bool CheckRefs(const PlanBlob& blob, const Plan& v) {
   if (!CheckRef(blob, v.network_rules)) return false;
   if (!CheckRef(blob, v.resolver)) return false;
   if (!CheckRef(blob, v.payload_filter)) return false;
+  if (!CheckRef(blob, v.table_filter)) return false;
+  if (!CheckRef(blob, v.imported_filter)) return false;
+  if (!CheckRef(blob, v.imported_rule)) return false;
   if (!CheckRef(blob, v.init_filter)) return false;
   if (!CheckRef(blob, v.monitor_filter)) return false;
   if (!CheckRef(blob, v.keeper_filter)) return false;

@@ -54,7 +54,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                         plan.command_line}) {
     Read(blob, s);
   }
-  for (const auto& b : {plan.payload_filter, plan.init_filter, plan.monitor_filter}) Read(blob, b);
+  for (const auto& b :
+       {plan.payload_filter, plan.table_filter, plan.imported_filter, plan.init_filter, plan.monitor_filter})
+    Read(blob, b);
   ReadLists(blob, plan);
   return 0;
 }

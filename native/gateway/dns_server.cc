@@ -66,6 +66,8 @@ void DnsServer::OnQuery(const DnsClient& client, const uint8_t* bytes, size_t si
   Admission admission = gate_.Admit(query.name, NowMs());
   switch (admission.verdict) {
     case Admission::Verdict::kAllowed:
+      // Resolved unrecorded it would be let through unseen: the program asks again.
+      if (admission.permitted && !TellRefused(client, query, admission.reason, IpAddress(), true)) return;
       return Resolve(client, query, admission.judged);
     case Admission::Verdict::kAsk:
       return Wait(client, query, admission.judged, true);
@@ -159,6 +161,18 @@ bool DnsServer::TellResolved(const Name& judged, const DnsData& data, bool trust
   return true;
 }
 
+bool DnsServer::TellRefused(const DnsClient& client, const DnsQuery& query, const char* reason,
+                            const IpAddress& address, bool permitted) {
+  GatewayMessage message = MessageOf(GatewayMessageType::kRefusedName, Shown(query.shown), reason);
+  if (!query.name.empty()) message.name = query.name;
+  message.number = query.type;
+  message.address = address;
+  message.allowed = permitted ? 1 : 0;
+  IpAddress from;
+  if (!client.tcp) (void)FromSockaddr(&client.from, client.from_size, &from, &message.port);  // our own socket said it
+  return link_->Tell(message);
+}
+
 void DnsServer::Refuse(const DnsClient& client, const DnsQuery& query, const char* reason) {
   Outcome outcome;
   outcome.rcode = Rcode::kNxDomain;
@@ -168,16 +182,8 @@ void DnsServer::Refuse(const DnsClient& client, const DnsQuery& query, const cha
 
 void DnsServer::Reply(const DnsClient& client, const DnsQuery& query, const Outcome& outcome, const DnsData& data) {
   if (outcome.silent) return;
-  if (outcome.reason[0] != 0) {
-    GatewayMessage message = MessageOf(GatewayMessageType::kRefusedName, Shown(query.shown), outcome.reason);
-    if (!query.name.empty()) message.name = query.name;
-    message.number = query.type;
-    message.address = outcome.address;
-    IpAddress from;
-    if (!client.tcp)
-      (void)FromSockaddr(&client.from, client.from_size, &from, &message.port);  // our own socket said it
-    if (!link_->Tell(message)) return;  // a refusal that nobody hears of is none: the program will ask again
-  }
+  // A refusal that nobody hears of is none: the program will ask again.
+  if (outcome.reason[0] != 0 && !TellRefused(client, query, outcome.reason, outcome.address, false)) return;
   Respond(client, query, outcome.rcode, data);
 }
 

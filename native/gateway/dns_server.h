@@ -62,6 +62,9 @@ class DnsServer final : public Handler, public QuerySink, public UpstreamClient 
   Waiter* End(size_t index);
   void EndAsked(uint32_t number, bool allowed, const char* reason);
 
+  // False when qi-monitor could not be told.
+  bool TellRefused(const DnsClient& client, const DnsQuery& query, const char* reason, const IpAddress& address,
+                   bool permitted);
   void Refuse(const DnsClient& client, const DnsQuery& query, const char* reason);
   void Reply(const DnsClient& client, const DnsQuery& query, const Outcome& outcome, const DnsData& data);
   void Respond(const DnsClient& client, const DnsQuery& query, Rcode rcode, const DnsData& data);

@@ -34,6 +34,11 @@ Admission NameGate::Admit(const Name& name, uint64_t now_ms) {
     admission.verdict = Admission::Verdict::kAllowed;
     return admission;
   }
+  if (judgement.permit) {
+    admission.verdict = Admission::Verdict::kAllowed;
+    admission.permitted = true;
+    return admission;
+  }
   if (const Answer* answer = Answered(name, now_ms)) {
     if (answer->allowed) admission.verdict = Admission::Verdict::kAllowed;
     admission.reason = "the host said no";

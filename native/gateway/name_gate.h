@@ -11,6 +11,7 @@ struct Admission {
   enum class Verdict : uint8_t { kAllowed, kRefused, kAsk };
   Verdict verdict = Verdict::kRefused;
   const char* reason = "";  // a literal
+  bool permitted = false;   // allowed although `reason` is against it: to be recorded
   Name judged;              // the name that the rules know: what the records are kept under
 };
 

@@ -132,8 +132,9 @@ bool UdpRelay::MayPass(const Datagram& datagram, uint64_t now_ms) {
                                      judgement.name != nullptr ? *judgement.name : Name(), judgement.reason);
   message.address = datagram.to;
   message.port = port;
-  (void)link_->Tell(message);  // it goes nowhere either way
-  return false;
+  message.allowed = judgement.permit ? 1 : 0;
+  // What is to be recorded and cannot be goes nowhere; what is refused goes nowhere either way.
+  return link_->Tell(message) && judgement.permit;
 }
 
 UdpRelay::Flow* UdpRelay::FindFlow(const Datagram& datagram) {

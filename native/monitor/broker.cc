@@ -9,6 +9,7 @@
 
 #include "core/try.h"
 #include "core/uapi.h"
+#include "monitor/imported.h"
 #include "monitor/target.h"
 #include "network/address.h"
 
@@ -121,16 +122,19 @@ bool Broker::Serve() {
 }
 
 void Broker::Conclude(const seccomp_notif& request, Answer* answer) {
-  if (answer->refused && !answer->proceed && !answer->injected && !answer->deferred && answer->error != 0) {
+  bool permitted = answer->would_be != 0;
+  bool refused = answer->refused && !answer->proceed && !answer->injected && !answer->deferred && answer->error != 0;
+  if (refused || permitted) {
     const SyscallRule* rule = FindRule(jail_, request.data.nr);
     Refusal refusal;
     refusal.request = &request;
     refusal.syscall = rule != nullptr ? jail_.Text(rule->name) : "unknown";
-    refusal.rule = answer->rule != nullptr ? answer->rule
-                   : rule != nullptr       ? jail_.Text(rule->rule)
-                                           : "unknown syscall number";
+    // Refused after all: what would only have been recorded is not why.
+    const char* why = refused && permitted ? nullptr : answer->rule;
+    refusal.rule = why != nullptr ? why : rule != nullptr ? jail_.Text(rule->rule) : "unknown syscall number";
     refusal.action = answer->action;
-    refusal.error = answer->error;
+    refusal.error = refused ? answer->error : answer->would_be;
+    refusal.permitted = !refused;
     refusal.path = answer->path;
     refusal.host = answer->host.text;
     if (answer->address.readable) refusal.address = &answer->address;
@@ -154,6 +158,7 @@ void Broker::AskHost(uint32_t number, const char* host, uint16_t port, pid_t tid
 }
 
 void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answer* answer) {
+  if (DecideImported(request, answer)) return;
   if (rule == nullptr) {
     answer->error = ENOSYS;
     return;
@@ -165,6 +170,10 @@ void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answe
   }
   switch (rule->verdict) {
     case Verdict::kRefuse:
+      return;
+    case Verdict::kPermit:
+      answer->Permit(static_cast<int>(rule->error), answer->rule);
+      answer->proceed = true;
       return;
     case Verdict::kContinue:
       answer->proceed = true;
@@ -186,6 +195,24 @@ void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answe
     case Verdict::kProcess:
       return processes_.Decide(request, jail_.Text(rule->name), answer);
   }
+}
+
+// True when the imported profiles settle it. They look at registers only, so what they and the table let pass may go on
+// whatever the payload does meanwhile; what the table does not, is decided as without them.
+bool Broker::DecideImported(const seccomp_notif& request, Answer* answer) const {
+  if (jail_.plan->imported_filter.length == 0) return false;
+  uint32_t said = RunFilter(Bytes(jail_.blob, jail_.plan->imported_filter), request.data);
+  if (said == SECCOMP_RET_ALLOW) return false;
+  bool gives_errno = (said & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO;
+  int error = gives_errno ? static_cast<int>(said & SECCOMP_RET_DATA) : EPERM;
+  const char* why = jail_.Text(jail_.plan->imported_rule);
+  if (!jail_.Has(kPlanPermissive) || !gives_errno) {
+    answer->Refuse(error, why);
+    return true;
+  }
+  answer->Permit(error, why);
+  answer->proceed = RunFilter(Bytes(jail_.blob, jail_.plan->table_filter), request.data) == SECCOMP_RET_ALLOW;
+  return answer->proceed;
 }
 
 void Broker::DecideIoctl(const seccomp_notif& request, Answer* answer) {

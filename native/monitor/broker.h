@@ -54,6 +54,7 @@ class Broker final : public FrontDesk {
 
  private:
   void Decide(const seccomp_notif& request, const SyscallRule* rule, Answer* answer);
+  bool DecideImported(const seccomp_notif& request, Answer* answer) const;
   void DecideIoctl(const seccomp_notif& request, Answer* answer);
   void DecideCreate(const seccomp_notif& request, const SyscallRule* rule, Answer* answer);
   void DecideConnect(const seccomp_notif& request, Answer* answer);

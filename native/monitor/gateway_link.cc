@@ -78,6 +78,8 @@ void GatewayLink::Take(const GatewayMessage& message) {
   NetworkRefusal refusal;
   refusal.rule = message.reason;
   refusal.host = message.name.text;
+  // A gateway that was taken over may not call what the rules refuse let through.
+  refusal.permitted = message.allowed != 0 && rules_->permissive();
   char room[16];
   switch (message.type) {
     case GatewayMessageType::kResolved: {

@@ -69,7 +69,7 @@ void HostSockets::OnBind(const seccomp_notif& request, Answer* answer) {
     // A client that binds before it connects: any port will do, and listening on it is refused.
     bool client = host && port == 0 && Classify(ip) == AddressClass::kUnspecified;
     if (client) return answer->Done(bind_here(socket.get(), address));
-    return Refuse(Judgement(), "the jail's own loopback is not allowed", answer);
+    if (!MayUseOwnLoopback("the jail's own loopback is not allowed", answer)) return;
   }
   if (!host) return answer->Done(bind_here(socket.get(), address));
   UniqueFd fresh = Fresh(Where::kJail, socket.get());

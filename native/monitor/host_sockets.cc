@@ -84,10 +84,11 @@ void HostSockets::ConnectDatagram(const seccomp_notif& request, int socket, Answ
     // getaddrinfo(3) sorts addresses by connecting to each without sending (RFC 6724): for an address that a name led
     // to that is no attempt at anything, and whether the host has a way there is what it wants to know.
     bool probing = records_.Next(ip, NowMs()) != nullptr;
-    if (!judgement.allowed && !probing) return Refuse(judgement, nullptr, answer);
+    // What is only permitted the gateway records, when something is sent.
+    if (!judgement.allowed && !judgement.permit && !probing) return Refuse(judgement, nullptr, answer);
     if (Probe(ip, port) < 0) return answer->Done(errno);
-  } else if (port != kDnsPort && !jail_.Has(kPlanInnerLoopback)) {
-    return Refuse(Judgement(), "the jail's own loopback is not allowed", answer);
+  } else if (port != kDnsPort && !MayUseOwnLoopback("the jail's own loopback is not allowed", answer)) {
+    return;
   }
   Attempt(request, static_cast<UniqueFd&&>(own), false, answer);
 }
@@ -103,19 +104,19 @@ void HostSockets::ConnectStream(const seccomp_notif& request, int fd, Answer* an
       answer->address.length = ToSockaddr(LoopbackOf(ip), port, answer->address.family(), &answer->address.storage);
       return ConnectOut(Where::kHost, request, static_cast<UniqueFd&&>(socket), answer);
     }
-    if (port != kDnsPort && !jail_.Has(kPlanInnerLoopback)) {
-      return Refuse(Judgement(), "the loopback of the host, and the jail's own, are not allowed", answer);
-    }
+    constexpr char kWhy[] = "the loopback of the host, and the jail's own, are not allowed";
+    if (port != kDnsPort && !MayUseOwnLoopback(kWhy, answer)) return;
     return ConnectIn(Where::kJail, request, static_cast<UniqueFd&&>(socket), false, answer);
   }
   Judgement judgement = rules_.Judge(ip, port, Transport::kTcp, records_, NowMs());
   if (judgement.name != nullptr) answer->host = *judgement.name;
-  if (!judgement.allowed && !(approved_ && judgement.ask)) {
+  if (!judgement.allowed && !judgement.permit && !(approved_ && judgement.ask)) {
     if (judgement.ask && Ask(request, ip, port, judgement, answer)) return;
     return Refuse(judgement, nullptr, answer);
   }
   if (!NamesOneAddress(judgement.rule) && IsOwnAddress(ip))
     return Refuse(judgement, "an address of the host itself", answer);
+  if (judgement.permit) answer->Permit(rules_.on_denied(), judgement.reason);
   ConnectOut(judgement.inspect ? Where::kJail : Where::kHost, request, static_cast<UniqueFd&&>(socket), answer);
 }
 
@@ -201,6 +202,17 @@ bool HostSockets::IsOwnAddress(const IpAddress& ip) const {
          !FromSockaddr(&address, size, &from, &port) || from == ip;
 }
 
+// Inside the jail either way: permissive records that strict would have refused it.
+bool HostSockets::MayUseOwnLoopback(const char* why, Answer* answer) const {
+  if (jail_.Has(kPlanInnerLoopback)) return true;
+  if (rules_.permissive()) {
+    answer->Permit(rules_.on_denied(), why);
+    return true;
+  }
+  Refuse(Judgement(), why, answer);
+  return false;
+}
+
 void HostSockets::Refuse(const Judgement& judgement, const char* reason, Answer* answer) const {
   answer->Refuse(rules_.on_denied(), reason != nullptr ? reason : judgement.reason);
 }
@@ -214,7 +226,7 @@ void HostSockets::OnSendTo(Answer* answer) {
   if (!FromSockaddr(&answer->address.storage, answer->address.length, &ip, &port) || IsOwnLoopback(ip)) return;
   (void)link_.Drain();  // gone: the loop sees it
   Judgement judgement = rules_.Judge(ip, port, Transport::kUdp, records_, NowMs());
-  if (!judgement.allowed) Refuse(judgement, nullptr, answer);
+  if (!judgement.allowed && !judgement.permit) Refuse(judgement, nullptr, answer);
 }
 
 size_t HostSockets::Update(const char* text, size_t size, bool add) {

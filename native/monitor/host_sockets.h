@@ -74,6 +74,7 @@ class HostSockets final : public NameAsker {
   void Attempt(const seccomp_notif& request, UniqueFd socket, bool live, Answer* answer);
   UniqueFd Fresh(Where where, int like) const;
   bool MayPassLoopback(const IpAddress& ip, uint16_t port) const;
+  bool MayUseOwnLoopback(const char* why, Answer* answer) const;
   int Probe(const IpAddress& ip, uint16_t port) const;
   bool IsOwnAddress(const IpAddress& ip) const;
   void Refuse(const Judgement& judgement, const char* reason, Answer* answer) const;

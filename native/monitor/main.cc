@@ -214,6 +214,7 @@ int ReportExit(const Outcome& outcome, FileLog* files, uint64_t began_ns) {
   json.Unsigned(refusals.total());
   json.Key("fileRefusals");
   json.Unsigned(files->refused());
+  if (refusals.permitted() > 0) json.Pair("permitted", static_cast<int64_t>(refusals.permitted()));
   json.Pair("executionTimeMs", static_cast<int64_t>((NowNs() - began_ns) / 1000000u));
   if (outcome.totals.peak_memory != 0) json.Pair("peakMemoryBytes", static_cast<int64_t>(outcome.totals.peak_memory));
   if (outcome.totals.cpu_us != 0) json.Pair("cpuTimeUs", static_cast<int64_t>(outcome.totals.cpu_us));
@@ -226,6 +227,8 @@ int ReportExit(const Outcome& outcome, FileLog* files, uint64_t began_ns) {
   message.Unsigned(refusals.total());
   message.Key("fileRefusals");
   message.Unsigned(files->refused());
+  message.Key("permitted");
+  message.Unsigned(refusals.permitted());
   message.Key("lost");
   message.Unsigned(events.lost());
   events.FinishMessage();

@@ -17,20 +17,29 @@ struct Answer {
   bool refused = true;    // an error of ours, to be recorded; else the kernel's own answer to an act done here
   const char* action = "syscall.refused";
   const char* rule = nullptr;  // over the plan's
-  Address address;             // as it was decided about
-  Name host;                   // the name that produced it, if one did
-  char path[1024] = "";        // of a guarded name, cut
+  // Permissive: what is let through although `rule` is against it, with the errno that it would have had. 0: nothing
+  // is.
+  int would_be = 0;
+  Address address;       // as it was decided about
+  Name host;             // the name that produced it, if one did
+  char path[1024] = "";  // of a guarded name, cut
 
   void Done(int with_error) {
     refused = false;
     proceed = false;
     error = with_error;
   }
+  // Only records; what happens is for the caller to do.
+  void Permit(int with_error, const char* why) {
+    would_be = with_error;
+    rule = why;
+  }
   void Refuse(int with_error, const char* why) {
     refused = true;
     proceed = false;
     error = with_error;
     rule = why;
+    would_be = 0;
   }
 };
 

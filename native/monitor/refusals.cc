@@ -23,17 +23,17 @@ uint64_t Hash(uint64_t seed, const void* data, size_t size) {
 }  // namespace
 
 void RefusalLog::Add(const Refusal& refusal) {
-  ++total_;
+  ++(refusal.permitted ? permitted_ : total_);
   const seccomp_notif& request = *refusal.request;
   scratch_.Clear();
   scratch_.Open('{');
   DescribeArguments(refusal.syscall, request, &scratch_, refusal.address);
   scratch_.Close('}');
   uint64_t key = Hash(0xcbf29ce484222325u, scratch_.data(), scratch_.size());
-  const uint64_t identity[3] = {request.pid, static_cast<uint64_t>(request.data.nr),
-                                static_cast<uint64_t>(refusal.error)};
+  const uint64_t identity[4] = {request.pid, static_cast<uint64_t>(request.data.nr),
+                                static_cast<uint64_t>(refusal.error), refusal.permitted};
   key = Hash(key, identity, sizeof(identity));
-  if (Counted(key)) return;
+  if (Counted(key, refusal.permitted)) return;
   // The arguments are in scratch_; keep them while the members around them are written.
   char arguments[kTextBytes / 2];
   size_t size = scratch_.size() < sizeof(arguments) ? scratch_.size() : 0;
@@ -57,11 +57,11 @@ void RefusalLog::Add(const Refusal& refusal) {
     scratch_.Pair("verdict", ErrnoName(refusal.error));
     scratch_.Pair("errno", refusal.error);
   }
-  Remember(key, refusal.action);
+  Remember(key, refusal.action, refusal.permitted);
 }
 
 void RefusalLog::AddNetwork(const NetworkRefusal& refusal) {
-  ++total_;
+  ++(refusal.permitted ? permitted_ : total_);
   scratch_.Clear();
   if (refusal.host[0] != 0) scratch_.Pair("host", refusal.host);
   if (refusal.type != nullptr) scratch_.Pair("recordType", refusal.type);
@@ -76,30 +76,31 @@ void RefusalLog::AddNetwork(const NetworkRefusal& refusal) {
   scratch_.Pair("rule", refusal.rule);
   uint64_t key =
       Hash(Hash(0xcbf29ce484222325u, scratch_.data(), scratch_.size()), refusal.action, strlen(refusal.action));
-  if (Counted(key)) return;
+  key = Hash(key, &refusal.permitted, sizeof(refusal.permitted));
+  if (Counted(key, refusal.permitted)) return;
   ProcessFacts facts;
   if (refusal.processes != nullptr && refusal.processes->FindUdp(refusal.from_port, &facts)) {
     scratch_.Pair("jailPid", facts.jail_pid);
     scratch_.Pair("comm", facts.comm);
     scratch_.Pair("commandLine", facts.command_line);
   }
-  Remember(key, refusal.action);
+  Remember(key, refusal.action, refusal.permitted);
 }
 
-bool RefusalLog::Counted(uint64_t key) {
+bool RefusalLog::Counted(uint64_t key, bool permitted) {
   for (size_t i = 0; i < used_; ++i) {
     if (kinds_[i].key != key) continue;
     ++kinds_[i].repeats;
     return true;
   }
   if (used_ < kKinds) return false;
-  ++overflow_;
+  ++(permitted ? overflow_permitted_ : overflow_);
   return true;
 }
 
-void RefusalLog::Remember(uint64_t key, const char* action) {
+void RefusalLog::Remember(uint64_t key, const char* action, bool permitted) {
   if (scratch_.size() >= kTextBytes) {
-    ++overflow_;
+    ++(permitted ? overflow_permitted_ : overflow_);
     return;
   }
   Kind& kind = kinds_[used_];
@@ -109,13 +110,15 @@ void RefusalLog::Remember(uint64_t key, const char* action) {
   kind.since_ns = NowNs();
   kind.repeats = 0;
   kind.action = action;
+  kind.permitted = permitted;
   ++used_;
-  Write(kind.action, kind.text, 1);
+  Write(kind.action, kind.text, permitted, 1);
 }
 
-void RefusalLog::Write(const char* action, const char* members, uint64_t repeats) {
-  JsonWriter& json = events_->Start("security", action, "blocked", "warning");
+void RefusalLog::Write(const char* action, const char* members, bool permitted, uint64_t repeats) {
+  JsonWriter& json = events_->Start("security", action, permitted ? "success" : "blocked", "warning");
   json.Members(members);
+  if (permitted) json.Pair("wouldBe", "blocked");
   json.Key("repeatCount");
   json.Unsigned(repeats);
   events_->Finish("medium");
@@ -131,18 +134,23 @@ void RefusalLog::Flush(bool all) {
       ++kept;
       continue;
     }
-    if (kind.repeats > 0) Write(kind.action, kind.text, kind.repeats);
+    if (kind.repeats > 0) Write(kind.action, kind.text, kind.permitted, kind.repeats);
   }
   used_ = kept;
-  if (overflow_ > 0) {
-    JsonWriter& json = events_->Start("security", "syscall.refused", "blocked", "warning");
-    json.Pair("syscall", "(various)");
-    json.Pair("rule", "flood: more distinct refusals in a second than are told apart");
-    json.Key("repeatCount");
-    json.Unsigned(overflow_);
-    events_->Finish("high");
-    overflow_ = 0;
-  }
+  WriteFlood(&overflow_, false);
+  WriteFlood(&overflow_permitted_, true);
+}
+
+void RefusalLog::WriteFlood(uint64_t* count, bool permitted) {
+  if (*count == 0) return;
+  JsonWriter& json = events_->Start("security", "syscall.refused", permitted ? "success" : "blocked", "warning");
+  json.Pair("syscall", "(various)");
+  json.Pair("rule", "flood: more distinct refusals in a second than are told apart");
+  if (permitted) json.Pair("wouldBe", "blocked");
+  json.Key("repeatCount");
+  json.Unsigned(*count);
+  events_->Finish("high");
+  *count = 0;
 }
 
 }  // namespace qi

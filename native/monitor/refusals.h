@@ -16,7 +16,8 @@ struct Refusal {
   const char* rule = "";     // which rule refused it
   const char* action = "syscall.refused";
   const Address* address = nullptr;  // the copy that was decided about, if there is one
-  int error = 0;                     // what the payload got; 0: it was killed
+  int error = 0;                     // what the payload got or (`permitted`) would have got; 0: it was killed
+  bool permitted = false;            // permissive: recorded and let through
   const char* host = "";             // the name that produced the address
   // What the decision was about, where that is a path in the jail; the arguments are a later look.
   const char* path = "";
@@ -32,6 +33,7 @@ struct NetworkRefusal {
   uint16_t port = 0;
   const char* protocol = "";
   const char* said = "";  // the name that was claimed instead
+  bool permitted = false;
   // Who asked: the process with this UDP port, looked up when the refusal is of a new kind.
   const JailProcesses* processes = nullptr;
   uint16_t from_port = 0;
@@ -46,8 +48,10 @@ class RefusalLog {
   // Writes the counts that are due. `all`: everything that is left (the jail ended).
   void Flush(bool all);
   // True while something is waiting to be counted out.
-  bool Pending() const { return used_ > 0 || overflow_ > 0; }
+  bool Pending() const { return used_ > 0 || overflow_ > 0 || overflow_permitted_ > 0; }
   uint64_t total() const { return total_; }
+  // Permissive: what was let through.
+  uint64_t permitted() const { return permitted_; }
 
  private:
   static constexpr size_t kKinds = 64;
@@ -57,20 +61,24 @@ class RefusalLog {
     uint64_t since_ns;
     uint64_t repeats;  // since the last event of this kind
     const char* action;
+    bool permitted;
     char text[kTextBytes];  // members of context.parameters but repeatCount
   };
   // True when this kind is known and was counted, or there is no place to tell it apart.
-  bool Counted(uint64_t key);
+  bool Counted(uint64_t key, bool permitted);
   // Writes what scratch_ holds and remembers it as a kind.
-  void Remember(uint64_t key, const char* action);
-  void Write(const char* action, const char* members, uint64_t repeats);
+  void Remember(uint64_t key, const char* action, bool permitted);
+  void Write(const char* action, const char* members, bool permitted, uint64_t repeats);
+  void WriteFlood(uint64_t* count, bool permitted);
 
   EventWriter* events_;
   JsonWriter scratch_;
   Kind kinds_[kKinds];
   size_t used_ = 0;
   uint64_t overflow_ = 0;
+  uint64_t overflow_permitted_ = 0;
   uint64_t total_ = 0;
+  uint64_t permitted_ = 0;
 };
 
 }  // namespace qi

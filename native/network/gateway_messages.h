@@ -10,8 +10,9 @@ namespace qi {
 
 enum class GatewayMessageType : uint32_t {
   kResolved = 1,   // up: `name` was answered with `address`, connectable for `milliseconds`; `trusted`
-  kRefusedName,    // up: a query for `name` (type `number`) from the jail's UDP `port` (0: TCP) was refused; `reason`
-  kRefusedPacket,  // up: a datagram to `address` `port` was refused; `reason`; `name` when known
+  kRefusedName,    // up: a query for `name` (type `number`) from the jail's UDP `port` (0: TCP) was refused; `reason`;
+                   // `allowed`: it should have been and is let through (permissive)
+  kRefusedPacket,  // up: a datagram to `address` `port` was refused; `reason`, `allowed`; `name` when known
   kRefusedHello,   // up: an inspected connection to `name` at `address` `port` was refused; `reason`, `said` = its SNI
                    // or Host
   kAskName,        // up: may `name` be resolved? `number`: what to answer to

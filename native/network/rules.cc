@@ -167,10 +167,12 @@ bool Rules::ParseLine(char* line) {
   if (w.Is(0, "host")) return HostRule(w, &rule) && AddRule(rule);
   if (w.Is(0, "net")) return NetRule(w, &rule) && AddRule(rule);
   if (w.Is(0, "public")) return PublicRule(w, &rule) && AddRule(rule);
+  if (w.count == 1 && w.Is(0, "permissive")) return state_.permissive = true;
   unsigned long number;
   if (w.count != 2) return false;
   if (w.Is(0, "loopback")) return AddPort(w.word[1], &state_.loopback);
   if (w.Is(0, "publish")) return AddPort(w.word[1], &state_.published);
+  if (w.Is(0, "permit-udp")) return AddPort(w.word[1], &state_.permitted_udp);
   if (!Number(w.word[1], UINT32_MAX, &number)) return false;
   if (w.Is(0, "max-connections")) {
     state_.max_connections = static_cast<uint32_t>(number);
@@ -224,7 +226,8 @@ Judgement Rules::JudgeName(const Name& name, const Name** below) const {
   }
   if (!judgement.allowed) {
     judgement.reason = "no rule allows this host";
-    judgement.ask = state_.ask_ms > 0;
+    judgement.permit = state_.permissive;
+    judgement.ask = !judgement.permit && state_.ask_ms > 0;
   } else if (below != nullptr && judgement.rule->kind == Rule::Kind::kBelow) {
     *below = &judgement.rule->name;
   }
@@ -243,6 +246,10 @@ bool Rules::Denies(const IpAddress& address, const Name* name, uint16_t port, Tr
     return true;
   }
   return false;
+}
+
+bool Rules::Permits(uint16_t port, Transport transport) const {
+  return state_.permissive && (transport == Transport::kTcp || state_.permitted_udp.Has(port));
 }
 
 const Rule* Rules::Allowing(const IpAddress& address, const Name* name, uint16_t port, Transport transport) const {
@@ -297,7 +304,8 @@ Judgement Rules::Judge(const IpAddress& address, uint16_t port, Transport transp
   }
   judgement.allowed = false;
   if (denied) return judgement;
-  judgement.ask = state_.ask_ms > 0;
+  judgement.permit = c == AddressClass::kPublic && Permits(port, transport);
+  judgement.ask = !judgement.permit && state_.ask_ms > 0;
   judgement.reason = judgement.name != nullptr    ? "no rule allows this port of the host"
                      : c != AddressClass::kPublic ? "no rule allows this private or reserved address"
                                                   : "no rule allows this host";

@@ -36,7 +36,8 @@ struct Rule {
 struct Judgement {
   bool allowed = false;
   bool inspect = false;
-  bool ask = false;            // refused, but the host may be asked
+  bool ask = false;     // refused, but the host may be asked
+  bool permit = false;  // refused, but to be let through and recorded (permissive): a public host that no rule names
   const char* reason = "";     // a literal: why it is refused
   const Rule* rule = nullptr;  // that allowed or denied it
   const Name* name = nullptr;  // that produced the address, when one did
@@ -71,6 +72,7 @@ class Rules {
   uint32_t max_connections() const { return state_.max_connections; }
   int on_denied() const { return state_.on_denied; }
   uint32_t ask_ms() const { return state_.ask_ms; }
+  bool permissive() const { return state_.permissive; }
 
  private:
   static constexpr size_t kMaxPorts = 256;
@@ -87,6 +89,7 @@ class Rules {
   void Take(Rules* other);
   bool Denies(const IpAddress& address, const Name* name, uint16_t port, Transport transport,
               Judgement* judgement) const;
+  bool Permits(uint16_t port, Transport transport) const;
   const Rule* Allowing(const IpAddress& address, const Name* name, uint16_t port, Transport transport) const;
 
   // Everything, to be copied and exchanged as one; `rules` is owned by the object that holds it.
@@ -94,6 +97,8 @@ class Rules {
     Rule* rules = nullptr;
     size_t count = 0;
     PortList loopback, published;
+    bool permissive = false;
+    PortList permitted_udp;  // those that have a relay
     uint32_t max_connections = 0;
     int on_denied = 13;  // EACCES
     uint32_t ask_ms = 0;

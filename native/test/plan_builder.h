@@ -19,7 +19,7 @@ class PlanBuilder {
     Set(&qi::Plan::cwd, "/tmp");
     for (auto text : {&qi::Plan::hostname, &qi::Plan::audit_head, &qi::Plan::launch_params, &qi::Plan::profile_name,
                       &qi::Plan::command_line, &qi::Plan::network_rules, &qi::Plan::resolver, &qi::Plan::cgroup_mount,
-                      &qi::Plan::cgroup_parent, &qi::Plan::bus_socket}) {
+                      &qi::Plan::cgroup_parent, &qi::Plan::bus_socket, &qi::Plan::imported_rule}) {
       Set(text, "");
     }
     for (auto filter : {&qi::Plan::payload_filter, &qi::Plan::init_filter, &qi::Plan::monitor_filter}) {
@@ -27,6 +27,7 @@ class PlanBuilder {
       plan().*filter = {at, 8};
     }
     plan().gateway_filter = plan().keeper_filter = {Reserve(8), 0};
+    plan().table_filter = plan().imported_filter = {Reserve(8), 0};
     SetList(&qi::Plan::argv, std::vector<qi::PlanString>{Text("true")});
     for (auto list : {&qi::Plan::envp, &qi::Plan::guarded_grants, &qi::Plan::writable_paths}) SetList(list, std::vector<qi::PlanString>{});
   }

@@ -307,6 +307,46 @@ TEST(RecordsAreBounded) {
   CHECK(records.Next(Ip("203.0.16.50"), 0) != nullptr);
 }
 
+TEST(PermissiveLetsPublicHostsThroughAndSaysSo) {
+  Rules rules;
+  Records records;
+  Load(&rules,
+       "host allow exact api.example.com tcp 443-443\n"
+       "host deny below bad.example tcp 1-65535\n"
+       "net deny 203.0.113.66/32 tcp 1-65535\n"
+       "ask 1000\npermissive\npermit-udp 443");
+  Answered(&records, "api.example.com", "203.0.113.1");
+  Answered(&records, "x.bad.example", "203.0.113.2");
+  auto judge = [&](const char* address, uint16_t port, Transport transport = Transport::kTcp) {
+    return rules.Judge(Ip(address), port, transport, records, 1);
+  };
+  CHECK(judge("203.0.113.1", 443).allowed && !judge("203.0.113.1", 443).permit);
+  for (const char* address : {"203.0.113.1", "203.0.113.9", "2001:db8:1::1"}) {
+    qi::Judgement judgement = judge(address, 80);
+    bool is_public = qi::Classify(Ip(address)) == AddressClass::kPublic;
+    CHECK(!judgement.allowed && judgement.permit == is_public && judgement.reason[0] != 0);
+    CHECK(judgement.ask == !is_public);
+  }
+  CHECK(judge("93.184.216.34", 80).permit);
+  CHECK(judge("93.184.216.34", 443, Transport::kUdp).permit);
+  for (const char* address : {"127.0.0.1", "0.0.0.0", "10.1.2.3", "192.168.1.1", "169.254.169.254", "100.64.0.1", "::1",
+                              "fe80::1", "fd00::1", "::ffff:10.0.0.1", "224.0.0.1", "255.255.255.255"}) {
+    CHECK(!judge(address, 80).allowed && !judge(address, 80).permit);
+  }
+  CHECK(!judge("93.184.216.34", 0).permit);
+  CHECK(!judge("93.184.216.34", 53, Transport::kUdp).permit);  // it has no relay
+  CHECK(!judge("203.0.113.66", 80).permit);                    // denied stays denied
+  CHECK(!judge("203.0.113.2", 80).permit);
+  CHECK(!rules.JudgeName(N("other.example")).allowed && rules.JudgeName(N("other.example")).permit);
+  CHECK(!rules.JudgeName(N("other.example")).ask);
+  CHECK(!rules.JudgeName(N("x.bad.example")).permit);
+  CHECK(rules.JudgeName(N("api.example.com")).allowed);
+  Rules strict;
+  Load(&strict, "host allow exact api.example.com tcp 443-443");
+  CHECK(!strict.Judge(Ip("93.184.216.34"), 80, Transport::kTcp, records, 1).permit);
+  CHECK(!strict.JudgeName(N("other.example")).permit);
+}
+
 TEST(SocketAddresses) {
   sockaddr_in6 in6 = {};
   in6.sin6_family = AF_INET6;

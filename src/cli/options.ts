@@ -24,6 +24,7 @@ export interface RunOptions {
   onDenied?: string
   ask?: boolean
   askTimeout?: string
+  permissive?: boolean
   id?: string
   env: string[]
   cwd?: string
@@ -110,6 +111,10 @@ export function withRunOptions(command: Command): Command {
     .option('--env <name[=value]>', 'pass a variable on, or set it (repeatable)', append, [])
     .option('--cwd <dir>', 'working directory; must be granted')
     .option('--audit <file|->', 'append audit events as JSON lines; - is stderr')
+    .option(
+      '--permissive',
+      'record what strict would refuse, and let it through where that is safe (docs/permissive.md)'
+    )
     .option('--audit-files <what>', 'events of files: denied (default with --audit), all, off')
     .optionsGroup('Policy files (docs/policy.md):')
     .option('--policy <file>', 'one more, over those of the system, the user and the project')
@@ -199,6 +204,7 @@ export function toConfig(options: RunOptions): SandboxConfig {
     ...(Object.keys(network).length ? { network } : {}),
     ...(Object.keys(resources).length ? { resources } : {}),
     ...(options.env.length ? { env: Object.fromEntries(options.env.map(variable)) } : {}),
+    ...(options.permissive ? { enforcement: 'permissive' as const } : {}),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(Object.keys(audit).length ? { audit } : {}),
     ...protectionsOf(options)

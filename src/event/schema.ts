@@ -15,7 +15,9 @@ export const RefusalParametersSchema = z.looseObject({
   commandLine: z.string().optional(),
   /** Which rule refused it. */
   rule: z.string(),
-  /** errno by name that the payload got. */
+  /** Permissive: it was let through, and would have been refused with `verdict`. */
+  wouldBe: z.literal('blocked').optional(),
+  /** errno by name that the payload got, or would have got. */
   verdict: z.string().optional(),
   errno: z.number().int().optional(),
   /** How many times, this event stands for. */

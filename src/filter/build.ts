@@ -1,7 +1,9 @@
 import { type ObservedCase, type SyscallRule, Verdict } from '../plan/layout.gen.js'
+import { withChoices } from './choices.js'
 import type { Calls } from './conditions.js'
 import { EPERM, type Group } from './group.js'
 import { isObserved, observedCases } from './observed.js'
+import { isOpen, ON_PROCESSES } from './refused.js'
 import { gatewayCalls, initCalls, keeperCalls, type MonitorOptions, monitorCalls } from './supervisors.js'
 import { SYSCALLS } from './syscalls.gen.js'
 import { type PayloadOptions, payloadGroups } from './table.js'
@@ -22,12 +24,13 @@ export interface PayloadFilter {
 
 /** What the payload may do. A call in no rule goes to qi-monitor: known ones are in `syscalls`, the rest is ENOSYS. */
 export function payloadFilter(arch: Arch, options: PayloadOptions): PayloadFilter {
-  const groups = payloadGroups(options)
+  const { choices = { allow: [], deny: [] } } = options
+  const groups = withChoices(payloadGroups(options), choices)
   const observes = (name: string) => options.observeFiles === true && isObserved(name)
   const watched = groups.flatMap((group) => numbered(arch, group.calls).filter(({ name }) => observes(name)))
   return {
     spec: { arch, fallback: NOTIFY, rules: groups.flatMap((group) => groupRules(arch, without(group, observes))) },
-    syscalls: groups.flatMap((group) => notified(arch, group, observes)).sort((a, b) => a.number - b.number),
+    syscalls: groups.flatMap((group) => notified(arch, group, options, observes)).sort((a, b) => a.number - b.number),
     observedCases: watched.flatMap(({ number, cases }) => observedCases(number, cases))
   }
 }
@@ -77,15 +80,25 @@ const allowRules = (arch: Arch, calls: Calls): FilterRule[] =>
 
 function notified(
   arch: Arch,
-  { name: rule, calls, otherwise }: Group,
+  group: Group,
+  options: PayloadOptions,
   observes: (name: string) => boolean
 ): SyscallRule[] {
+  const { name: rule, calls, otherwise } = group
   const answer = otherwise === 'enosys' ? undefined : otherwise
+  const imported = options.imported === true && otherwise !== 'enosys'
   return numbered(arch, calls).flatMap(({ name, number }) => {
     const observed = observes(name) ? 1 : 0
-    if (!answer && !observed) return []
-    return { number, ...(answer ?? { verdict: Verdict.Continue, error: EPERM }), observed, name, rule }
+    if (!answer && !observed && !imported) return []
+    const known = { number, ...(answer ?? { verdict: Verdict.Continue, error: EPERM }), observed, name, rule }
+    return isPermitted(name, group, options) ? { ...known, verdict: Verdict.Permit } : known
   })
+}
+
+/** Permissive lets through whole calls only, whatever their arguments point to, and nothing that the policy denies by name. */
+function isPermitted(name: string, group: Group, { permissive, sharedProcesses, choices }: PayloadOptions): boolean {
+  if (!permissive || !isOpen(name, group) || choices?.deny.some((denied) => denied.name === name)) return false
+  return !(sharedProcesses && ON_PROCESSES.has(name))
 }
 
 /** The calls that this architecture has; arm64 lacks the ones that newer calls replaced. */

@@ -4,6 +4,7 @@
  * qi-monitor, which records it. The lethal list is not here: x32 and foreign architectures always kill the process.
  */
 import { Verdict } from '../plan/layout.gen.js'
+import type { SyscallChoices } from './choices.js'
 import { always, anyOf, type Condition, clear, is, masked, never } from './conditions.js'
 import { ask, ENOSYS, EPERM, type Group, refuse } from './group.js'
 import { socketGroups } from './sockets.js'
@@ -279,6 +280,14 @@ export interface PayloadOptions {
   observeFiles?: boolean
   /** There are no namespaces (PlanFlag.WithoutNamespaces). */
   withoutNamespaces?: TierOptions
+  /** What the policy changes. */
+  choices?: SyscallChoices
+  /** What `syscalls.allow` could lift is recorded and let through (PlanFlag.Permissive). */
+  permissive?: boolean
+  /** No process namespace: numbers of processes may be those of the host's. */
+  sharedProcesses?: boolean
+  /** Imported profiles are asked, too: qi-monitor has to know the calls that the table allows as well. */
+  imported?: boolean
 }
 
 export function payloadGroups({ guardCreates, hostSockets, withoutNamespaces: tier }: PayloadOptions): Group[] {

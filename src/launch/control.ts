@@ -18,6 +18,7 @@ export type MonitorMessage =
       reason: TerminationReason
       refusals: number
       fileRefusals: number
+      permitted?: number
       lost: number
     }
 
@@ -100,8 +101,20 @@ const isText = (value: unknown): boolean => value === undefined || typeof value 
 const isQuestion = ({ id, host, port, pid, commandLine }: Extract<MonitorMessage, { type: 'ask' }>): boolean =>
   isNumber(id) && typeof host === 'string' && isCount(port) && isCount(pid) && isText(commandLine)
 
-const isEnd = ({ code, signal, reason, refusals, lost }: Extract<MonitorMessage, { type: 'exit' }>): boolean =>
-  isCount(code) && isCount(signal) && TERMINATION_REASONS.includes(reason) && isNumber(refusals) && isNumber(lost)
+const isEnd = ({
+  code,
+  signal,
+  reason,
+  refusals,
+  permitted,
+  lost
+}: Extract<MonitorMessage, { type: 'exit' }>): boolean =>
+  isCount(code) &&
+  isCount(signal) &&
+  isCount(permitted) &&
+  TERMINATION_REASONS.includes(reason) &&
+  isNumber(refusals) &&
+  isNumber(lost)
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
 

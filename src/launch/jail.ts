@@ -27,6 +27,8 @@ export interface JailExit {
   refusals: number
   /** How many acts on files were refused, as far as they were observed (`audit.files`). */
   fileRefusals: number
+  /** With `enforcement: permissive`: how many more strict would have refused. */
+  permitted: number
   /** Events that could not be delivered in time; 0 unless nobody read them. */
   lostEvents: number
 }
@@ -246,6 +248,7 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
       terminationReason: 'monitor-lost',
       refusals: 0,
       fileRefusals: 0,
+      permitted: 0,
       lostEvents: 0
     }
     const how = status.signal ? `by ${SIGNAL_NAMES.get(status.signal)}` : `with status ${status.code}`
@@ -268,6 +271,7 @@ function exitOf(message: Extract<MonitorMessage, { type: 'exit' }>): JailExit {
     terminationReason: message.reason,
     refusals: message.refusals,
     fileRefusals: message.fileRefusals,
+    permitted: message.permitted ?? 0,
     lostEvents: message.lost
   }
 }

@@ -91,7 +91,8 @@ function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions
   const profile = resolve({ ...request, fs, random }, facts)
   const built = encodeProfile(profile, facts, options)
   if (drawn) built.template.firstUid = profile.identity.uidOutside
-  return { ...built, profile, seen: fs.settled() }
+  // What permissive hides depends on the mounts of the host, which tell of no change.
+  return { ...built, profile, seen: profile.enforcement === 'permissive' ? new Map() : fs.settled() }
 }
 
 function compile(spec: FilterSpec): Uint8Array {

@@ -15,11 +15,16 @@ const MAX_RELAYS = 64
  * What the policy comes to; rules with `allowList` only. `askMs`: the caller will be asked about what no rule names.
  * @throws QiError QI_NETWORK for rules that contradict each other or cannot be enforced.
  */
-export function compileNetwork(policy: NetworkPolicy, askMs?: number): { mode: NetworkMode; rules?: NetworkRules } {
+export function compileNetwork(
+  policy: NetworkPolicy,
+  askMs?: number,
+  permissive = false
+): { mode: NetworkMode; rules?: NetworkRules } {
   if (policy.shareHost) {
     refuseUnshared(policy, askMs)
     return { mode: 'dangerouslyShareHostNetwork' }
   }
+  if (permissive) return { mode: 'allowList', rules: checked({ ...rulesOf(policy, unasked(askMs)), permissive }) }
   const rules = rulesOf(policy, askMs)
   const allows = rules.hosts.some((rule) => rule.action === 'allow') || rules.loopback.length + rules.publish.length > 0
   if (!allows && !policy.updatable && askMs === undefined) return { mode: 'none' }
@@ -39,6 +44,16 @@ function refuseUnshared({ denied, maxConnections, allowedPorts, onDenied }: Netw
   throw new QiError('QI_NETWORK', 'nothing can be asked about the host’s own network, which is shared', {
     field: 'network.dangerouslyShareHostNetwork',
     hint
+  })
+}
+
+/** Permissive lets through what would be asked about. */
+function unasked(askMs: number | undefined): undefined {
+  if (askMs === undefined) return undefined
+  throw new QiError('QI_NETWORK', 'enforcement: permissive lets hosts through that no rule names: nobody is asked', {
+    field: 'enforcement',
+    value: 'permissive',
+    hint: 'leave out one of the two'
   })
 }
 
@@ -171,9 +186,9 @@ function refuseTooMany(rules: NetworkRules): void {
   }
 }
 
-function sockets({ hosts }: NetworkRules): number {
+function sockets({ hosts, ...rest }: NetworkRules): number {
   const counted = hosts.filter((r) => r.action === 'allow' && (r.inspect || r.transport === 'udp'))
   return counted.reduce((sum, { low, high }) => sum + high - low + 1, 0) > MAX_HOSTS
     ? Number.POSITIVE_INFINITY
-    : relays({ hosts: counted } as NetworkRules).length
+    : relays({ ...rest, hosts: counted }).length
 }

@@ -34,7 +34,7 @@ export function replaced(launched: Profile['network'], network: Network): Networ
   if (parsed.allowUnixSockets?.length)
     throw fixed('network.allowUnixSockets', parsed.allowUnixSockets, 'is decided at launch')
   const policy = mergeNetwork([...(launched.layers ?? []), { origin: 'update', network: parsed }])
-  const { rules } = compileNetwork({ ...policy, updatable: true }, atLaunch.askMs)
+  const { rules } = compileNetwork({ ...policy, updatable: true }, atLaunch.askMs, atLaunch.permissive)
   if (!rules) throw fixed('network.dangerouslyShareHostNetwork', true, 'is decided at launch')
   return withoutNewSockets(rules, atLaunch)
 }

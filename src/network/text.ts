@@ -9,7 +9,8 @@ export function rulesLines(rules: NetworkRules): string[] {
     ...rules.publish.map(({ port }) => `publish ${port}`),
     ...(rules.maxConnections === undefined ? [] : [`max-connections ${rules.maxConnections}`]),
     `on-denied ${DENIED_ERRNO[rules.onDenied]}`,
-    ...(rules.askMs === undefined ? [] : [`ask ${rules.askMs}`])
+    ...(rules.askMs === undefined ? [] : [`ask ${rules.askMs}`]),
+    ...(rules.permissive ? ['permissive', ...PERMISSIVE_UDP.map((port) => `permit-udp ${port}`)] : [])
   ]
 }
 
@@ -33,16 +34,20 @@ export function resolverText({ nameservers, search, hosts }: Resolver): string {
 
 const DNS_PORT = 53
 
+/** Datagrams need a socket of the gateway's for each port: permissive has these. Time, HTTP/3, STUN. */
+export const PERMISSIVE_UDP = [123, 443, 3478]
+
 /** The sockets that pid 1 makes for the gateway: they cannot be added later. */
-export function relays({ hosts }: NetworkRules): Relay[] {
-  const ports = (wanted: (rule: HostRule) => boolean): number[] => {
+export function relays({ hosts, permissive }: NetworkRules): Relay[] {
+  const ports = (wanted: (rule: HostRule) => boolean, more: number[] = []): number[] => {
     const rules = hosts.filter((rule) => rule.action === 'allow' && wanted(rule))
-    return [...new Set(rules.flatMap(({ low, high }) => range(low, high)))].sort((a, b) => a - b)
+    return [...new Set([...rules.flatMap(({ low, high }) => range(low, high)), ...more])].sort((a, b) => a - b)
   }
+  const permitted = permissive ? PERMISSIVE_UDP : []
   return [
     { kind: RelayKind.DnsUdp, port: DNS_PORT },
     { kind: RelayKind.DnsTcp, port: DNS_PORT },
-    ...ports((rule) => rule.transport === 'udp').map((port) => ({ kind: RelayKind.Udp, port })),
+    ...ports((rule) => rule.transport === 'udp', permitted).map((port) => ({ kind: RelayKind.Udp, port })),
     ...ports((rule) => rule.inspect).map((port) => ({ kind: RelayKind.Inspect, port }))
   ]
 }

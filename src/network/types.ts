@@ -45,6 +45,8 @@ export interface NetworkRules {
   allowedPorts?: number[]
   /** What no rule names is asked of the caller, who has this many milliseconds; undefined: refused. */
   askMs?: number
+  /** Public hosts that no rule names are recorded and let through. */
+  permissive?: true
 }
 
 /** How names are looked up for the jail: the host's own configuration, as far as it is used. */

@@ -1,5 +1,8 @@
 import { QiError } from '../errors.js'
 import { gatewayFilter, initFilter, keeperFilter, monitorFilter, payloadFilter } from '../filter/build.js'
+import type { OciProfile } from '../filter/oci.js'
+import { asking, inTurn, isTooLong, ociProgram } from '../filter/program.js'
+import { openCalls } from '../filter/refused.js'
 import type { MonitorOptions } from '../filter/supervisors.js'
 import type { Arch, FilterSpec } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
@@ -37,15 +40,15 @@ const OWN_INODES = 64
 export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOptions): BuiltPlan {
   const mounts = planMounts(profile, facts)
   requireNotifications(facts)
+  requireLandlock(profile, facts)
   const states = protections(profile, facts)
   const guardCreates = mounts.guarded.size > 0
-  const hostSockets = profile.network.mode === 'allowList'
   const planFlags = flags(profile, facts, options, guardCreates)
   const keeper = (planFlags & PlanFlag.CgroupSubtree) !== 0
   const asCaller = facts.privileged && profile.sockets.length > 0
   const observeFiles = profile.audit.files !== 'off'
   const tier = profile.withoutNamespaces === undefined ? {} : { withoutNamespaces: tierOptions(profile, facts) }
-  const choices = { guardCreates, hostSockets, asCaller, observeFiles, ...tier }
+  const choices = { ...choicesOf(profile, states, guardCreates), asCaller, observeFiles, ...tier }
   const filters = filtersOf(facts.arch, choices, keeper, options.compile)
   const { identity } = profile
   const plan: Plan = {
@@ -72,6 +75,7 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     unixSockets: profile.sockets.map(({ path }) => path),
     ...fileRules(profile),
     ...filters,
+    ...imported(profile.syscalls.oci, facts.arch, filters.payloadFilter),
     auditHead: options.auditHead,
     launchParams: launchParams(profile, states),
     profileName: profile.name,
@@ -84,6 +88,43 @@ const tierOptions = (profile: Profile, facts: HostFacts) => ({
   network: profile.network.mode === 'dangerouslyShareHostNetwork',
   scoped: landlock(profile, facts, new Set()).landlockScope !== 0n
 })
+
+/** @throws QiError QI_SYSCALLS for calls that only the namespaces keep from the host's processes and files. */
+function choicesOf({ network, syscalls, enforcement }: Profile, states: Protection[], guardCreates: boolean) {
+  const isOwn = states.some(({ name, state }) => name === 'pidNamespace' && state === 'enforced')
+  const open = new Set(openCalls())
+  const reaching = isOwn ? undefined : syscalls.allow.find((name) => open.has(name))
+  if (reaching) {
+    throw new QiError('QI_SYSCALLS', `syscalls.allow = ${reaching}: without namespaces it reaches the host’s`, {
+      field: 'syscalls.allow',
+      value: reaching,
+      hint: 'leave it out, or run where user namespaces are allowed'
+    })
+  }
+  const { allow, deny, oci } = syscalls
+  return {
+    guardCreates,
+    hostSockets: network.mode === 'allowList',
+    choices: { allow, deny },
+    permissive: enforcement === 'permissive',
+    sharedProcesses: !isOwn,
+    imported: oci.length > 0
+  }
+}
+
+/** Imported profiles first: where they let a call pass, the table is asked, which also has the last word on architectures. */
+function imported(profiles: OciProfile[], arch: Arch, table: Uint8Array) {
+  const none = new Uint8Array()
+  if (profiles.length === 0) return { tableFilter: none, importedFilter: none, importedRule: '' }
+  const importedFilter = profiles.map((each) => ociProgram(each, arch)).reduceRight((rest, each) => inTurn(each, rest))
+  const payloadFilter = inTurn(asking(importedFilter), table)
+  const importedRule = profiles.map(({ origin }) => origin).join('; ')
+  if (!isTooLong(payloadFilter)) return { payloadFilter, tableFilter: table, importedFilter, importedRule }
+  throw new QiError('QI_SYSCALLS', `${importedRule}: more rules than a kernel takes as one filter`, {
+    field: 'syscalls.oci',
+    hint: 'take out what qi-jail refuses anyway, or what has many conditions on arguments'
+  })
+}
 
 type Filters = Pick<
   Plan,
@@ -126,6 +167,7 @@ function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardC
     [PlanFlag.LandlockOptional]: landlockAbi(profile, facts) === 0 && profile.tolerate.includes('landlockFs'),
     [PlanFlag.GuardCreates]: guardCreates,
     ...fileFlags(profile),
+    [PlanFlag.Permissive]: profile.enforcement === 'permissive',
     ...limitFlags(profile, facts)
   }
   return Object.entries(wanted).reduce((sum, [bit, on]) => (on ? sum | Number(bit) : sum), 0)
@@ -144,6 +186,20 @@ function requireNotifications(facts: HostFacts): void {
   })
 }
 
+/** A read-only mount does not keep anybody from writing into a FIFO of the host; Landlock does. */
+function requireLandlock({ enforcement }: Profile, { landlockAbi }: HostFacts): void {
+  if (enforcement === 'strict' || landlockAbi > 0) return
+  throw new QiError(
+    'QI_PROTECTION',
+    'enforcement: permissive shows the host’s files, and this kernel has no Landlock',
+    {
+      field: 'enforcement',
+      value: enforcement,
+      hint: 'boot with Landlock (lsm=landlock,…), or run strict'
+    }
+  )
+}
+
 /** Members of the launch event: what this jail is, honestly. */
 function launchParams(profile: Profile, states: Protection[]): string {
   const params = {
@@ -154,6 +210,7 @@ function launchParams(profile: Profile, states: Protection[]): string {
     ...(profile.command.cwdNote ? { cwdNote: profile.command.cwdNote } : {}),
     network: profile.network.mode,
     auditFiles: profile.audit.files,
+    enforcement: profile.enforcement,
     ...(profile.sockets.length > 0 ? { unixSockets: profile.sockets.map(({ path }) => path) } : {})
   }
   return JSON.stringify(params).slice(1, -1)

@@ -6,6 +6,7 @@ import { AUDIT_FILES, CAN_BE_OFF, PROTECTIONS, type ProtectionName } from '../pr
 import { count, number, path, refuse, size } from './fields.js'
 import { issueToError } from './issues.js'
 import { resources } from './resources.js'
+import { syscalls } from './syscalls.js'
 
 // 0xffffffff is (uid_t)-1, which setresuid(2) reads as "leave unchanged"; 0 would make tools believe they are root.
 const id = number.transform((v, c) =>
@@ -129,10 +130,14 @@ export const body = {
   network: network.optional(),
   resources: resources.optional(),
   devices: z.strictObject({ pty: z.boolean().optional() }).optional(),
+  /** Changes of the built-in table (docs/syscalls.md). */
+  syscalls: syscalls.optional(),
+  /** `permissive`: what strict would refuse is recorded and, where that is safe, let through (docs/permissive.md). */
+  enforcement: z.enum(['strict', 'permissive']).optional(),
   audit: z
     .strictObject({
       file: path.optional(),
-      /** Which reads, writes, creations, … of files are events. Default: `denied` with `file`, else `off`. */
+      /** Which reads, writes, creations, … of files are events. Default: `denied` with `file` and in permissive, else `off`. */
       files: z.enum(AUDIT_FILES).optional()
     })
     .optional(),
@@ -232,7 +237,7 @@ function refuseContradictions(net: z.output<typeof network>, issue: Report): voi
   }
 }
 
-/** @throws QiError QI_CONFIG, QI_PATH, QI_LIMIT, QI_ENV, QI_IDENTITY, QI_NETWORK, QI_NETWORK_HOST */
+/** @throws QiError QI_CONFIG, QI_PATH, QI_LIMIT, QI_ENV, QI_IDENTITY, QI_NETWORK, QI_NETWORK_HOST, QI_SYSCALLS */
 export function parseConfig(input: unknown, where = 'config'): ParsedConfig {
   const result = SandboxConfigSchema.safeParse(input)
   if (!result.success) throw issueToError(result.error, input, SandboxConfigSchema, where)

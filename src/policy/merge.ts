@@ -1,8 +1,9 @@
-import { mergeNetworkLayer, type NetworkLayer, type NetworkPolicy, noNetwork } from '../network/merge.js'
+import { mergeNetworkLayer, type NetworkLayer, type NetworkPolicy, noNetwork, type Written } from '../network/merge.js'
 import type { ProtectionName } from '../profile/types.js'
 import type { ParsedConfig } from './config.js'
 import { envRecord, type Layer, placeOf } from './layer.js'
 import { type NarrowContext, refuseWidening } from './narrow.js'
+import { readSyscall } from './syscalls.js'
 
 export type { Layer } from './layer.js'
 
@@ -25,6 +26,17 @@ export interface PathLimit {
   lists: ('ro' | 'rw')[]
 }
 
+export type { Written }
+
+/** What all layers say of system calls; added up, each in the order it was written. */
+export interface SyscallPolicy {
+  /** One for each call, whether it was named itself or by a group. */
+  allow: Written<string>[]
+  deny: Written<string>[]
+  /** Each of these profiles narrows. */
+  oci: Written<string>[]
+}
+
 /** All layers as one: paths added up, everything else the last word. */
 export interface Policy {
   paths: PathRule[]
@@ -39,6 +51,8 @@ export interface Policy {
   network: NetworkPolicy
   resources: NonNullable<ParsedConfig['resources']>
   pty: boolean
+  syscalls: SyscallPolicy
+  enforcement: NonNullable<ParsedConfig['enforcement']>
   auditFile?: string
   auditFiles?: NonNullable<ParsedConfig['audit']>['files']
   tolerate: ProtectionName[]
@@ -62,6 +76,8 @@ export function mergeLayers(layers: Layer[], context: NarrowContext = {}): Polic
     network: noNetwork(),
     resources: {},
     pty: false,
+    syscalls: mergeSyscalls(layers),
+    enforcement: 'strict',
     tolerate: [],
     off: [],
     origins: Object.assign({}, ...layers.map(originsOf))
@@ -95,6 +111,7 @@ function mergeOne(policy: Policy, layer: Layer): void {
   if (layer.narrows && filesystem.allowProtected) policy.filesystem.allowProtected = []
   policy.filesystem.allowProtected.push(...(filesystem.allowProtected ?? []))
   if (config.devices?.pty !== undefined) policy.pty = config.devices.pty
+  if (config.enforcement !== undefined) policy.enforcement = config.enforcement
   if (config.audit?.file !== undefined) policy.auditFile = config.audit.file
   if (config.audit?.files !== undefined) policy.auditFiles = config.audit.files
   // Replaced, not added up: `tolerate: []` must be able to ask for everything.
@@ -135,6 +152,22 @@ function originsOf(layer: Layer): Record<string, string> {
         : [section]
   })
   return Object.fromEntries(keys.map((key) => [key, placeOf(layer, key).origin]))
+}
+
+function mergeSyscalls(layers: Layer[]): SyscallPolicy {
+  const written = (layer: Layer, value: string, key: string): Written<string> => ({ value, ...placeOf(layer, key) })
+  const list = (key: 'allow' | 'deny') =>
+    layers.flatMap((layer) =>
+      (layer.config.syscalls?.[key] ?? []).flatMap((entry, i) => {
+        const read = readSyscall(entry, key)
+        return ('calls' in read ? read.calls : []).map((name) => written(layer, name, `syscalls.${key}[${i}]`))
+      })
+    )
+  const oci = layers.flatMap((layer) => {
+    const file = layer.config.syscalls?.oci
+    return file === undefined ? [] : [written(layer, file, 'syscalls.oci')]
+  })
+  return { allow: list('allow'), deny: list('deny'), oci }
 }
 
 function pathRules(layer: Layer, index: number): PathRule[] {

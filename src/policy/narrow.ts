@@ -91,6 +91,10 @@ const RULES: Record<string, Rule> = {
   'resources.tmpFiles': resource('tmpFiles'),
   'resources.cgroup': onlyIf('off', ({ resources }) => resources.cgroup),
   'devices.pty': onlyIf(true, ({ pty }) => pty),
+  'syscalls.allow': liftedCalls,
+  'syscalls.deny': free,
+  'syscalls.oci': free, // every profile narrows
+  enforcement: onlyIf('permissive', ({ enforcement }) => enforcement),
   'audit.file': same(({ auditFile }) => auditFile),
   'audit.files': auditFiles,
   cwd: same(({ cwd }) => cwd),
@@ -185,6 +189,10 @@ function auditFiles({ auditFiles: below, auditFile }: Policy, value: string): st
 function denyInternet(policy: Policy, value: boolean, context: NarrowContext): string | undefined {
   if (value || isAllowed(policy.network, '*', policy.network.allowedPorts?.value, localNames(context))) return undefined
   return 'is laxer than it is without this file'
+}
+
+function liftedCalls(_: Policy, entries: string[]): string | undefined {
+  return entries.length === 0 ? undefined : 'lifts what is refused without this file'
 }
 
 function loopback({ network }: Policy, ports: number[]): string | undefined {

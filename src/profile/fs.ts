@@ -55,7 +55,10 @@ export const nodeFs: ReadFs = {
       try {
         if (!fstatSync(fd).isFile()) return undefined
         const buffer = Buffer.allocUnsafeSlow(max) // only what was read is handed out
-        return buffer.subarray(0, readSync(fd, buffer, 0, max, 0))
+        let size = 0
+        // Files of /proc give a page at a time.
+        for (let n = 1; n > 0 && size < max; size += n) n = readSync(fd, buffer, size, max - size, size)
+        return buffer.subarray(0, size)
       } finally {
         closeSync(fd)
       }

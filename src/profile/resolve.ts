@@ -5,6 +5,7 @@ import { hostNames, hostResolver } from '../network/resolver.js'
 import { parseConfig, type SandboxConfig } from '../policy/config.js'
 import { type LoadedPolicy, loadPolicy } from '../policy/document/load.js'
 import { mergeLayers, networkLayers, type Policy } from '../policy/merge.js'
+import { loadOci } from '../policy/oci-file.js'
 import { type LoadedProfile, loadProfile, PACKAGE_DIR } from '../policy/profiles.js'
 import { type Closure, systemFiles } from './closure/index.js'
 import { checkArguments, findCommand } from './command.js'
@@ -16,10 +17,11 @@ import { compact, type ExplicitGrants, grantOf, resolveGrants } from './grants.j
 import { createHost, expand, type Host } from './host.js'
 import { identity } from './identity.js'
 import { resolveLimits } from './limits.js'
+import { hostMasks, hostTree, outermost } from './permissive.js'
 import { resolveSockets } from './sockets.js'
 import { type Closed, close, maskable } from './spare.js'
 import { hostTemp, tierReason, withoutNamespaces } from './tier.js'
-import type { Deny, Grant, JailSymlink, Note, Profile } from './types.js'
+import type { Deny, Grant, JailFile, JailSymlink, Note, Profile } from './types.js'
 
 export interface ResolveRequest {
   config: SandboxConfig
@@ -64,6 +66,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const host = makeHost(request, fs, policy)
   const limits = resolveLimits(policy, host)
   const why = tierReason(policy, facts)
+  if (why !== undefined && policy.enforcement === 'permissive') throw needsMounts(why)
   const temp = why === undefined ? placeTemp(policy, host) : { real: hostTemp(policy, fs), links: [] }
   const tempDirectory = temp.real
   const env = environment(request.env, policy.env, host.home, tempDirectory)
@@ -71,6 +74,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const argv = [...request.argv]
   host.env = Object.fromEntries(env)
 
+  const syscalls = resolveSyscalls(policy, host, facts)
   const explicit = resolveGrants(policy, host)
   refuseSteeredCwd(policy, host, explicit.grants)
   const unix = resolveSockets(policy.network.unixSockets, host, explicit, { env: request.env, uid: facts.uid })
@@ -80,16 +84,20 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
 
   const started = closure.instead?.file ?? file
   if (argv.length > 0) refuseDeniedCommand(explicit, closure, walk(fs, started).real)
-  const grants = combine(explicit, closure, tempDirectory)
+  const ownFiles = systemFiles(closure, who, HOSTNAME, network)
+  const strict = combine(explicit, closure, tempDirectory)
+  const isPermissive = policy.enforcement === 'permissive'
+  const tree = isPermissive ? readableTree(host, explicit, closure, tempDirectory, ownFiles) : undefined
+  const grants = tree?.grants ?? strict
   const hidden = controlDenies(grants, fs, request.env, facts.uid)
-  const reads = [
-    ...readDenies(maskable(explicit.denied, closed), grants, fs).filter((d) => !hidden.some((h) => h.path === d.path)),
-    ...hidden
-  ]
+  const hiding = maskable(explicit.denied, closed)
+  const masks = tree ? hostMasks(host, strict, hiding, grants) : []
+  const denied = readDenies(hiding, grants, fs).filter((d) => !hidden.some((h) => h.path === d.path))
+  const reads = tree ? outermost([...denied, ...masks, ...hidden]) : [...denied, ...hidden]
   const auditFile = auditPath(policy, host)
   const own = {
     packageDir: walk(fs, request.packageDir ?? PACKAGE_DIR).real,
-    profileFiles: loaded.files,
+    profileFiles: [...loaded.files, ...policy.syscalls.oci.map(({ value }) => expand(host, value).path)],
     ...(auditFile === undefined || auditFile === '-' ? {} : { auditFile })
   }
   // A project named beside the folder around it is one grant with it, and a place of its own all the same.
@@ -105,9 +113,12 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   }
   if (closure.instead) argv.splice(0, closure.instead.from, started)
   const tempLinks = temp.links.map((l) => ({ ...l, origin: 'filesystem.tempDirectory' }))
-  const symlinks = jailSymlinks([...tempLinks, ...explicit.symlinks, ...unix.symlinks, ...closure.symlinks], grants)
+  const symlinks = jailSymlinks(
+    [...tempLinks, ...explicit.symlinks, ...unix.symlinks, ...closure.symlinks, ...(tree?.symlinks ?? [])],
+    grants
+  )
   const taken = (path: string) => grantOf(grants, path) !== undefined || symlinks.some((l) => l.path === path)
-  const files = systemFiles(closure, who, HOSTNAME, network).filter((f) => !taken(f.path))
+  const files = ownFiles.filter((f) => !taken(f.path))
   const profile: Profile = {
     name: loaded.name,
     purpose: loaded.purpose,
@@ -117,12 +128,15 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     hostname: HOSTNAME,
     tempDirectory,
     grants,
+    ...(tree ? { wouldGrant: strict } : {}),
     sockets: unix.sockets,
     symlinks,
     files,
     denies: [...writes, ...reads],
     network,
     devices: { pty: policy.pty },
+    syscalls,
+    enforcement: policy.enforcement,
     limits,
     tolerate: policy.tolerate,
     origins: policy.origins,
@@ -133,11 +147,19 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
       userId: String(facts.uid),
       ...(auditFile === undefined ? {} : { file: auditFile }),
       // A look at each call has its price (docs/files.md): paid where somebody keeps the events.
-      files: policy.auditFiles ?? (auditFile === undefined ? 'off' : 'denied')
+      files: policy.auditFiles ?? (auditFile === undefined && !isPermissive ? 'off' : 'denied')
     }
   }
   return why === undefined ? profile : withoutNamespaces(profile, policy, host, why)
 }
+
+/** Landlock alone hides nothing inside of what it shows. */
+const needsMounts = (why: string): QiError =>
+  new QiError('QI_PROTECTION', `enforcement: permissive cannot hide secrets without a private root: ${why}`, {
+    field: 'enforcement',
+    value: 'permissive',
+    hint: 'run strict, or where user namespaces are allowed'
+  })
 
 type Loaded = LoadedProfile & { policy?: LoadedPolicy }
 
@@ -148,9 +170,16 @@ export function readPolicy(
   { uid }: HostFacts
 ): { loaded: Loaded; policy: Policy } {
   const { profile, tool, ...config } = parseConfig(request.config)
-  const loaded = request.profile ?? loadFor({ ...request, fs }, profile, tool, uid)
+  const loaded: Loaded = request.profile ?? loadFor({ ...request, fs }, profile, tool, uid)
   const hostNamesOnce = () => hostNames(fs)
-  return { loaded, policy: mergeLayers([...loaded.layers, { origin: 'config', config }], { hostNames: hostNamesOnce }) }
+  const policy = mergeLayers([...loaded.layers, { origin: 'config', config }], { hostNames: hostNamesOnce })
+  // The caller's own word comes after that of the files.
+  const said = loaded.policy?.enforcement
+  if (said?.mode === 'permissive' && config.enforcement === undefined) {
+    policy.enforcement = said.mode
+    policy.origins.enforcement = said.origin
+  }
+  return { loaded, policy }
 }
 
 function loadFor(
@@ -175,12 +204,6 @@ function loadFor(
 
 /** Who asks for a jail gets one or an error. */
 function refuseDisabled(policy: LoadedPolicy | undefined): void {
-  if (policy?.enforcement?.mode === 'permissive')
-    throw new QiError('QI_POLICY', `${policy.enforcement.origin} = "permissive": no jail can be had that way`, {
-      field: 'security.global.enforcement_mode',
-      value: 'permissive',
-      hint: 'write strict'
-    })
   if (policy?.enforcement?.mode !== 'disabled') return
   throw new QiError(
     'QI_POLICY_DISABLED',
@@ -199,15 +222,26 @@ function notesOf({ policy }: Loaded, { server }: ResolveRequest, grants: Note[],
 }
 
 function resolveNetwork(
-  { network }: Policy,
+  { network, enforcement }: Policy,
   loaded: LoadedProfile,
   fs: ReadFs,
   askMs: number | undefined
 ): Profile['network'] {
-  const { mode, rules } = compileNetwork(network, askMs)
+  const { mode, rules } = compileNetwork(network, askMs, enforcement === 'permissive')
   const innerLoopback = mode !== 'dangerouslyShareHostNetwork' && network.innerLoopback
   if (!rules) return { mode, innerLoopback }
   return { mode, innerLoopback, rules, resolver: hostResolver(fs, rules), layers: networkLayers(loaded.layers) }
+}
+
+function resolveSyscalls({ syscalls }: Policy, host: Host, facts: HostFacts): Profile['syscalls'] {
+  const allow = [...new Set(syscalls.allow.map(({ value }) => value))]
+  const deny = new Map(syscalls.deny.map(({ value, origin }) => [value, origin]))
+  const oci = syscalls.oci.map((each) => loadOci(each, expand(host, each.value).path, allow, host.fs, facts))
+  return {
+    allow: allow.filter((name) => !deny.has(name)),
+    deny: [...deny].map(([name, origin]) => ({ name, origin })),
+    oci
+  }
 }
 
 function makeHost(request: ResolveRequest, fs: ReadFs, policy: Policy): Host {
@@ -271,6 +305,13 @@ function refuseDeniedCommand({ denied }: ExplicitGrants, closure: Closure, comma
       }
     )
   }
+}
+
+/** What permissive shows: the strict grants, and around them whatever of the host its user may read. */
+function readableTree(host: Host, explicit: ExplicitGrants, closure: Closure, temp: string, files: JailFile[]) {
+  const tree = hostTree(host, [temp, ...files.map(({ path }) => path)], explicit.denied)
+  const shown = closure.grants.filter((g) => !explicit.denied.some((d) => isWithin(g.path, d.walk.real)))
+  return { grants: compact(explicit.grants, [...shown, ...tree.grants]), symlinks: tree.symlinks }
 }
 
 function combine({ grants, denied }: ExplicitGrants, closure: Closure, tempDirectory: string): Grant[] {

@@ -1,3 +1,4 @@
+import type { OciProfile } from '../filter/oci.js'
 import type { NetworkLayer } from '../network/merge.js'
 import type { NetworkRules, Resolver } from '../network/types.js'
 import type { LoadedPolicy } from '../policy/document/load.js'
@@ -162,6 +163,7 @@ export interface Profile {
   hostname: string
   /** Where the writable private tmp is seen. */
   tempDirectory: string
+  /** What is mounted. */
   grants: Grant[]
   /** With `enforcement: permissive`: what strict would grant; `grants` are then more. */
   wouldGrant?: Grant[]
@@ -180,6 +182,15 @@ export interface Profile {
     layers?: NetworkLayer[]
   }
   devices: { pty: boolean }
+  /** Over the table of src/filter; calls by name, groups spelled out. */
+  syscalls: {
+    allow: string[]
+    /** Stronger than `allow` and any profile. */
+    deny: { name: string; origin: string }[]
+    /** What each of them does not allow is refused; those in `allow` are lifted already. */
+    oci: OciProfile[]
+  }
+  enforcement: 'strict' | 'permissive'
   limits: ProfileLimits
   /** What may be missing on this host without ending the launch. */
   tolerate: ProtectionName[]

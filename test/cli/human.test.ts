@@ -98,6 +98,7 @@ const exit = (over: Partial<JailExit>): JailExit => ({
   terminationReason: 'exit',
   refusals: 0,
   fileRefusals: 0,
+  permitted: 0,
   lostEvents: 0,
   ...over
 })

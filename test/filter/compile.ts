@@ -38,10 +38,17 @@ function toText({ arch, fallback, rules }: FilterSpec): string {
 }
 
 /** Throws what the compiler said. */
-export function compile(spec: FilterSpec): Instruction[] {
+export function compileBytes(spec: FilterSpec): Uint8Array {
   const { status, stdout, stderr } = spawnSync(builtTool(), { input: toText(spec) })
   if (status !== 0) throw new Error(`${stderr}`.trim())
-  const program = decode(stdout)
+  return stdout
+}
+
+export const compile = (spec: FilterSpec): Instruction[] => checked(compileBytes(spec))
+
+/** A program that the kernel would take. */
+export function checked(bytes: Uint8Array): Instruction[] {
+  const program = decode(bytes)
   check(program)
   return program
 }

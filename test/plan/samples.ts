@@ -52,6 +52,8 @@ export const profile = (over: Partial<Profile> = {}): Profile => ({
   identity: { uidInside: 1000, gidInside: 1000, uidOutside: 501, gidOutside: 502 },
   hostname: 'jail',
   tempDirectory: '/tmp',
+  syscalls: { allow: [], deny: [], oci: [] },
+  enforcement: 'strict',
   grants: [
     grant('/usr', { as: 'other' }),
     grant('/srv/app/data', { access: 'rw' }),

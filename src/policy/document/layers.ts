@@ -98,7 +98,7 @@ function present<T extends object>(part: T): { [K in keyof T]: NonNullable<T[K]>
 
 /** Relative paths of a file that lies in a project mean the project, wherever in it the command is started. */
 export function anchored(layer: Layer, folder: string): Layer {
-  const { filesystem, network, cwd, audit, resources } = layer.config
+  const { filesystem, network, syscalls, cwd, audit, resources } = layer.config
   const at = (path: string, from = folder) =>
     /^(?:\/|~(?:\/|$)|\$|-$|\*\*\/)/.test(path) ? path : `${from}/${path.replace(/^\.\//, '')}`
   // In these lists the folder's own name would be a pattern.
@@ -117,6 +117,7 @@ export function anchored(layer: Layer, folder: string): Layer {
     ...(network?.allowUnixSockets && {
       network: { ...network, allowUnixSockets: network.allowUnixSockets.map((path) => at(path)) }
     }),
+    ...(syscalls?.oci === undefined ? {} : { syscalls: { ...syscalls, oci: at(syscalls.oci) } }),
     ...(cwd === undefined ? {} : { cwd: at(cwd) }),
     ...(audit?.file === undefined ? {} : { audit: { ...audit, file: at(audit.file) } }),
     ...(resources?.maxIo?.path === undefined
