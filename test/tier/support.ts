@@ -86,14 +86,14 @@ export class Site {
 }
 
 export async function ended(child: ChildProcess): Promise<Ended> {
-  const texts = ['', '']
+  const texts: [string, string] = ['', '']
   child.stdout?.on('data', (chunk: Buffer) => (texts[0] += chunk))
   child.stderr?.on('data', (chunk: Buffer) => (texts[1] += chunk))
   const status = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', resolve)
   })
-  return { status, stdout: texts[0] as string, stderr: texts[1] as string }
+  return { status, stdout: texts[0], stderr: texts[1] }
 }
 
 /** The next line of a stream that matches. */
