@@ -29,7 +29,8 @@ class PlanBuilder {
     plan().gateway_filter = plan().keeper_filter = {Reserve(8), 0};
     plan().table_filter = plan().imported_filter = {Reserve(8), 0};
     SetList(&qi::Plan::argv, std::vector<qi::PlanString>{Text("true")});
-    for (auto list : {&qi::Plan::envp, &qi::Plan::guarded_grants, &qi::Plan::writable_paths}) SetList(list, std::vector<qi::PlanString>{});
+    for (auto list : {&qi::Plan::envp, &qi::Plan::guarded_grants, &qi::Plan::writable_paths})
+      SetList(list, std::vector<qi::PlanString>{});
   }
 
   // Valid until the next call that adds something.
