@@ -26,7 +26,6 @@ class Broker final : public FrontDesk {
         guard_(jail),
         files_(jail, &notify_, events),
         tree_(jail, &notify_),
-        processes_(jail),
         pending_(&notify_, &live_),
         unix_(jail, &notify_, &pending_),
         hosts_(jail, &notify_, &pending_, &live_, log, this) {}

@@ -5,15 +5,13 @@
 #include <linux/seccomp.h>
 
 #include "core/fd.h"
-#include "monitor/jail.h"
+#include "core/result.h"
 #include "monitor/notify.h"
 
 namespace qi {
 
 class ProcessGuard {
  public:
-  explicit ProcessGuard(const Jail& jail) : jail_(jail) {}
-
   // `init`: from whom all of the jail's processes descend. Step kOpenJailRoot.
   Result Init(pid_t init);
 
@@ -24,7 +22,6 @@ class ProcessGuard {
   bool IsOfJail(pid_t pid) const;
   bool GroupIsOfJail(pid_t group) const;
 
-  const Jail& jail_;
   UniqueFd proc_;
   pid_t init_ = -1;
 };
