@@ -17,9 +17,10 @@ class PlanBuilder {
     plan().version = qi::kPlanVersion;
     Set(&qi::Plan::exec_path, "/usr/bin/true");
     Set(&qi::Plan::cwd, "/tmp");
-    for (auto text : {&qi::Plan::hostname, &qi::Plan::audit_head, &qi::Plan::launch_params, &qi::Plan::profile_name,
-                      &qi::Plan::command_line, &qi::Plan::network_rules, &qi::Plan::resolver, &qi::Plan::cgroup_mount,
-                      &qi::Plan::cgroup_parent, &qi::Plan::bus_socket, &qi::Plan::imported_rule}) {
+    for (auto text :
+         {&qi::Plan::hostname, &qi::Plan::audit_head, &qi::Plan::launch_params, &qi::Plan::profile_name,
+          &qi::Plan::command_line, &qi::Plan::network_rules, &qi::Plan::resolver, &qi::Plan::cgroup_mount,
+          &qi::Plan::cgroup_parent, &qi::Plan::bus_socket, &qi::Plan::imported_rule, &qi::Plan::temp_directory}) {
       Set(text, "");
     }
     for (auto filter : {&qi::Plan::payload_filter, &qi::Plan::init_filter, &qi::Plan::monitor_filter}) {
