@@ -23,6 +23,10 @@ export const VERBS: Record<string, VerbEntry> = {
     summary: 'may it read, reach or call this? by which rule, and what would change it',
     load: async () => (await import('./why.js')).why
   },
+  learn: {
+    summary: 'runs a command once, and writes the policy that it needs',
+    load: async () => (await import('./learn.js')).learnVerb
+  },
   ps: { summary: 'the jails of this user that run', load: async () => (await import('./jails.js')).ps },
   top: { summary: 'the same, live', load: async () => (await import('./top.js')).top },
   stats: { summary: 'everything that one jail uses', load: async () => (await import('./jails.js')).stats },

@@ -71,3 +71,18 @@ const NOBODY: [what: string, blocks: Block[]][] = [
 /** What is no host's address, so that nothing can be connected to there. */
 export const noHost = (address: Address, prefix: number = address.bits): string | undefined =>
   NOBODY.find(([, blocks]) => inside(address, prefix, blocks))?.[0]
+
+// biome-ignore format: a table
+const NOT_PUBLIC: Block[] = [
+  ['10.0.0.0', 8], ['172.16.0.0', 12], ['192.168.0.0', 16], ['100.64.0.0', 10], ['169.254.0.0', 16], ['192.0.0.0', 24],
+  ['192.0.2.0', 24], ['198.18.0.0', 15], ['198.51.100.0', 24], ['203.0.113.0', 24], ['240.0.0.0', 4],
+  ['fc00::', 7], ['fe80::', 10], ['2001:db8::', 32]
+]
+
+/** For proposals: what is allowed in the end is judged address by address by qi-monitor (native/network/address.cc). */
+export function isPublic(text: string): boolean {
+  const ip = parseAddress(text)
+  const address = ip && (mapped(ip) ? parseAddress(mapped(ip) as string) : ip)
+  if (!address || isLoopback(address) || noHost(address)) return false
+  return !inside(address, address.bits, NOT_PUBLIC)
+}

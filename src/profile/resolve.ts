@@ -12,7 +12,7 @@ import { checkArguments, findCommand } from './command.js'
 import { controlDenies } from './control.js'
 import { mandatoryDenies, readDenies } from './denies.js'
 import { environment } from './environment.js'
-import { isWithin, nodeFs, type ReadFs, snapshot, type Walk, walk } from './fs.js'
+import { ancestors, isWithin, nodeFs, type ReadFs, snapshot, type Walk, walk } from './fs.js'
 import { compact, type ExplicitGrants, grantOf, resolveGrants } from './grants.js'
 import { createHost, expand, type Host } from './host.js'
 import { identity } from './identity.js'
@@ -105,7 +105,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const writes = mandatoryDenies(places, host, policy.filesystem.allowProtected, own).filter(
     (w) => !reads.some((r) => isWithin(w.path, r.path))
   )
-  const place = workingDirectory(policy, host, grants, reads, tempDirectory)
+  const place = workingDirectory(policy, host, grants, reads, tempDirectory, facts.privileged)
   if (place.cwdNote) {
     // Relative names still mean what they meant to the caller; Python finds its venv by argv[0].
     if (argv[0]?.includes('/')) argv[0] = file
@@ -344,10 +344,14 @@ function workingDirectory(
   host: Host,
   grants: Grant[],
   denied: Deny[],
-  tmp: string
+  tmp: string,
+  privileged: boolean
 ): { cwd: string; cwdNote?: string } {
   const { cwd, fs } = host
-  const isSeen = grantOf(grants, cwd)?.kind === 'dir' && !denied.some((d) => isWithin(cwd, d.path))
+  const grant = grantOf(grants, cwd)
+  // Root's payload has an id of its own: what is not mapped to it is open to it only as far as to everybody.
+  const mayEnter = grant?.as === 'caller' || !privileged || isOpenToAll(fs, cwd)
+  const isSeen = grant?.kind === 'dir' && mayEnter && !denied.some((d) => isWithin(cwd, d.path))
   if (cwd === tmp || (isSeen && walk(fs, cwd).kind === 'dir')) return { cwd }
   if (policy.cwd !== undefined) {
     const hint = `grant it (readOnlyPaths or allowedPaths), or use ${tmp}`
@@ -355,6 +359,9 @@ function workingDirectory(
   }
   return { cwd: tmp, cwdNote: `the working directory ${cwd} is not granted; the payload starts in ${tmp}` }
 }
+
+const isOpenToAll = (fs: ReadFs, folder: string): boolean =>
+  ancestors(folder).every((path) => ((fs.lstat(path)?.mode ?? 0) & 0o001) !== 0)
 
 /** Links that no grant brings along by itself. */
 function jailSymlinks(links: JailSymlink[], grants: Grant[]): JailSymlink[] {
