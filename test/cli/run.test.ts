@@ -150,12 +150,15 @@ describe.each(users)('qi-jail run by %s', (user) => {
         "identity",
         "limits",
         "network",
+        "notes",
         "plan",
+        "policyFiles",
         "profile",
         "protections",
         "symlinks",
         "tempDirectory",
         "tolerate",
+        "unixSockets",
       ]
     `)
     expect(

@@ -45,9 +45,11 @@ describe.each(users)('qi-jail why and the jail, as %s', (user) => {
     ] as const) {
       const flags = [...FLAGS, ...(access ? [access] : [])]
       const said = await run(place, ['why', ...flags, absolute, '--', 'sh'])
-      const made = access === '' && !said.stdout.includes('tmp, not') ? act : `${act}` // the private tmp begins empty
-      const prepare = path === '/tmp/new' && access === '' ? ': >"$1"; ' : ''
-      const did = await run(place, ['--quiet', ...FLAGS, '--', 'sh', '-c', prepare + made, 'sh', absolute])
+      // The private tmp begins empty, so what is asked about has to be made first.
+      const makes = said.stdout.includes('private tmp')
+        ? `mkdir -p "$(dirname "$1")"; ${access ? '' : ': >"$1"; '}`
+        : ''
+      const did = await run(place, ['--quiet', ...FLAGS, '--', 'sh', '-c', makes + act, 'sh', absolute])
       const missing = access === '' && path === 'write/.bashrc' // granted, and not there: only reading it fails
       if (!missing) expect([access, said.status], said.stdout + did.stderr).toEqual([access, did.status === 0 ? 0 : 1])
     }

@@ -88,7 +88,8 @@ describe('the tarball', () => {
   })
 
   it('carries nothing else: no sources, tests, test builds or source maps', () => {
-    const allowed = /^(package\.json|LICENSE|(README|SECURITY|CHANGELOG)\.md|(bin|dist|docs|profiles|prebuilds)\/.+)$/
+    const allowed =
+      /^(package\.json|LICENSE|(README|SECURITY|CHANGELOG)\.md|(bin|dist|docs|man|profiles|prebuilds)\/.+)$/
     const forbidden = /fault|\.map$|\.test\.|\.tsbuildinfo$/
     const paths = [...contents().keys()]
     expect(paths.filter((path) => !allowed.test(path) || forbidden.test(path))).toEqual([])
