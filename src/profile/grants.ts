@@ -81,7 +81,7 @@ function subtree(rule: PathRule): string {
     rule.access === 'deny'
       ? [
           'cannot be kept from being read by mounts and Landlock, which know folders and files',
-          'name them (dir/** is a whole folder), or set filesystem.mediate: true to have every open judged'
+          'name them (dir/** is a whole folder)'
         ]
       : [
           'cannot be granted: a mount shows a folder or a file',
