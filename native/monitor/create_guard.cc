@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/uapi.h"
+#include "monitor/paths.h"
 
 namespace qi {
 
@@ -127,17 +128,7 @@ bool CreateGuard::Find(pid_t tid, int dirfd, const char* text, Place* place) con
     path[base++] = '/';
   }
   snprintf(path + base, sizeof(path) - base, "%s", text);
-  size_t end = strlen(path);
-  while (end > 1 && path[end - 1] == '/') path[--end] = 0;
-  char* slash = strrchr(path, '/');
-  const char* name = slash + 1;
-  size_t length = strlen(name);
-  if (length == 0 || length >= sizeof(place->name) || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) return false;
-  memcpy(place->name, name, length + 1);
-  slash[slash == path ? 1 : 0] = 0;
-  place->parent.reset(
-      uapi::Openat2(root_, path, O_PATH | O_DIRECTORY | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoMagiclinks));
-  if (!place->parent) return false;
+  if (!OpenFolderOf(root_, path, &place->parent, place->name)) return false;
   place->guarded_grant = InGuardedGrant(place->parent.get());
   return true;
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/errno_names.h"
+#include "core/hash.h"
 #include "monitor/decode.h"
 #include "monitor/target.h"
 
@@ -12,15 +13,8 @@ namespace {
 
 constexpr uint64_t kWindowNs = 1000000000u;
 
-// FNV-1a, 64 bit, with the end of each text. A collision merges two kinds into one count; that is all it can do.
-uint64_t Hash(uint64_t seed, const void* data, size_t size) {
-  const auto* p = static_cast<const unsigned char*>(data);
-  for (size_t i = 0; i < size; ++i) seed = (seed ^ p[i]) * 0x100000001b3u;
-  return seed;
-}
-
 uint64_t KeyOf(const FileEvent& event) {
-  uint64_t key = 0xcbf29ce484222325u;
+  uint64_t key = kHashSeed;
   for (const char* text : {event.syscall, event.action, event.access, event.path, event.to, event.rule}) {
     key = Hash(key, text, strlen(text) + 1);
   }

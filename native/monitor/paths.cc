@@ -70,4 +70,18 @@ int OpenParent(int root, const char* path, const char** name) {
   return OpenPlain(root, n == 0 ? "/" : parent);
 }
 
+bool OpenFolderOf(int root, char* path, UniqueFd* folder, char (&name)[256]) {
+  size_t end = strlen(path);
+  while (end > 1 && path[end - 1] == '/') path[--end] = 0;
+  char* slash = strrchr(path, '/');
+  size_t length = strlen(slash + 1);
+  if (length == 0 || length >= sizeof(name) || strcmp(slash + 1, ".") == 0 || strcmp(slash + 1, "..") == 0)
+    return false;
+  memcpy(name, slash + 1, length + 1);
+  slash[slash == path ? 1 : 0] = 0;
+  constexpr uint64_t kInside = uapi::kResolveInRoot | uapi::kResolveNoMagiclinks;
+  folder->reset(uapi::Openat2(root, path, O_PATH | O_DIRECTORY | O_CLOEXEC, kInside));
+  return static_cast<bool>(*folder);
+}
+
 }  // namespace qi

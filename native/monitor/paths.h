@@ -2,6 +2,8 @@
 #pragma once
 #include <sys/types.h>
 
+#include "core/fd.h"
+
 namespace qi {
 
 // Opens absolute `path` component by component below `root` (-1: the process's own root), following no link at all.
@@ -11,5 +13,10 @@ int OpenPlain(int root, const char* path);
 
 // As OpenPlain for the directory that holds the last component, which `*name` points to.
 int OpenParent(int root, const char* path, const char** name);
+
+// The folder of what absolute `path` names in a jail's `root`, as the payload's own call would find it: links on the
+// way are followed, inside. The last component, which `path` loses, goes to `name`; false where it is none that can be
+// made.
+bool OpenFolderOf(int root, char* path, UniqueFd* folder, char (&name)[256]);
 
 }  // namespace qi

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/errno_names.h"
+#include "core/hash.h"
 #include "monitor/decode.h"
 #include "monitor/target.h"
 
@@ -10,15 +11,6 @@ namespace qi {
 namespace {
 
 constexpr uint64_t kWindowNs = 1000000000u;
-
-// FNV-1a, 64 bit. A collision merges two kinds into one count; that is all it can do.
-uint64_t Hash(uint64_t seed, const void* data, size_t size) {
-  const auto* p = static_cast<const unsigned char*>(data);
-  // The analyzer takes the writer's buffer for unset: it holds `size` bytes.
-  // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult)
-  for (size_t i = 0; i < size; ++i) seed = (seed ^ p[i]) * 0x100000001b3u;
-  return seed;
-}
 
 }  // namespace
 
@@ -29,7 +21,7 @@ void RefusalLog::Add(const Refusal& refusal) {
   scratch_.Open('{');
   DescribeArguments(refusal.syscall, request, &scratch_, refusal.address);
   scratch_.Close('}');
-  uint64_t key = Hash(0xcbf29ce484222325u, scratch_.data(), scratch_.size());
+  uint64_t key = Hash(kHashSeed, scratch_.data(), scratch_.size());
   const uint64_t identity[4] = {request.pid, static_cast<uint64_t>(request.data.nr),
                                 static_cast<uint64_t>(refusal.error), refusal.permitted};
   key = Hash(key, identity, sizeof(identity));
@@ -74,8 +66,7 @@ void RefusalLog::AddNetwork(const NetworkRefusal& refusal) {
   }
   if (refusal.said[0] != 0) scratch_.Pair("claimedHost", refusal.said);
   scratch_.Pair("rule", refusal.rule);
-  uint64_t key =
-      Hash(Hash(0xcbf29ce484222325u, scratch_.data(), scratch_.size()), refusal.action, strlen(refusal.action));
+  uint64_t key = Hash(Hash(kHashSeed, scratch_.data(), scratch_.size()), refusal.action, strlen(refusal.action));
   key = Hash(key, &refusal.permitted, sizeof(refusal.permitted));
   if (Counted(key, refusal.permitted)) return;
   ProcessFacts facts;

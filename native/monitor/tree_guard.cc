@@ -7,6 +7,7 @@
 
 #include "core/uapi.h"
 #include "monitor/change_call.h"
+#include "monitor/paths.h"
 #include "monitor/target.h"
 
 namespace qi {
@@ -101,21 +102,12 @@ bool TreeGuard::HoldsProtected(const char* path, const char** rule) const {
 bool TreeGuard::Find(pid_t tid, int dirfd, const char* text, Place* place) const {
   char path[PATH_MAX * 2];
   if (!Absolute(tid, dirfd, text, path, sizeof(path))) return false;
-  size_t end = strlen(path);
-  while (end > 1 && path[end - 1] == '/') path[--end] = 0;
-  char* slash = strrchr(path, '/');
-  const char* name = slash + 1;
-  size_t length = strlen(name);
-  if (length == 0 || length >= sizeof(place->name) || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) return false;
-  memcpy(place->name, name, length + 1);
-  slash[slash == path ? 1 : 0] = 0;
-  place->parent.reset(
-      uapi::Openat2(root_, path, O_PATH | O_DIRECTORY | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoMagiclinks));
-  if (!place->parent) return false;
+  if (!OpenFolderOf(root_, path, &place->parent, place->name)) return false;
   PathOf(place->parent.get(), place->path);
   // Who may change a name is a matter of the folder: a grant's own is one of a folder that is not granted.
   place->zone = ZoneOf(place->path, &place->rule);
   size_t base = strlen(place->path);
+  size_t length = strlen(place->name);
   if (base == 0 || base + 1 + length >= sizeof(place->path)) return false;
   if (base > 1) place->path[base++] = '/';
   memcpy(place->path + base, place->name, length + 1);

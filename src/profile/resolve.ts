@@ -10,9 +10,10 @@ import { type LoadedProfile, loadProfile, PACKAGE_DIR } from '../policy/profiles
 import { type Closure, systemFiles } from './closure/index.js'
 import { checkArguments, findCommand } from './command.js'
 import { controlDenies } from './control.js'
+import { cwdError, refuseSteeredCwd, workingDirectory } from './cwd.js'
 import { mandatoryDenies, readDenies } from './denies.js'
 import { environment } from './environment.js'
-import { ancestors, isWithin, nodeFs, type ReadFs, snapshot, type Walk, walk } from './fs.js'
+import { isWithin, nodeFs, type ReadFs, snapshot, type Walk, walk } from './fs.js'
 import { compact, type ExplicitGrants, grantOf, resolveGrants } from './grants.js'
 import { createHost, expand, type Host } from './host.js'
 import { identity } from './identity.js'
@@ -254,20 +255,6 @@ function makeHost(request: ResolveRequest, fs: ReadFs, policy: Policy): Host {
   return createHost({ ...base, cwd: found.real })
 }
 
-const cwdError = (value: string, message: string, hint: string): QiError =>
-  new QiError('QI_CWD', `cwd = ${JSON.stringify(value)}: ${message}`, { field: 'cwd', value, path: value, hint })
-
-/** `$CWD` may be a grant: a link that an earlier payload put in the place of the folder would choose it. */
-function refuseSteeredCwd({ cwd }: Policy, host: Host, grants: Grant[]): void {
-  if (cwd === undefined) return
-  const found = walk(host.fs, expand(host, cwd).path)
-  const link = found.links.find((l) => grantOf(grants, l.path)?.access === 'rw')
-  if (!link) return
-  const details = { field: 'cwd', value: cwd, path: link.path, hint: `write the path it leads to: ${found.real}` }
-  const message = `cwd = ${JSON.stringify(cwd)}: goes through the link ${link.path}, which the payload may write`
-  throw new QiError('QI_GRANT_LINK', message, details)
-}
-
 const RESERVED = ['/proc', '/sys', '/dev', '/usr', '/etc', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32']
 
 function placeTemp(policy: Policy, host: Host): Walk {
@@ -337,31 +324,6 @@ function combine({ grants, denied }: ExplicitGrants, closure: Closure, tempDirec
 function auditPath({ auditFile }: Policy, host: Host): string | undefined {
   return auditFile === undefined || auditFile === '-' ? auditFile : expand(host, auditFile).path
 }
-
-/** A cwd somebody asked for must be there; one that was merely inherited gives way. */
-function workingDirectory(
-  policy: Policy,
-  host: Host,
-  grants: Grant[],
-  denied: Deny[],
-  tmp: string,
-  privileged: boolean
-): { cwd: string; cwdNote?: string } {
-  const { cwd, fs } = host
-  const grant = grantOf(grants, cwd)
-  // Root's payload has an id of its own: what is not mapped to it is open to it only as far as to everybody.
-  const mayEnter = grant?.as === 'caller' || !privileged || isOpenToAll(fs, cwd)
-  const isSeen = grant?.kind === 'dir' && mayEnter && !denied.some((d) => isWithin(cwd, d.path))
-  if (cwd === tmp || (isSeen && walk(fs, cwd).kind === 'dir')) return { cwd }
-  if (policy.cwd !== undefined) {
-    const hint = `grant it (readOnlyPaths or allowedPaths), or use ${tmp}`
-    throw cwdError(policy.cwd, `${cwd} is not granted, so it does not exist in the jail`, hint)
-  }
-  return { cwd: tmp, cwdNote: `the working directory ${cwd} is not granted; the payload starts in ${tmp}` }
-}
-
-const isOpenToAll = (fs: ReadFs, folder: string): boolean =>
-  ancestors(folder).every((path) => ((fs.lstat(path)?.mode ?? 0) & 0o001) !== 0)
 
 /** Links that no grant brings along by itself. */
 function jailSymlinks(links: JailSymlink[], grants: Grant[]): JailSymlink[] {
