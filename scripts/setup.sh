@@ -30,11 +30,12 @@ exec 9>.cache/setup.lock
 flock 9
 
 native_inputs=(CMakeLists.txt cmake native)
+typescript_inputs=(src profiles tsconfig.json package.json package-lock.json scripts/bundle.mjs)
 native_outputs=(build/Release/qi_jail.node build/Release/qi-monitor)
 
 stale_npm() { [[ ! -e node_modules/.package-lock.json || package-lock.json -nt node_modules/.package-lock.json ]]; }
 stale_native() { missing "${native_outputs[@]}" || stale native "${native_inputs[@]}"; }
-stale_typescript() { missing dist/index.js || stale typescript src tsconfig.json package-lock.json; }
+stale_typescript() { missing dist/index.js || stale typescript "${typescript_inputs[@]}"; }
 
 build_native() {
   # CMake notices a changed CMakeLists.txt itself; a moved checkout or other header packages it cannot survive.
@@ -51,9 +52,10 @@ build_typescript() {
   # Swapped in whole: no file of a deleted source stays behind, and a failed build leaves the last good one.
   rm -rf .cache/dist
   quietly 'building TypeScript' node_modules/.bin/tsc -p tsconfig.json --outDir .cache/dist
+  quietly 'bundling the command line tool' node scripts/bundle.mjs .cache/dist
   rm -rf dist
   mv .cache/dist dist
-  fresh typescript src tsconfig.json package-lock.json
+  fresh typescript "${typescript_inputs[@]}"
 }
 
 if stale_native; then need_for_build; fi

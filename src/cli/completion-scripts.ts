@@ -1,5 +1,5 @@
 /** Completion scripts, each made from the same surfaces. They call nothing of ours: a Tab must not start Node. */
-import { listProfiles } from '../policy/index.js'
+import { listProfiles } from '../policy/profiles.js'
 import type { Flag, Surface, Value } from './surface.js'
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const

@@ -1,7 +1,8 @@
 /** Refusals as events tell them, put together by what was refused. */
 import { readFileSync } from 'node:fs'
 import { QiError } from '../errors.js'
-import { type AuditLog, AuditLogSchema } from '../event/index.js'
+import type { AuditLog } from '../event/schema.js'
+import * as schemas from '../event/schema.js'
 import { hostAndPort } from '../launch/ask.js'
 import type { Access } from './path.js'
 
@@ -87,7 +88,7 @@ function eventOf(line: string, where: string): AuditLog {
   } catch {
     // told below
   }
-  const { success, data } = AuditLogSchema.safeParse(read)
+  const { success, data } = schemas.AuditLogSchema.safeParse(read)
   if (success) return data
   throw new QiError('QI_AUDIT_FILE', `${where}: is no audit event`, { field: '--from', value: where, hint: HINT })
 }

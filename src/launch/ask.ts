@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { stringify } from 'yaml'
+import * as yaml from 'yaml'
 import { QiError } from '../errors.js'
 import type { MonitorMessage } from './control.js'
 import type { LiveNetwork } from './live-network.js'
@@ -81,7 +81,7 @@ export class Asker {
     if (decision === 'session' || decision === 'always')
       await this.around.network.add('allow', target, `asked: ${decision}`).catch(() => {}) // then it is for this once
     this.around.send(`answer ${id} ${decision === 'deny' ? 'deny' : 'allow'}`)
-    const policy = decision === 'always' ? { policy: stringify({ network: { allowedHosts: [target] } }) } : {}
+    const policy = decision === 'always' ? { policy: yaml.stringify({ network: { allowedHosts: [target] } }) } : {}
     this.around.report({ ...request, decision, ...policy, ...(reason ? { reason } : {}) })
   }
 

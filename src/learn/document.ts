@@ -1,4 +1,4 @@
-import { Document, isMap, isScalar, isSeq, Pair, parseDocument, Scalar, YAMLMap, YAMLSeq } from 'yaml'
+import * as yaml from 'yaml'
 import { QiError } from '../errors.js'
 import { parseSize } from '../policy/units.js'
 import type { Entry, Proposal } from './propose.js'
@@ -31,7 +31,7 @@ export function writeDocument(
   { name, extends: base, head }: WriteOptions,
   existing?: string
 ): string {
-  const document = existing === undefined ? new Document({}) : parseDocument(existing)
+  const document = existing === undefined ? new yaml.Document({}) : yaml.parseDocument(existing)
   const fault = document.errors[0]
   if (fault)
     throw new QiError('QI_POLICY_SYNTAX', `the policy to merge into is no YAML: ${fault.message.split('\n')[0]}`, {
@@ -39,7 +39,7 @@ export function writeDocument(
     })
   if (existing === undefined) document.commentBefore = head.join('\n')
   const profile = mapAt(document, ['sandbox', 'profiles', name])
-  if (!profile.has('extends')) profile.items.unshift(new Pair(new Scalar('extends'), new Scalar(base)))
+  if (!profile.has('extends')) profile.items.unshift(new yaml.Pair(new yaml.Scalar('extends'), new yaml.Scalar(base)))
   for (const [key, list] of Object.entries(LISTS))
     addAll(document, [...['sandbox', 'profiles', name], ...key.split('.')], proposal[list])
   for (const [key, value] of Object.entries(proposal.limits))
@@ -50,15 +50,15 @@ export function writeDocument(
 }
 
 /** The mapping there, made where it is missing. */
-function mapAt(document: Document, path: string[]): YAMLMap {
+function mapAt(document: yaml.Document, path: string[]): yaml.YAMLMap {
   for (let depth = 0; depth <= path.length; depth++) {
     const at = path.slice(0, depth)
     const node = document.getIn(at, true)
-    if (isMap(node)) continue
-    if (node !== undefined && !(isScalar(node) && node.value === null)) throw notThat(at, 'a mapping')
-    document.setIn(at, new YAMLMap())
+    if (yaml.isMap(node)) continue
+    if (node !== undefined && !(yaml.isScalar(node) && node.value === null)) throw notThat(at, 'a mapping')
+    document.setIn(at, new yaml.YAMLMap())
   }
-  return document.getIn(path, true) as YAMLMap
+  return document.getIn(path, true) as yaml.YAMLMap
 }
 
 const notThat = (path: string[], what: string): QiError =>
@@ -67,21 +67,21 @@ const notThat = (path: string[], what: string): QiError =>
     hint: 'correct it, or write a new file'
   })
 
-function addAll(document: Document, path: string[], entries: Entry[]): void {
+function addAll(document: yaml.Document, path: string[], entries: Entry[]): void {
   if (entries.length === 0) return
   mapAt(document, path.slice(0, -1))
-  if (!document.hasIn(path)) document.setIn(path, new YAMLSeq())
+  if (!document.hasIn(path)) document.setIn(path, new yaml.YAMLSeq())
   const list = document.getIn(path, true)
-  if (!isSeq(list)) throw notThat(path, 'a list')
-  const had = new Set(list.items.map((item) => (isScalar(item) ? item.value : undefined)))
+  if (!yaml.isSeq(list)) throw notThat(path, 'a list')
+  const had = new Set(list.items.map((item) => (yaml.isScalar(item) ? item.value : undefined)))
   for (const { value, because } of entries.filter((entry) => !had.has(entry.value))) {
-    const item = new Scalar(value)
+    const item = new yaml.Scalar(value)
     item.comment = ` ${because}`
     list.add(item)
   }
 }
 
-function raiseLimit(document: Document, path: string[], value: number): void {
+function raiseLimit(document: yaml.Document, path: string[], value: number): void {
   mapAt(document, path.slice(0, -1))
   const had = document.getIn(path)
   const isSize = path.at(-1) === 'maxMemory'

@@ -1,5 +1,6 @@
 import { QiError } from '../errors.js'
-import { type AuditLog, AuditLogSchema } from '../event/schema.js'
+import type { AuditLog } from '../event/schema.js'
+import * as schemas from '../event/schema.js'
 import { FIXED } from '../filter/refused.js'
 import { probeHost } from '../host/probe.js'
 import type { JailExit } from '../launch/jail.js'
@@ -165,7 +166,7 @@ export function learnFrom(request: LearnRequest, audit: string, write: boolean):
 
 function eventIn(line: string, number: number): AuditLog {
   try {
-    const read = AuditLogSchema.safeParse(JSON.parse(line))
+    const read = schemas.AuditLogSchema.safeParse(JSON.parse(line))
     if (read.success) return read.data
   } catch {
     // told below

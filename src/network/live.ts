@@ -1,5 +1,6 @@
 import { QiError } from '../errors.js'
-import { parseConfig, type SandboxConfig } from '../policy/config.js'
+import type { SandboxConfig } from '../policy/config.js'
+import * as schemas from '../policy/config.js'
 import type { Profile } from '../profile/types.js'
 import { checked, compileNetwork, denials, hostRules, portOf, unique } from './compile.js'
 import { type ReadEntry, readEntry } from './entry.js'
@@ -28,7 +29,7 @@ export function launchRules({ mode, rules }: Profile['network']): NetworkRules {
 /** What a launch with `network` would have come to, over the same profile. @throws QiError as a launch would */
 export function replaced(launched: Profile['network'], network: Network): NetworkRules {
   const atLaunch = launchRules(launched)
-  const parsed = parseConfig({ network }, 'update').network ?? {}
+  const parsed = schemas.parseConfig({ network }, 'update').network ?? {}
   if (parsed.innerLoopback !== undefined && parsed.innerLoopback !== launched.innerLoopback)
     throw fixed('network.innerLoopback', parsed.innerLoopback, 'is decided at launch')
   if (parsed.allowUnixSockets?.length)

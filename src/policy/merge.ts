@@ -3,7 +3,7 @@ import type { ProtectionName } from '../profile/types.js'
 import type { ParsedConfig } from './config.js'
 import { envRecord, type Layer, placeOf } from './layer.js'
 import { type NarrowContext, refuseWidening } from './narrow.js'
-import { readSyscall } from './syscalls.js'
+import { readSyscall } from './syscall-names.js'
 
 export type { Layer } from './layer.js'
 

@@ -1,7 +1,7 @@
-import { LineCounter, parseDocument } from 'yaml'
+import * as yaml from 'yaml'
 import { QiError } from '../errors.js'
 import { lacking, lifted, type OciProfile, readOci } from '../filter/oci.js'
-import { OciSchema } from '../filter/oci-schema.js'
+import * as schemas from '../filter/oci-schema.js'
 import type { HostFacts } from '../host/facts.js'
 import { type ReadFs, readText } from '../profile/fs.js'
 import { formatField } from './issues.js'
@@ -28,7 +28,7 @@ export function loadOci(
     throw fault(where, `${file} cannot be read, or is larger than 1 MiB`, 'name a seccomp profile in JSON')
   }
   const { input, at } = parse(text, (where, message) => fault(`${file}${where}`, message, 'correct the JSON'))
-  const result = OciSchema.safeParse(input)
+  const result = schemas.OciSchema.safeParse(input)
   if (!result.success) {
     const { path, message } = firstIssue(result.error.issues)
     throw fault(`${file}${at(path)}: ${formatField(path)}${show(input, path)}`, message, 'correct the profile')
@@ -49,7 +49,7 @@ type At = (path: readonly PropertyKey[]) => string
 
 /** JSON as JSON has it, and once more as YAML, which has the places, all 64 bits of numbers, and no key twice. */
 function parse(text: string, fault: (where: string, message: string) => QiError): { input: unknown; at: At } {
-  const lines = new LineCounter()
+  const lines = new yaml.LineCounter()
   const place = (offset: number) => {
     const { line, col } = lines.linePos(offset)
     return `:${line}:${col}`
@@ -60,7 +60,7 @@ function parse(text: string, fault: (where: string, message: string) => QiError)
     throw fault('', (error as Error).message)
   }
   // Tabs are white space to JSON and an error to YAML; none is inside a string (JSON forbids it), so columns stay.
-  const document = parseDocument(text.replaceAll('\t', ' '), { lineCounter: lines, intAsBigInt: true })
+  const document = yaml.parseDocument(text.replaceAll('\t', ' '), { lineCounter: lines, intAsBigInt: true })
   const [wrong] = document.errors
   if (wrong) throw fault(place(wrong.pos[0]), wrong.message.split('\n')[0]?.replace(/ at line \d+.*$/, '') ?? '')
   const at: At = (path) => {

@@ -1,10 +1,12 @@
 import { fileURLToPath } from 'node:url'
 import { QiError } from '../errors.js'
 import { basename, dirname, join, nodeFs, type ReadFs, readText, walk } from '../profile/fs.js'
-import { type ParsedProfileFile, ProfileFileSchema } from './config.js'
-import { readSource } from './document/source.js'
+import type { ParsedProfileFile } from './config.js'
+import * as schemas from './config.js'
+import * as yaml from './document/source.js'
 import { issueToError } from './issues.js'
 import type { Layer } from './merge.js'
+import { PARSED } from './shipped.js'
 
 /** Root of this package: two levels up, from src/policy and from dist/policy alike. */
 export const PACKAGE_DIR = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
@@ -96,13 +98,16 @@ function locate(name: string, base: string, { fs, profilesDir }: Required<LoadOp
 
 const MAX_PROFILE_BYTES = 1 << 20
 
-function parseProfile(fs: ReadFs, file: string, where: string): ParsedProfileFile {
+/** @internal */
+export function parseProfile(fs: ReadFs, file: string, where: string): ParsedProfileFile {
   const text = readText(fs, file, MAX_PROFILE_BYTES + 1)
   if (text === undefined || text.length > MAX_PROFILE_BYTES) {
     throw new QiError('QI_PROFILE_SYNTAX', `${where}: cannot be read, or is larger than 1 MiB`, { path: file })
   }
-  const source = readSource(text, where, 'QI_PROFILE_SYNTAX')
-  const result = ProfileFileSchema.safeParse(source.data)
+  const parsed = PARSED.get(text)
+  if (parsed) return structuredClone(parsed)
+  const source = yaml.readSource(text, where, 'QI_PROFILE_SYNTAX')
+  const result = schemas.ProfileFileSchema.safeParse(source.data)
   if (result.success) return result.data
-  throw issueToError(result.error, source.data, ProfileFileSchema, source.at)
+  throw issueToError(result.error, source.data, schemas.ProfileFileSchema, source.at)
 }

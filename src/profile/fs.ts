@@ -53,11 +53,14 @@ export const nodeFs: ReadFs = {
       if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return undefined
       const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
       try {
-        if (!fstatSync(fd).isFile()) return undefined
-        const buffer = Buffer.allocUnsafeSlow(max) // only what was read is handed out
+        const stat = fstatSync(fd)
+        if (!stat.isFile()) return undefined
+        // A file of /proc says 0. Room for one byte more, to see the end of one that grows.
+        const room = stat.size > 0 ? Math.min(max, stat.size + 1) : max
+        const buffer = Buffer.allocUnsafeSlow(room) // only what was read is handed out
         let size = 0
         // Files of /proc give a page at a time.
-        for (let n = 1; n > 0 && size < max; size += n) n = readSync(fd, buffer, size, max - size, size)
+        for (let n = 1; n > 0 && size < room; size += n) n = readSync(fd, buffer, size, room - size, size)
         return buffer.subarray(0, size)
       } finally {
         closeSync(fd)

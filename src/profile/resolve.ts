@@ -2,7 +2,8 @@ import { QiError } from '../errors.js'
 import type { HostFacts } from '../host/facts.js'
 import { compileNetwork } from '../network/compile.js'
 import { hostNames, hostResolver } from '../network/resolver.js'
-import { parseConfig, type SandboxConfig } from '../policy/config.js'
+import type { ParsedConfig, SandboxConfig } from '../policy/config.js'
+import * as schemas from '../policy/config.js'
 import { type LoadedPolicy, loadPolicy } from '../policy/document/load.js'
 import { mergeLayers, networkLayers, type Policy } from '../policy/merge.js'
 import { loadOci } from '../policy/oci-file.js'
@@ -22,7 +23,7 @@ import { hostMasks, hostTree, outermost } from './permissive.js'
 import { resolveSockets } from './sockets.js'
 import { type Closed, close, maskable } from './spare.js'
 import { hostTemp, tierReason, withoutNamespaces } from './tier.js'
-import type { Deny, Grant, JailFile, JailSymlink, Note, Profile } from './types.js'
+import type { Grant, JailFile, JailSymlink, Note, Profile } from './types.js'
 
 export interface ResolveRequest {
   config: SandboxConfig
@@ -170,7 +171,7 @@ export function readPolicy(
   fs: ReadFs,
   { uid }: HostFacts
 ): { loaded: Loaded; policy: Policy } {
-  const { profile, tool, ...config } = parseConfig(request.config)
+  const { profile, tool, ...config } = checked(request.config)
   const loaded: Loaded = request.profile ?? loadFor({ ...request, fs }, profile, tool, uid)
   const hostNamesOnce = () => hostNames(fs)
   const policy = mergeLayers([...loaded.layers, { origin: 'config', config }], { hostNames: hostNamesOnce })
@@ -181,6 +182,12 @@ export function readPolicy(
     policy.origins.enforcement = said.origin
   }
   return { loaded, policy }
+}
+
+/** Nothing written is nothing to check: loading the schemas takes longer than all the rest of a start. */
+function checked(config: SandboxConfig): ParsedConfig {
+  const isEmpty = Object.getPrototypeOf(config ?? []) === Object.prototype && Object.keys(config).length === 0
+  return isEmpty ? {} : schemas.parseConfig(config)
 }
 
 function loadFor(

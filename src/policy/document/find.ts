@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { QiError } from '../../errors.js'
 import { ancestors, dirname, isWithin, join, type ReadFs, walk } from '../../profile/fs.js'
 import { type PolicyDocument, parsePolicy } from './parse.js'
-import { MAX_POLICY_BYTES } from './source.js'
+import * as yaml from './source.js'
 import { type Caller, foreignReason, stateFolder, type TrustList, trustedContents } from './trust.js'
 
 export const SYSTEM_POLICY = '/etc/qi-jail/policy.yaml'
@@ -107,7 +107,7 @@ export function readPolicy(fs: ReadFs, file: string): { text: string; real: stri
     new QiError('QI_POLICY_FILE', `${file}: ${reason}`, { path: real, value: file, hint })
   if (kind === 'missing') throw refuse('does not exist', 'check the path; --no-policy runs without policy files')
   if (kind !== 'file') throw refuse('is no regular file', 'put a file there')
-  const bytes = fs.read(real, MAX_POLICY_BYTES + 1)
+  const bytes = fs.read(real, yaml.MAX_POLICY_BYTES + 1)
   if (!bytes) throw refuse('cannot be read', `make it readable, or remove it from ${dirname(file)}`)
   const text = Buffer.from(bytes).toString('utf8')
   return { text, real, sha256: createHash('sha256').update(bytes).digest('hex') }

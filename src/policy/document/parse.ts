@@ -1,7 +1,9 @@
 import { QiError } from '../../errors.js'
 import { issuesToErrors } from '../issues.js'
-import { type PolicyFile, PolicyFileSchema, type ServerEntry } from './schema.js'
-import { readSource, type Source } from './source.js'
+import type { PolicyFile, ServerEntry } from './schema.js'
+import * as schemas from './schema.js'
+import type { Source } from './source.js'
+import * as yaml from './source.js'
 
 /** A policy file, read and checked: sizes in bytes, durations in milliseconds, cores as numbers. */
 export interface PolicyDocument {
@@ -11,18 +13,18 @@ export interface PolicyDocument {
 
 /** @throws QiError with file:line:column */
 export function parsePolicy(text: string, file: string): PolicyDocument {
-  const source = readSource(text, file)
-  const result = PolicyFileSchema.safeParse(source.data)
+  const source = yaml.readSource(text, file)
+  const result = schemas.PolicyFileSchema.safeParse(source.data)
   if (result.success) return { policy: result.data, source }
-  throw issuesToErrors(result.error, source.data, PolicyFileSchema, source.at)[0]
+  throw issuesToErrors(result.error, source.data, schemas.PolicyFileSchema, source.at)[0]
 }
 
 /** Everything that is wrong with it; of YAML that cannot be read, the first. */
 export function checkPolicy(text: string, file: string): QiError[] {
   try {
-    const source = readSource(text, file)
-    const result = PolicyFileSchema.safeParse(source.data)
-    return result.success ? [] : issuesToErrors(result.error, source.data, PolicyFileSchema, source.at)
+    const source = yaml.readSource(text, file)
+    const result = schemas.PolicyFileSchema.safeParse(source.data)
+    return result.success ? [] : issuesToErrors(result.error, source.data, schemas.PolicyFileSchema, source.at)
   } catch (error) {
     if (error instanceof QiError) return [error]
     throw error

@@ -1,0 +1,137 @@
+// Bundles the command line tool into dist/bundle: opening hundreds of modules costs more than all else that a start does.
+// CommonJS, whose loader does in one step what the other does in many. Verbs are chunks of their own; YAML and the schemas are
+// loaded when somebody first asks for them; profiles of ours go in as they were parsed. Needs the dist of this source.
+// node scripts/bundle.mjs [FOLDER-OF-DIST]
+import assert from 'node:assert'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { rolldown } from 'rolldown'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const dist = join(root, process.argv[2] ?? 'dist')
+const compiled = (path) => import(pathToFileURL(join(dist, path)).href)
+
+/** Loaded when a name of theirs is first used: YAML and zod take longer than all the rest. By `import * as` only. */
+const ON_DEMAND = {
+  config: 'src/policy/config.ts',
+  document: 'src/policy/document/schema.ts',
+  source: 'src/policy/document/source.ts',
+  oci: 'src/filter/oci-schema.ts',
+  event: 'src/event/schema.ts',
+  yaml: 'node_modules/yaml/dist/index.js'
+}
+/** Parts of Node that few starts use, as long as only functions are taken from them. */
+const BUILT_IN = /^node:(child_process|crypto|net|timers\/promises|tty)$/
+const STATEMENT = /^(?:import|export)\b(?! type\b)([^'"]*?)from '([^']+)'$/gm
+
+function whenCalled(statement, names, from) {
+  const taken = names.split(/[{},]/).map((each) => each.trim().split(' as '))
+  const functions = taken.filter(([name]) => name !== '' && !name.startsWith('type '))
+  if (functions.some(([name]) => !/^[a-z]/.test(name))) return statement
+  return functions
+    .map(([name, as = name]) => `const ${as} = (...args) => require('${from}').${name}(...args)`)
+    .join('\n')
+}
+
+/** Commander starts programs only for commands that are files of their own, which we have none of. */
+const withoutPrograms = {
+  name: 'without-programs',
+  resolveId: (from, importer) =>
+    from === 'node:child_process' && /\/commander\//.test(importer ?? '') ? '\0no-programs' : undefined,
+  load: (id) => (id === '\0no-programs' ? 'export {}' : undefined)
+}
+
+const onDemand = {
+  name: 'on-demand',
+  async transform(code, id) {
+    if (!id.startsWith(join(root, 'src'))) return undefined
+    let out = code
+    for (const [statement, names, from] of code.matchAll(STATEMENT)) {
+      if (BUILT_IN.test(from)) out = out.replace(statement, whenCalled(statement, names, from))
+      const path = relative(root, (await this.resolve(from, id))?.id ?? '')
+      const found = Object.keys(ON_DEMAND).find((name) => ON_DEMAND[name] === path)
+      if (!found && !/node_modules\/(zod|yaml)\//.test(path)) continue
+      const [, as] = /^ \* as (\w+) $/.exec(names) ?? []
+      if (!found || !as) throw new Error(`${id}: ${statement}: would be loaded at every start`)
+      out = out.replace(
+        statement,
+        `const ${as} = new Proxy({}, { get: (_, key) => require(__dirname + '/${found}.cjs')[key] })`
+      )
+    }
+    return out === code ? undefined : { code: out, moduleType: 'ts' }
+  }
+}
+
+async function parsedProfiles() {
+  const [{ parseProfile }, { nodeFs }] = [await compiled('policy/profiles.js'), await compiled('profile/fs.js')]
+  const folder = join(root, 'profiles')
+  const files = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.yaml'))
+  return files.map((name) => {
+    const parsed = parseProfile(nodeFs, join(folder, name), name)
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(parsed)), parsed, `${name} holds what JSON does not`)
+    return [readFileSync(join(folder, name), 'utf8'), parsed]
+  })
+}
+
+/** What is read at run time from files around dist, as values. */
+const known = {
+  'version.ts': `export const VERSION = ${JSON.stringify(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version)}`,
+  'policy/shipped.ts': `export const PARSED = new Map(${JSON.stringify(await parsedProfiles())})`
+}
+const values = {
+  name: 'values',
+  load(id) {
+    const found = Object.keys(known).find((file) => id === join(root, 'src', file))
+    return found && { code: known[found], moduleType: 'ts' }
+  }
+}
+
+/** Whoever asks whether an error is a QiError asks about one class. */
+const ERRORS = join(root, 'src/errors.ts')
+const sharedErrors = {
+  name: 'shared-errors',
+  async resolveId(from, importer) {
+    if (!importer || (await this.resolve(from, importer, { skipSelf: true }))?.id !== ERRORS) return undefined
+    return { id: './errors.cjs', external: true }
+  }
+}
+
+async function write(input, plugins) {
+  const entries = Object.entries(input).map(([name, path]) => [name, join(root, path)])
+  const bundle = await rolldown({
+    input: Object.fromEntries(entries),
+    platform: 'node',
+    cwd: root,
+    plugins: [values, ...plugins],
+    transform: { target: 'node20' }
+  })
+  const { output } = await bundle.write({
+    dir: join(dist, 'bundle'),
+    format: 'cjs',
+    entryFileNames: '[name].cjs',
+    chunkFileNames: `${Object.keys(input)[0]}-[name].cjs`,
+    comments: { legal: true },
+    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } }
+  })
+  noteLicenses(output)
+}
+
+/** Whoever wrote what is bundled is named beside it. */
+const licenses = new Map()
+function noteLicenses(output) {
+  for (const id of output.flatMap((chunk) => Object.keys(chunk.modules ?? {}))) {
+    const [folder, name] = /^.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id) ?? []
+    if (!folder || licenses.has(name)) continue
+    const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each))
+    if (!file) throw new Error(`${folder}: no license`)
+    licenses.set(name, readFileSync(join(folder, file), 'utf8').trim())
+  }
+}
+
+rmSync(join(dist, 'bundle'), { recursive: true, force: true })
+await write({ errors: 'src/errors.ts' }, [])
+await write({ main: 'src/cli/main.ts' }, [onDemand, withoutPrograms, sharedErrors])
+await write(ON_DEMAND, [sharedErrors])
+const texts = [...licenses].sort().map(([name, text]) => `${name}\n\n${text}\n`)
+writeFileSync(join(dist, 'bundle/LICENSES'), texts.join(`\n${'-'.repeat(80)}\n\n`))

@@ -1,0 +1,59 @@
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, copyFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+/** Which files of its own `qi-jail ARGS` loads, started from the installation at `from`. */
+function loaded(args: string[], from = root): string[] {
+  const program = `
+    process.on('exit', () => console.log(JSON.stringify(Object.keys(require.cache))))
+    require(process.argv[1]).main(process.argv.slice(2))`
+  const argv = ['-e', program, join(from, 'dist/bundle/main.cjs'), ...args]
+  const printed = execFileSync(process.execPath, argv, { encoding: 'utf8' })
+  return (JSON.parse(printed.trim().split('\n').at(-1) as string) as string[]).map((file) => basename(file))
+}
+
+const TRUE = ['--', '/bin/true']
+const SCHEMAS = 'config.cjs'
+const YAML = 'source.cjs'
+
+describe('what a start loads', () => {
+  it('neither schemas nor YAML for a profile of ours', () => {
+    const files = loaded(['--dry-run', '--no-policy', ...TRUE])
+    expect(files).toContain('main.cjs')
+    expect(files.filter((file) => [SCHEMAS, YAML, 'main-pino.cjs'].includes(file))).toEqual([])
+  })
+
+  it('the schemas for what flags say', () => {
+    const files = loaded(['--dry-run', '--no-policy', '--pids', '64', ...TRUE])
+    expect(files).toContain(SCHEMAS)
+    expect(files).not.toContain(YAML)
+  })
+
+  it('no launcher for its version', () => {
+    expect(loaded(['--version']).filter((file) => /-(run|spawn)\.cjs$/.test(file))).toEqual([])
+  })
+})
+
+describe('a profile of ours', () => {
+  let copy: string
+  beforeAll(() => {
+    copy = mkdtempSync(join(tmpdir(), 'qi-bundle-'))
+    for (const name of ['dist/bundle', 'profiles', 'build/Release/qi_jail.node', 'build/Release/qi-monitor'])
+      cpSync(join(root, name), join(copy, name), { recursive: true })
+    copyFileSync(join(root, 'package.json'), join(copy, 'package.json'))
+  })
+  afterAll(() => rmSync(copy, { recursive: true, force: true }))
+
+  const strict = ['--dry-run', '--no-policy', '--profile', 'strict', ...TRUE]
+
+  it('is taken as it was parsed, as long as its file says the same', () => {
+    expect(loaded(strict, copy)).not.toContain(YAML)
+    appendFileSync(join(copy, 'profiles/strict.yaml'), '\n# changed\n')
+    expect(loaded(strict, copy)).toContain(YAML)
+  })
+})
