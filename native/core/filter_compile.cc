@@ -67,6 +67,12 @@ int AddRule(void* context, const FilterInput& input, const FilterRule& rule) {
                                  static_cast<unsigned>(rule.args.size()), compares);
 }
 
+/// libseccomp does not tell of a program that RLIMIT_FSIZE cut short; then not one byte more can be written either.
+int CheckWhole(int fd) {
+  if (write(fd, "", 1) != 1) return errno;
+  return 0;
+}
+
 /// libseccomp 2.5.4 writes to descriptors only. Returns 0 or an errno.
 int Export(void* context, std::vector<sock_filter>* program) {
   int fd = memfd_create("qi-filter", MFD_CLOEXEC);
@@ -74,6 +80,7 @@ int Export(void* context, std::vector<sock_filter>* program) {
   int err = -seccomp_export_bpf(context, fd);
   struct stat info;
   if (err == 0 && fstat(fd, &info) != 0) err = errno;
+  if (err == 0) err = CheckWhole(fd);
   if (err == 0) {
     program->resize(static_cast<size_t>(info.st_size) / sizeof(sock_filter));
     ssize_t bytes = static_cast<ssize_t>(program->size() * sizeof(sock_filter));
@@ -115,6 +122,8 @@ int Compile(const FilterInput& input, std::vector<sock_filter>* program) {
   if (!context) return EINVAL;
   if (int rc = seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS)) return -rc;
   if (int rc = seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2)) return -rc;
+  // Otherwise every failure of the kernel is ECANCELED, which nobody can look up.
+  if (int rc = seccomp_attr_set(context.get(), SCMP_FLTATR_API_SYSRAWRC, 1)) return -rc;
   for (const FilterRule& rule : input.rules) {
     if (int err = AddRule(context.get(), input, rule)) return err;
   }

@@ -199,6 +199,10 @@ const HINTS: Known[] = [
     errno: ['EMFILE'],
     hint: 'too few descriptors: raise the limit (ulimit -n 1024, LimitNOFILE= in a systemd unit, docker run --ulimit nofile=1024)'
   },
+  {
+    errno: ['EFBIG'],
+    hint: 'files may not grow here, nor may those in memory that a launch needs: raise the limit (ulimit -f unlimited, LimitFSIZE=infinity in a systemd unit, docker run --ulimit fsize=-1)'
+  },
   { errno: ['ENFILE'], hint: 'the host has no descriptors left: raise fs.file-max' },
   { errno: ['ENOMEM'], hint: 'the host, or this control group, has no memory left' }
 ]
@@ -220,6 +224,15 @@ export function hintFor(errno: string, step?: string): string | undefined {
     when?.(host) !== false
   const known = HINTS.find(fits)
   return typeof known?.hint === 'function' ? known.hint(host) : known?.hint
+}
+
+/** What the addon threw, as an error: what the kernel said, and the remedy where one is known. */
+export function addonError(code: `QI_${string}`, what: string, cause: unknown): QiError {
+  const { message, syscall, errno: number } = cause as Error & { syscall?: string; errno?: number }
+  const errno = number === undefined ? undefined : loadAddon().errnoName(number)
+  const hint = errno && hintFor(errno, syscall)
+  const details = { cause, ...(syscall ? { syscall } : {}), ...(errno ? { errno } : {}), ...(hint ? { hint } : {}) }
+  return new QiError(code, `${what}: ${message}`, details)
 }
 
 /** Where namespaces are forbidden another kind of jail is to be had, by who wants it. Root has no use for it. */

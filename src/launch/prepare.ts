@@ -7,6 +7,7 @@ import type { HostFacts } from '../host/facts.js'
 import { buildPlan, encodePlan, LAYOUT, type Plan } from '../plan/index.js'
 import { nodeFs, type Profile, type Protection, type ReadFs, type ResolveRequest, resolve } from '../profile/index.js'
 import { TEMP_PLACEHOLDER } from '../profile/tier.js'
+import { addonError } from './failure.js'
 import { loadAddon } from './locate.js'
 
 /** What differs between two launches of the same request. */
@@ -100,7 +101,7 @@ function compile(spec: FilterSpec): Uint8Array {
     return loadAddon().compileFilter(spec)
   } catch (cause) {
     if (cause instanceof QiError) throw cause
-    throw new QiError('QI_FILTER', `the system call filter cannot be compiled: ${(cause as Error).message}`, { cause })
+    throw addonError('QI_FILTER', 'the system call filter cannot be compiled', cause)
   }
 }
 

@@ -10,7 +10,7 @@ import type { Profile } from '../profile/types.js'
 import { askMilliseconds, type OnConnect } from './ask.js'
 import { tryFolder } from './ctl-folder.js'
 import { type ControlAbout, checkId, serveControl } from './ctl-server.js'
-import { hintFor } from './failure.js'
+import { addonError } from './failure.js'
 import { Jail } from './jail.js'
 import { loadAddon, monitorPath } from './locate.js'
 import type { NativeAddon } from './native.js'
@@ -195,11 +195,7 @@ function startMonitor(request: Parameters<NativeAddon['spawn']>[0]): ReturnType<
   try {
     return loadAddon().spawn(request)
   } catch (cause) {
-    const { syscall, errno: number } = cause as { syscall?: string; errno?: number }
-    const errno = number === undefined ? undefined : loadAddon().errnoName(number)
-    const hint = errno && hintFor(errno, syscall)
-    const details = { cause, ...(syscall ? { syscall } : {}), ...(errno ? { errno } : {}), ...(hint ? { hint } : {}) }
-    throw new QiError('QI_SPAWN', `could not start qi-monitor: ${(cause as Error).message}`, details)
+    throw addonError('QI_SPAWN', 'could not start qi-monitor', cause)
   }
 }
 

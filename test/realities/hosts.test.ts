@@ -117,6 +117,17 @@ describe.each(users)('descriptors, for %s', (user) => {
   })
 })
 
+// Also where libseccomp's program just fits, or is cut, and the plan is.
+describe.each(users)('files may not grow, for %s', (user) => {
+  test.each([0, 1024, 16_384])('beyond %i bytes: refused by a word of ours', async (size) => {
+    const { status, stderr, stdout, left, files } = await launchIn(user, { before: ['prlimit', `--fsize=${size}`] })
+    expect({ status, stdout, left, files }).toEqual({ status: 125, stdout: '', left: '', files: ['project'] })
+    expect(stderr).toMatch(/QI_(FILTER|SPAWN).*EFBIG.*raise the limit.*ulimit -f unlimited/)
+  })
+
+  test('beyond a megabyte: whole', () => expectWhole(user, { before: ['prlimit', `--fsize=${2 ** 20}`] }))
+})
+
 const without = (...names: string[]) => names.map((name) => `-${name}`).join(',')
 
 describe.each(users.filter((user) => user === 'root'))('%s', () => {
