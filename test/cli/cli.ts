@@ -54,6 +54,12 @@ export function shell(place: Place, script: string, env: Record<string, string> 
   return result
 }
 
+/** The same on a terminal of its own, 60 wide and 5 high; what is written to the child's stdin is typed there. */
+export function onTerminal(place: Place, script: string, env: Record<string, string> = {}): Running {
+  const qi = join(place.root, 'bin/qi-jail')
+  return startAny(place, ['script', '-qec', `stty cols 60 rows 5; ${script}`, '/dev/null'], { QI: qi, ...env })
+}
+
 function startAny({ user, home }: Place, argv: string[], env: Record<string, string>): Running {
   const [file, args] = as(user, argv)
   const child = spawn(file, args, { cwd: home, env: { ...environmentOf(home), ...env }, stdio: 'pipe' })
