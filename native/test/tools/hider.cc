@@ -115,11 +115,14 @@ void StageVfork() {
 void StageVforks() {
   auto* memory = static_cast<char*>(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   Must(memory != MAP_FAILED, "mmap");
-  auto child_of_waiting = [memory](size_t bytes, useconds_t us) {
+  int taken[2];
+  Must(pipe(taken) == 0, "pipe");
+  auto child_of_waiting = [memory, taken](size_t bytes, useconds_t us) {
     pid_t pid = fork();
     Must(pid >= 0, "fork");
     if (pid > 0) return pid;
     memset(memory, 1, bytes);
+    if (bytes == size) Must(write(taken[1], "", 1) == 1, "write");
     (void)usleep(us);
     _exit(0);
   };
@@ -135,6 +138,8 @@ void StageVforks() {
       (void)waitpid(child_of_waiting(2 * kMiB, 200 * kMs), nullptr, 0);
     }
   }
+  char byte;
+  for (int i = 0; i < 6; ++i) Must(read(taken[0], &byte, 1) == 1, "read");
   sleep(4);
   puts("OK");
 }
