@@ -41,7 +41,7 @@ function tolerantProfiles() {
   }
 }
 
-/** A test takes vitest from the guest's runner, the package from `dist`, and believes to lie where its source does. */
+/** A test takes vitest from the guest's runner (vitest.mjs), the package from `dist`, and believes to lie where its source does. */
 const asInTheCheckout = {
   name: 'as-in-the-checkout',
   resolveId(id, importer) {
@@ -67,6 +67,6 @@ export async function bundle(files) {
   mkdirSync(place, { recursive: true })
   tolerantProfiles()
   await bundleDist()
-  await write({ suite: join(root, 'test/vm/suite.mjs'), vitest: 'vitest' }, place)
+  await write({ suite: join(root, 'test/vm/suite.mjs'), vitest: join(root, 'test/vm/vitest.mjs') }, place)
   for (const file of files) await write({ [file.replace(/\.ts$/, '')]: join(root, file) }, place, [asInTheCheckout])
 }

@@ -20,7 +20,7 @@ const DOCUMENT = `${root}docs/kernels.md`
 const OLDEST = '5.10'
 const KERNELS = [OLDEST, '6.1', '6.12', '7.x']
 const SESSION = 'bookworm'
-const FOLDERS = ['launch', 'escape', 'limits', 'network', 'vm']
+const FOLDERS = ['launch', 'escape', 'limits', 'network', 'files', 'tier', 'vm']
 
 // In a session these are what the short form is for.
 const NEVER = ['needs a systemd session that delegates memory and pids', 'needs a systemd session that delegates cpu']
