@@ -37,11 +37,12 @@ const acts = {
         resolve({ status: response.statusCode, body: (await response.toArray()).join('') })
       }).on('error', reject)
     }),
-  /** Names change places in another thread as fast as they can, while this one connects. */
+  /** Names change places in another thread as fast as they can, while this one connects: for `ms`, and until it met both. */
   async swap(how, folder, ms) {
     const worker = new Worker(new URL(import.meta.url), { workerData: { how, folder } })
     const seen = {}
-    for (const end = Date.now() + Number(ms); Date.now() < end; ) {
+    const [end, last] = [1, 30].map((times) => Date.now() + times * ms)
+    while (Date.now() < (seen.listed && seen.EACCES ? end : last)) {
       const answer = await ask(`${folder}/${how === 'link' ? 'at' : 'listed'}`)
       seen[answer] = (seen[answer] ?? 0) + 1
     }

@@ -260,11 +260,11 @@ describe.each(users)('local sockets of the host, launched by %s', (user: User) =
       const words = [
         '/bin/sh',
         '-c',
-        `while test ! -e ${place}/go; do sleep 0.05; done; exec ${shell(connecting(`${place}/listed`))}`
+        `mkdir ${place}/up; while test ! -e ${place}/go; do sleep 0.05; done; exec ${shell(connecting(`${place}/listed`))}`
       ]
       const setup = config([`${place}/listed`], { filesystem: { allowedPaths: [place], readOnlyPaths: [ACT] } })
       const jail = jailed(user, { argv: words, config: setup })
-      await new Promise((resolve) => setTimeout(resolve, 1500))
+      await expect.poll(() => existsSync(`${place}/up`), { timeout: 60_000 }).toBe(true)
       rmSync(`${place}/listed`)
       await serve(`${place}/listed`, 'anew', user)
       expect(statSync(`${place}/listed`).ino).not.toBe(before)
