@@ -8,6 +8,7 @@
 
 #include "binding/judge.h"
 #include "core/errno_names.h"
+#include "core/execute.h"
 #include "core/filter_compile.h"
 #include "core/plan.h"
 #include "core/probe.h"
@@ -146,6 +147,36 @@ Napi::Value Spawn(const Napi::CallbackInfo& info) {
   return out;
 }
 
+// Texts as bytes, each with its NUL: arguments and variables need not be UTF-8. False for anything else.
+bool ToTexts(const Napi::Value& value, std::vector<std::string>* texts) {
+  if (!value.IsArray()) return false;
+  Napi::Array list = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    Napi::Value one = list.Get(i);
+    if (!one.IsBuffer()) return false;
+    auto bytes = one.As<Napi::Buffer<char>>();
+    texts->emplace_back(bytes.Data(), bytes.Length());
+  }
+  return true;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>* texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : *texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+Napi::Value Execute(const Napi::CallbackInfo& info) {
+  std::vector<std::string> argv;
+  std::vector<std::string> envp;
+  bool ok = info.Length() >= 3 && info[0].IsString() && ToTexts(info[1], &argv) && ToTexts(info[2], &envp);
+  if (!ok || argv.empty()) return Throw(info.Env(), "QI_INTERNAL", "execute(file, argv, envp)", EINVAL);
+  std::string file = info[0].As<Napi::String>();
+  int error = qi::Execute(file.c_str(), Pointers(&argv).data(), Pointers(&envp).data());
+  return Throw(info.Env(), "QI_EXECUTE", "execve", error);
+}
+
 void Kill(const Napi::CallbackInfo& info) {
   int pidfd = info[0].As<Napi::Number>().Int32Value();
   int signal = info[1].As<Napi::Number>().Int32Value();
@@ -211,6 +242,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("probeHost", Napi::Function::New(env, ProbeHost));
   exports.Set("checkPlan", Napi::Function::New(env, CheckPlan));
   exports.Set("spawn", Napi::Function::New(env, Spawn));
+  exports.Set("execute", Napi::Function::New(env, Execute));
   exports.Set("kill", Napi::Function::New(env, Kill));
   exports.Set("reap", Napi::Function::New(env, Reap));
   exports.Set("getXattr", Napi::Function::New(env, GetXattr));

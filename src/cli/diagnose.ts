@@ -1,4 +1,3 @@
-import { homedir } from 'node:os'
 import { QiError } from '../errors.js'
 import type { HostFacts } from '../host/facts.js'
 import { probeHost } from '../host/probe.js'
@@ -7,9 +6,10 @@ import { remedyFor } from '../plan/limit-states.js'
 import { type Finding, findings } from '../plan/protections.js'
 import type { SandboxConfig } from '../policy/config.js'
 import { DEFAULT_PROFILE } from '../policy/profiles.js'
-import { resolve } from '../profile/resolve.js'
+import { nodeFs } from '../profile/fs.js'
+import { readPolicy, resolve } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
-import { LAUNCHER } from './run.js'
+import { LAUNCHER, place } from './run.js'
 
 /** One launch that was tried. */
 export interface Trial {
@@ -32,6 +32,8 @@ export interface Diagnosis {
   /** The limits of a jail that asks for every one. */
   limits: Finding[]
   launch: Trial
+  /** Why the policy files of this place leave a launch no jail; the rest of this is without them. */
+  policy?: string
   /** The same with every limit; where a cgroup is to be had. */
   limited?: Trial
   remedies: string[]
@@ -52,19 +54,24 @@ export async function diagnose(profileName: string | undefined): Promise<Diagnos
   const tolerate = [...plain.tolerate, ...LIMITS]
   const limited = profileOf({ ...config, resources, tolerate }, facts)
   const launch = await attempt(plain)
+  const policy = policyFault(config, facts)
   const tried = facts.cgroup.source === 'none' || !launch.ok ? undefined : await attempt(limited)
   const { cgroup } = facts
   const found = findings(plain, facts, namespaces)
   return {
-    ok: launch.ok,
+    ok: launch.ok && policy === undefined,
     profile: plain.name,
     host,
     cgroup,
     protections: found.filter(({ name }) => !isLimit(name)),
     limits: findings(limited, facts).filter(({ name }) => isLimit(name)),
     launch,
+    ...(policy === undefined ? {} : { policy }),
     ...(tried ? { limited: tried } : {}),
-    remedies: remedies({ ...facts, userNamespaces: namespaces }, [launch, tried])
+    remedies: [
+      ...(policy === undefined ? [] : [policy]),
+      ...remedies({ ...facts, userNamespaces: namespaces }, [launch, tried])
+    ]
   }
 }
 
@@ -88,10 +95,20 @@ function tryProfile(config: SandboxConfig, facts: HostFacts): Profile | QiError 
 
 const isLimit = (name: Finding['name']): boolean => (LIMITS as readonly string[]).includes(name)
 
+function policyFault(config: SandboxConfig, facts: HostFacts): string | undefined {
+  try {
+    const { policy } = readPolicy({ config, argv: [], ...place(), policyFiles: true }, nodeFs, facts)
+    if (policy.enforcement !== 'disabled') return undefined
+    return `${policy.origins.enforcement} = "disabled": commands run without a jail`
+  } catch (error) {
+    if (error instanceof QiError) return `${error.code}: ${error.message}`
+    throw error
+  }
+}
+
 /** Of a command that is surely there. */
 function profileOf(config: SandboxConfig, facts: HostFacts): Profile {
-  const place = { env: process.env, cwd: process.cwd(), home: process.env.HOME || homedir() }
-  return resolve({ config, argv: [process.execPath, '--version'], ...place }, facts)
+  return resolve({ config, argv: [process.execPath, '--version'], ...place() }, facts)
 }
 
 /** What the host allows is found by doing it: several things that forbid a launch cannot be read anywhere. */

@@ -15,7 +15,8 @@ const program = (): Command =>
 const definition = (): Command =>
   new Command('qi-jail doctor')
     .description(
-      'Tells what this host lets a jail have, and what would give it more. Status 1: the profile cannot launch.'
+      'Tells what this host lets a jail have, and what would give it more. Status 1: the profile cannot launch, or the ' +
+        'policy files that are read here leave no jail.'
     )
     .option('--profile <name|file>', 'strict (default), standard, dev, or a profile file')
     .option('--json', 'as one JSON object')
@@ -27,11 +28,12 @@ export const doctor = verb(program, async (command, json) => {
   return { text, status: found.ok ? 0 : 1 }
 })
 
-export function report({ host, cgroup, profile, protections, limits, launch, limited, remedies }: Diagnosis): string {
+export function report(found: Diagnosis): string {
+  const { host, cgroup, profile, protections, limits, launch, limited, policy, remedies } = found
   const { kernel, arch, uid, privileged, landlockAbi, mountSetattr, seccomp, userNamespaces } = host
   const yes = (has: boolean) => (has ? 'yes' : 'no')
-  const rows = (found: Diagnosis['limits']) =>
-    found.map(({ name, state, reason, refused }) => [refused ? 'REFUSED' : state, name, reason])
+  const rows = (all: Diagnosis['limits']) =>
+    all.map(({ name, state, reason, refused }) => [refused ? 'REFUSED' : state, name, reason])
   const section = (title: string, table: string[][]) => (table.length ? `\n${title}\n${columns(table)}` : '')
   const who = privileged ? 'with its capabilities' : uid === 0 ? 'without its capabilities' : 'a plain user'
   return [
@@ -53,7 +55,8 @@ export function report({ host, cgroup, profile, protections, limits, launch, lim
     section('limits, where they are asked for', rows(limits)),
     section('launch', [
       ['as the profile says', outcome(launch)],
-      ...(limited ? [['with every limit', outcome(limited)]] : [])
+      ...(limited ? [['with every limit', outcome(limited)]] : []),
+      ...(policy ? [['with the policy files of here', `no: ${policy}`]] : [])
     ]),
     section(
       'what would help',

@@ -4,7 +4,9 @@ import { probeHost } from '../host/probe.js'
 import { loadAddon } from '../launch/locate.js'
 import { buildPlan, MountFlag, MountKind, type MountOp, type Plan } from '../plan/index.js'
 import { Attr } from '../plan/mounts.js'
-import type { ProfileLimits, Protection } from '../profile/types.js'
+import { JailDisabled } from '../profile/disabled.js'
+import type { Profile, ProfileLimits, Protection } from '../profile/types.js'
+import { noJail } from './bare.js'
 import { painter } from './color.js'
 import { explanationText } from './explain-table.js'
 import { inFlags, type RunOptions } from './options.js'
@@ -23,7 +25,15 @@ interface Step {
  * any host, with the reasons and without the plan.
  */
 export function dryRun(options: RunOptions, command: string[]): string {
-  const profile = resolveRun(options, command)
+  try {
+    return planned(resolveRun(options, command), options)
+  } catch (error) {
+    if (error instanceof JailDisabled) return noJail(error, options.json === true)
+    throw error
+  }
+}
+
+function planned(profile: Profile, options: RunOptions): string {
   const facts = probeHost(LAUNCHER)
   const built = buildPlan(profile, facts, {
     compile: loadAddon().compileFilter,

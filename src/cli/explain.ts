@@ -3,7 +3,9 @@ import { QiError } from '../errors.js'
 import { type Difference, difference } from '../explain/diff.js'
 import { explain as explanation } from '../explain/explain.js'
 import { probeHost } from '../host/probe.js'
+import { JailDisabled } from '../profile/disabled.js'
 import { VERSION } from '../version.js'
+import { noJail } from './bare.js'
 import { painter } from './color.js'
 import { withExamples } from './examples.js'
 import { detailsText, explanationText, figure } from './explain-table.js'
@@ -45,6 +47,7 @@ export const explain = verb(program, async (command, json) => {
     const paint = painter()
     return explanationText(told, paint) + detailsText(told, paint)
   } catch (error) {
+    if (error instanceof JailDisabled) return noJail(error, json)
     throw rephrase(error, options)
   }
 })

@@ -7,6 +7,8 @@ import { printable, printableLines } from './printable.js'
 export interface Reporter {
   /** Sentences for a person, or with --json `record` as one line. */
   notices(sentences: string[], record: Record<string, unknown>): void
+  /** One that --quiet does not silence; with --json in `warning`, beside `record`. */
+  warning(sentence: string, record: Record<string, unknown>): void
   error(error: unknown): void
 }
 
@@ -31,6 +33,10 @@ export function createReporter({ json = false, quiet = false }: ReportOptions): 
       if (quiet) return
       const lines = json ? [JSON.stringify(record)] : sentences.map((sentence) => `qi-jail: ${sentence}`)
       for (const line of lines) writeLine(printable(line))
+    },
+    warning(message, record) {
+      const line = json ? JSON.stringify({ warning: { ...record, message } }) : `qi-jail: ${message}`
+      writeLine(printable(line))
     },
     error(error) {
       const told = ofTheHost(error)

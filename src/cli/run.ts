@@ -7,9 +7,11 @@ import type { Jail, JailExit } from '../launch/jail.js'
 import { launchProfile, makeReachable } from '../launch/spawn.js'
 import type { SandboxConfig } from '../policy/index.js'
 import { parseDuration } from '../policy/units.js'
+import { JailDisabled } from '../profile/disabled.js'
 import { type ResolveRequest, resolve } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
 import { askOnTerminal } from './ask.js'
+import { runBare } from './bare.js'
 import { limitSentences, reachedLimit } from './limit-notice.js'
 import { type Log, openLog } from './log.js'
 import { inFlags, type RunOptions, toConfig } from './options.js'
@@ -66,9 +68,9 @@ export function ownDirectory(): string {
 
 /** Runs the command with our own stdio, untouched by us, and gives the status to exit with. */
 export async function run(options: RunOptions, command: string[], reporter: Reporter): Promise<number> {
-  const attach = forwardSignals()
   const log = await openLog(options.verbose === true)
-  const profile = resolveRun(options, command)
+  const profile = jailOrBare(options, command, reporter)
+  const attach = forwardSignals()
   log.debug({ profile: profile.name, command: profile.command, grants: profile.grants.length }, 'resolved')
   const rawArgv = rawArguments(command, profile.command.argv)
   const raw = { rawArgv, rawEnv: rawEnvironment(process.env) }
@@ -90,6 +92,16 @@ export async function run(options: RunOptions, command: string[], reporter: Repo
     exit
   })
   return exit.code ?? 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0)
+}
+
+/** Does not come back where a policy file turns the jail off. */
+function jailOrBare(options: RunOptions, command: string[], reporter: Reporter): Profile {
+  try {
+    return resolveRun(options, command)
+  } catch (error) {
+    if (error instanceof JailDisabled) return runBare(error, command, reporter)
+    throw error
+  }
 }
 
 /** A run whose --id nobody asked for goes on without: it is no part of the jail. */

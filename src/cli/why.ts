@@ -5,7 +5,9 @@ import { type Refused, readRefusals } from '../explain/recorded.js'
 import { type Answer, type Asked, why as ask, readQuestion, recordedQuestion } from '../explain/why.js'
 import { probeHost } from '../host/probe.js'
 import { loadAddon } from '../launch/locate.js'
+import { JailDisabled } from '../profile/disabled.js'
 import { nodeFs } from '../profile/fs.js'
+import { noJail } from './bare.js'
 import { colored, type Paint, painter } from './color.js'
 import { withExamples } from './examples.js'
 import { inFlags, type RunOptions, rephrase, toConfig, withRunOptions } from './options.js'
@@ -55,6 +57,7 @@ export const why = verb(program, async (command, json) => {
     const text = json ? printableLines(`${JSON.stringify(told, null, 2)}\n`) : answerText(told, painter())
     return { text, status: answer.state === 'refused' ? 1 : 0 }
   } catch (error) {
+    if (error instanceof JailDisabled) return noJail(error, json)
     throw rephrase(error, options)
   }
 })
@@ -86,7 +89,7 @@ function askAgain(refused: Refused, asked: Asked): Answer {
   try {
     return ask(recordedQuestion(refused), asked)
   } catch (error) {
-    if (!(error instanceof QiError)) throw error
+    if (!(error instanceof QiError) || error instanceof JailDisabled) throw error
     const question = { kind: refused.kind, of: refused.what }
     return {
       question,

@@ -35,6 +35,11 @@ export interface NativeAddon {
     control: number
     pipes: [number, number, number]
   }
+  /**
+   * execve(2): this process becomes `file`, with no jail. Returns never; throws {syscall, errno} where it failed, and then
+   * signals do what they do by default.
+   */
+  execute(file: string, argv: Buffer[], environment: Buffer[]): never
   /** Sends a signal to qi-monitor through its pidfd. */
   kill(pidfd: number, signal: number): void
   /** Resolves with the wait status once qi-monitor is gone, and closes the pidfd. */

@@ -1,6 +1,6 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs'
+import { closeSync, fstatSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { QiError, type QiErrorDetails } from '../errors.js'
+import { QiError } from '../errors.js'
 import type { HostFacts } from '../host/facts.js'
 import { probeHost } from '../host/probe.js'
 import { withoutCgroup } from '../plan/limit-states.js'
@@ -8,6 +8,7 @@ import type { SandboxConfig } from '../policy/index.js'
 import { CONTROL_ORIGIN } from '../profile/control.js'
 import type { Profile } from '../profile/types.js'
 import { askMilliseconds, type OnConnect } from './ask.js'
+import { openAudit, STDERR } from './audit-file.js'
 import { tryFolder } from './ctl-folder.js'
 import { type ControlAbout, checkId, serveControl } from './ctl-server.js'
 import { addonError } from './failure.js'
@@ -119,7 +120,11 @@ async function launchPlan(
   checkId(options.id)
   refuseUnasked(prepared.profile, options)
   coverControl(prepared.profile)
-  const audit = openAudit(prepared.profile)
+  const { audit: recorded, grants } = prepared.profile
+  const audit = openAudit(
+    recorded.file,
+    grants.some((grant) => grant.access === 'rw')
+  )
   let jail: Jail
   try {
     const spawned = startMonitor({
@@ -227,50 +232,3 @@ function isOpen(fd: number): boolean {
     return false
   }
 }
-
-const STDERR = 2
-
-// O_NONBLOCK: a FIFO that nobody reads is an error here, and one whose reader sleeps loses lines, which are counted, later.
-const AUDIT_FLAGS =
-  constants.O_WRONLY |
-  constants.O_APPEND |
-  constants.O_CREAT |
-  constants.O_NOFOLLOW |
-  constants.O_NONBLOCK |
-  constants.O_NOCTTY
-
-/** -1 for none; `-` is standard error. Opened here, by the caller's rights, and only ever appended to. */
-function openAudit({ audit: { file }, grants }: Profile): number {
-  if (file === undefined) return -1
-  if (file === '-') return STDERR
-  let fd: number
-  try {
-    fd = openSync(file, AUDIT_FLAGS, 0o600)
-  } catch (cause) {
-    const errno = (cause as NodeJS.ErrnoException).code
-    throw auditError(file, String(errno), 'name a file in a folder that you may write', {
-      ...(errno ? { errno } : {}),
-      cause
-    })
-  }
-  // Only the name we know is kept from the payload.
-  if (fstatSync(fd).nlink > 1 && grants.some((grant) => grant.access === 'rw')) {
-    closeSync(fd)
-    throw auditError(
-      file,
-      'it has further names (hard links), by which a payload may write it',
-      'name another file',
-      {}
-    )
-  }
-  return fd
-}
-
-const auditError = (file: string, reason: string, hint: string, details: QiErrorDetails): QiError =>
-  new QiError('QI_AUDIT_FILE', `cannot append to the audit file ${file}: ${reason}`, {
-    field: 'audit.file',
-    value: file,
-    path: file,
-    hint,
-    ...details
-  })

@@ -108,7 +108,7 @@ async function firstRun(request: LearnRequest): Promise<{ session: Session; prof
 }
 
 async function replay(request: LearnRequest, recording: Recording): Promise<Session> {
-  const config: SandboxConfig = { profile: request.name, audit: { files: 'denied' } }
+  const config: SandboxConfig = { profile: request.name, enforcement: 'strict', audit: { files: 'denied' } }
   const jail = await launchProfile(resolveFor(request, config, request.output), { stdio: ['pipe', 'ignore', 'ignore'] })
   if (jail.stdin) void recording.play(jail.stdin)
   return watch(jail, request.forMs)

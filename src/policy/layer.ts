@@ -1,10 +1,14 @@
 import type { ParsedConfig } from './config.js'
 
+/** From the laxest. `disabled` is for policy files alone: who asks for a jail by a configuration gets one. */
+export const ENFORCEMENT_MODES = ['disabled', 'permissive', 'strict'] as const
+export type EnforcementMode = (typeof ENFORCEMENT_MODES)[number]
+
 /** One writer's part of the policy: a profile, a section of a policy file, or the caller's config. */
 export interface Layer {
   /** The file, or `config`; `profiles/strict.yaml` for a built-in one. */
   origin: string
-  config: Omit<ParsedConfig, 'profile' | 'tool'>
+  config: Omit<ParsedConfig, 'profile' | 'tool' | 'enforcement'> & { enforcement?: EnforcementMode | undefined }
   /** Of a policy file: where each field stands, `file:line:col: what is written there`, by the field of `config`. */
   marks?: Record<string, string>
   /** A project's file that nobody trusted: it takes away, and what it would add is refused. */

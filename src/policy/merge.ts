@@ -1,7 +1,7 @@
 import { mergeNetworkLayer, type NetworkLayer, type NetworkPolicy, noNetwork, type Written } from '../network/merge.js'
 import type { ProtectionName } from '../profile/types.js'
 import type { ParsedConfig } from './config.js'
-import { envRecord, type Layer, placeOf } from './layer.js'
+import { type EnforcementMode, envRecord, type Layer, placeOf } from './layer.js'
 import { type NarrowContext, refuseWidening } from './narrow.js'
 import { readSyscall } from './syscall-names.js'
 
@@ -52,7 +52,7 @@ export interface Policy {
   resources: NonNullable<ParsedConfig['resources']>
   pty: boolean
   syscalls: SyscallPolicy
-  enforcement: NonNullable<ParsedConfig['enforcement']>
+  enforcement: EnforcementMode
   auditFile?: string
   auditFiles?: NonNullable<ParsedConfig['audit']>['files']
   tolerate: ProtectionName[]

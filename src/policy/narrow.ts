@@ -4,7 +4,7 @@ import { isAllowed, isAllowedUdp, reachesLoopback } from '../network/cover.js'
 import type { HostPattern } from '../network/types.js'
 import { PASSED } from '../profile/environment.js'
 import { FALLBACK } from '../profile/limits.js'
-import { envRecord, type Layer, placeOf } from './layer.js'
+import { ENFORCEMENT_MODES, envRecord, type Layer, placeOf } from './layer.js'
 import type { Policy } from './merge.js'
 
 /** What narrowing has to know of the host. */
@@ -35,6 +35,12 @@ const onlyIf =
   (laxer: unknown, below: (policy: Policy) => unknown): Rule =>
   (policy, value) =>
     value !== laxer || below(policy) === laxer ? undefined : 'is laxer than it is without this file'
+
+/** Not earlier in `order` than it is already. */
+const atLeast =
+  (order: readonly unknown[], below: (policy: Policy) => unknown): Rule =>
+  (policy, value) =>
+    order.indexOf(value) >= order.indexOf(below(policy)) ? undefined : 'is laxer than it is without this file'
 
 /** Of a list, that nothing is missing from it. */
 const EVERY: readonly unknown[] = []
@@ -94,7 +100,7 @@ const RULES: Record<string, Rule> = {
   'syscalls.allow': liftedCalls,
   'syscalls.deny': free,
   'syscalls.oci': free, // every profile narrows
-  enforcement: onlyIf('permissive', ({ enforcement }) => enforcement),
+  enforcement: atLeast(ENFORCEMENT_MODES, ({ enforcement }) => enforcement),
   'audit.file': same(({ auditFile }) => auditFile),
   'audit.files': auditFiles,
   cwd: same(({ cwd }) => cwd),

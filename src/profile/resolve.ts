@@ -13,6 +13,7 @@ import { checkArguments, findCommand } from './command.js'
 import { controlDenies } from './control.js'
 import { cwdError, refuseSteeredCwd, workingDirectory } from './cwd.js'
 import { mandatoryDenies, readDenies } from './denies.js'
+import { JailDisabled } from './disabled.js'
 import { environment } from './environment.js'
 import { isWithin, nodeFs, type ReadFs, snapshot, type Walk, walk } from './fs.js'
 import { compact, type ExplicitGrants, grantOf, resolveGrants } from './grants.js'
@@ -62,13 +63,13 @@ const HOSTNAME = 'qi-jail'
 export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const fs = snapshot(request.fs ?? nodeFs)
   const { loaded, policy } = readPolicy(request, fs, facts)
-  refuseDisabled(loaded.policy)
   const network = resolveNetwork(policy, loaded, fs, request.askMs)
   const who = identity(facts, policy.processIsolation, request.random)
   const host = makeHost(request, fs, policy)
+  const enforcement = jailOf(policy, host)
   const limits = resolveLimits(policy, host)
   const why = tierReason(policy, facts)
-  if (why !== undefined && policy.enforcement === 'permissive') throw needsMounts(why)
+  if (why !== undefined && enforcement === 'permissive') throw needsMounts(why)
   const temp = why === undefined ? placeTemp(policy, host) : { real: hostTemp(policy, fs), links: [] }
   const tempDirectory = temp.real
   const env = environment(request.env, policy.env, host.home, tempDirectory)
@@ -88,7 +89,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   if (argv.length > 0) refuseDeniedCommand(explicit, closure, walk(fs, started).real)
   const ownFiles = systemFiles(closure, who, HOSTNAME, network)
   const strict = combine(explicit, closure, tempDirectory)
-  const isPermissive = policy.enforcement === 'permissive'
+  const isPermissive = enforcement === 'permissive'
   const tree = isPermissive ? readableTree(host, explicit, closure, tempDirectory, ownFiles) : undefined
   const grants = tree?.grants ?? strict
   const hidden = controlDenies(grants, fs, request.env, facts.uid)
@@ -138,7 +139,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     network,
     devices: { pty: policy.pty },
     syscalls,
-    enforcement: policy.enforcement,
+    enforcement,
     limits,
     tolerate: policy.tolerate,
     origins: policy.origins,
@@ -174,14 +175,7 @@ export function readPolicy(
   const { profile, tool, ...config } = checked(request.config)
   const loaded: Loaded = request.profile ?? loadFor({ ...request, fs }, profile, tool, uid)
   const hostNamesOnce = () => hostNames(fs)
-  const policy = mergeLayers([...loaded.layers, { origin: 'config', config }], { hostNames: hostNamesOnce })
-  // The caller's own word comes after that of the files.
-  const said = loaded.policy?.enforcement
-  if (said?.mode === 'permissive' && config.enforcement === undefined) {
-    policy.enforcement = said.mode
-    policy.origins.enforcement = said.origin
-  }
-  return { loaded, policy }
+  return { loaded, policy: mergeLayers([...loaded.layers, { origin: 'config', config }], { hostNames: hostNamesOnce }) }
 }
 
 /** Nothing written is nothing to check: loading the schemas takes longer than all the rest of a start. */
@@ -210,18 +204,16 @@ function loadFor(
   })
 }
 
-/** Who asks for a jail gets one or an error. */
-function refuseDisabled(policy: LoadedPolicy | undefined): void {
-  if (policy?.enforcement?.mode !== 'disabled') return
-  throw new QiError(
-    'QI_POLICY_DISABLED',
-    `${policy.enforcement.origin} = "disabled": a policy file turns the jail off`,
-    {
-      field: 'security.global.enforcement_mode',
-      value: 'disabled',
-      hint: 'start the command yourself, or without policy files (--no-policy), or write strict'
-    }
-  )
+/** Who asks for a jail gets one or an error. @throws JailDisabled */
+function jailOf(policy: Policy, host: Host): Profile['enforcement'] {
+  const { enforcement, env, cwd, origins } = policy
+  if (enforcement !== 'disabled') return enforcement
+  const auditFile = auditPath(policy, host)
+  throw new JailDisabled(origins.enforcement as string, {
+    ...(cwd === undefined ? {} : { cwd: host.cwd }),
+    ...(auditFile === undefined ? {} : { auditFile }),
+    env: Object.fromEntries(Object.entries(env).filter((each): each is [string, string] => each[1] !== true))
+  })
 }
 
 function notesOf({ policy }: Loaded, { server }: ResolveRequest, grants: Note[], { notes }: Closed): Note[] {

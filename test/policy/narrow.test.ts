@@ -259,7 +259,7 @@ describe('a project layer', () => {
     // Neither side of it was empty.
     expect(seen.refused).toBeGreaterThan(50)
     expect(seen.narrowed).toBeGreaterThan(50)
-  })
+  }, 600_000)
 
   it('that says the same again is never refused as wider', () => {
     let taken = 0

@@ -45,7 +45,10 @@ export function fakeFs(tree: Tree): ReadFs {
   }
   const parent = (path: string): string => normalize(`${follow(normalize(`${path}/..`))}/${path.split('/').at(-1)}`)
   return {
-    lstat: (path) => nodes.get(path === '/' ? '/' : parent(path)),
+    lstat(path) {
+      const node = nodes.get(path === '/' ? '/' : parent(path))
+      return node && { uid: 0, ...node }
+    },
     readlink: (path) => String(nodes.get(parent(path))?.data),
     read(path, max) {
       const node = nodes.get(follow(path))

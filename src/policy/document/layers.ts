@@ -43,10 +43,12 @@ export function securityLayer(
   const { default_policy: common = {}, tool_specific: specific = {} } = security?.tools ?? {}
   const own = tool !== undefined && Object.hasOwn(specific, tool) ? (specific[tool] as ToolPolicy) : {}
   const marks: Record<string, string> = {}
-  const mark = (field: string, path: Path) => {
-    const written = ['security', 'tools', ...path]
+  const mark = (field: string, path: Path, section = 'tools') => {
+    const written = ['security', section, ...path]
     marks[field] = `${source.at(written)}: ${formatField(written)}`
   }
+  const mode = security?.global?.enforcement_mode
+  if (mode !== undefined) mark('enforcement', ['enforcement_mode'], 'global')
   /** The tool's own value, else everybody's. */
   const take = <T>(field: string, of: (policy: ToolPolicy) => T | undefined, ...keys: string[]): T | undefined => {
     const mine = of(own)
@@ -65,6 +67,7 @@ export function securityLayer(
     return all || mine ? [...(all ?? []), ...(mine ?? [])] : undefined
   }
   const config = present({
+    enforcement: mode,
     filesystem: present({
       allowedPaths: take('filesystem.allowedPaths', (p) => p.allowed_paths, 'allowed_paths')?.map(ifThere),
       deniedPaths: denied('filesystem.deniedPaths', 'denied_paths'),

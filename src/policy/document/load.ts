@@ -1,8 +1,7 @@
 import { QiError } from '../../errors.js'
 import { dirname } from '../../profile/fs.js'
-import { formatField, nearest } from '../issues.js'
+import { nearest } from '../issues.js'
 import type { Layer } from '../layer.js'
-import { widens } from '../narrow.js'
 import { type LoadedProfile, loadProfile } from '../profiles.js'
 import { ProfileChains } from './chain.js'
 import { type FindRequest, type FoundPolicy, findPolicies } from './find.js'
@@ -10,15 +9,11 @@ import { anchored, profileLayer, securityLayer } from './layers.js'
 import { refuseWiderChoice, type Selection, type SelectRequest, select } from './select.js'
 import { type Unenforced, unenforced } from './unenforced.js'
 
-export type EnforcementMode = 'strict' | 'permissive' | 'disabled'
-
 /** What the policy files came to, besides the layers. */
 export interface LoadedPolicy {
   /** In the order in which they were merged. */
   files: { file: string; level: FoundPolicy['level']; trust: 'own' | 'trusted' | 'narrows' }[]
   selection: Selection
-  /** The last word of `security.global.enforcement_mode`, and where it was said. */
-  enforcement?: { mode: EnforcementMode; origin: string }
   unenforced: Unenforced[]
 }
 
@@ -59,7 +54,6 @@ export function loadPolicy(request: PolicyRequest): LoadedProfile & { policy?: L
         trust: level !== 'project' ? 'own' : narrows ? 'narrows' : 'trusted'
       })),
       selection,
-      ...enforcementOf(policies),
       unenforced: policies.flatMap(({ document }) => unenforced(document, selection.tool))
     }
   }
@@ -80,22 +74,6 @@ function refuseUnknown(chains: ProfileChains, { profile, profileOrigin }: Select
 function placed({ level, file, narrows }: FoundPolicy, layer: Layer): Layer {
   const at = level === 'project' ? anchored(layer, dirname(file)) : layer
   return narrows ? { ...at, narrows } : at
-}
-
-const STRICTNESS: EnforcementMode[] = ['disabled', 'permissive', 'strict']
-
-function enforcementOf(policies: FoundPolicy[]): Pick<LoadedPolicy, 'enforcement'> {
-  let said: LoadedPolicy['enforcement']
-  for (const { document, narrows, file } of policies) {
-    const mode = document.policy.security?.global?.enforcement_mode
-    if (mode === undefined) continue
-    const path = ['security', 'global', 'enforcement_mode']
-    const origin = `${document.source.at(path)}: ${formatField(path)}`
-    if (narrows && STRICTNESS.indexOf(mode) < STRICTNESS.indexOf(said?.mode ?? 'strict'))
-      throw widens({ origin: file, marks: { mode: origin } }, 'mode', mode, 'is laxer than it is without this file')
-    said = { mode, origin }
-  }
-  return said ? { enforcement: said } : {}
 }
 
 const toolsOf = ({ document }: FoundPolicy): string[] =>
