@@ -6,7 +6,7 @@ import { give, isRoot, jailed, scratch, users } from './support.js'
 
 const CLI = fileURLToPath(new URL('../../bin/qi-jail', import.meta.url))
 const cli = (cwd: string, ...args: string[]) =>
-  spawnSync(process.execPath, [CLI, ...args], { cwd, encoding: 'utf8', timeout: 10_000, killSignal: 'SIGKILL' })
+  spawnSync(process.execPath, [CLI, ...args], { cwd, encoding: 'utf8', timeout: 120_000, killSignal: 'SIGKILL' })
 const fifo = (path: string) => execFileSync('mkfifo', [path])
 
 function project(): string {

@@ -112,7 +112,7 @@ export function bare(argv: string[], options: { cwd?: string; as?: User } = {}):
   const [file, ...args] = options.as === 'plain' && isRoot ? [...drop, ...argv] : argv
   const run = spawnSync(file as string, args, {
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: 120_000, // emulated, setting up namespaces alone may take half a minute
     ...(options.cwd ? { cwd: options.cwd } : {})
   })
   return run.signal ? `signal ${run.signal}` : `${run.stdout}${run.status === 0 ? '' : run.stderr}`.trim()

@@ -11,7 +11,7 @@ const cli = (cwd: string, ...args: string[]) => {
   const run = spawnSync(process.execPath, [CLI, ...args], {
     cwd,
     encoding: 'utf8',
-    timeout: 10_000,
+    timeout: 120_000,
     killSignal: 'SIGKILL'
   })
   // The host uid of a root launch is drawn anew each time.
