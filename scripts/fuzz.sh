@@ -19,12 +19,19 @@ quietly 'configuring the fuzz targets' cmake -S . -B build-fuzz -DQI_FUZZ=ON \
   -DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=RelWithDebInfo
 quietly 'building the fuzz targets' cmake --build build-fuzz --parallel "$(nproc)"
 
-for source in native/fuzz/*_fuzz.cc; do
-  name=$(basename "$source" _fuzz.cc)
-  if (($#)) && [[ " $* " != *" $name "* ]]; then continue; fi
-  corpus=native/fuzz/corpus/$name
-  [[ -d $corpus ]] || die "fuzz: $source has no corpus in $corpus"
+fuzz() {
+  local name=$1 corpus=native/fuzz/corpus/$1
+  [[ -d $corpus ]] || die "fuzz: ${name}_fuzz.cc has no corpus in $corpus"
   mkdir -p ".cache/fuzz/$name"
   quietly "fuzzing $name for $seconds s" "build-fuzz/Release/${name}_fuzz" -max_total_time="$seconds" \
     -rss_limit_mb=1024 -timeout=5 -print_final_stats=1 -artifact_prefix=".cache/fuzz/$name/" ".cache/fuzz/$name" "$corpus"
-done
+}
+export -f fuzz quietly say die
+export seconds
+
+# shellcheck disable=SC2016 # for the shells that xargs starts
+for source in native/fuzz/*_fuzz.cc; do
+  name=$(basename "$source" _fuzz.cc)
+  if (($#)) && [[ " $* " != *" $name "* ]]; then continue; fi
+  printf '%s\0' "$name"
+done | xargs -0r -n 1 -P "$(nproc)" bash -euo pipefail -c 'fuzz "$1"' fuzz
