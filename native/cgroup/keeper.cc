@@ -21,14 +21,6 @@ namespace {
 constexpr Step kStep = Step::kStartKeeper;
 constexpr int kAskMs = 5000;
 
-// It has to outlive qi-monitor, and whatever signal a terminal, a shell or a service manager sends to all of them.
-Result Detach() {
-  if (setsid() < 0) return Fail(kStep, errno, "setsid");
-  sigset_t all;
-  sigfillset(&all);
-  return sigprocmask(SIG_BLOCK, &all, nullptr) == 0 ? Ok() : Fail(kStep, errno, "sigprocmask");
-}
-
 // A plain user's keeper needs none. Root's does where not even the owner may write to the parent, as to the root of the
 // hierarchy (mode 0555), and, before cgroup.kill, to end processes of the payload's user. What it could do with them
 // beyond that, its filter denies: no open, no signal but KILL, no unlink but of empty folders.
@@ -50,7 +42,7 @@ Result Confine(Jail jail, const GroupEnd& group) {
 }
 
 Result Prepare(const Jail& jail, const GroupEnd& group, int lock, int channel) {
-  QI_TRY(Detach());
+  QI_TRY(Detach(kStep));
   int keep[6] = {channel, lock, group.parent, group.procs, group.events, group.kill};
   QI_TRY(KeepOnly(kStep, keep, group.kill >= 0 ? 6 : 5));
   return Confine(jail, group);

@@ -82,7 +82,7 @@ Result LimitCpu(const Plan& plan, int dir) {
 // RLIMIT_NPROC holds in any case: a host that delegates no `pids` only counts without this.
 Result LimitProcesses(const Plan& plan, int dir) {
   if (plan.processes_max == 0) return Ok();
-  Result r = WriteNumber(dir, "pids.max", uint64_t{plan.processes_max} + 1);  // pid 1 is not the payload's
+  Result r = WriteNumber(dir, "pids.max", uint64_t{plan.processes_max} + OwnProcesses(plan));
   return r.error == ENOENT ? Ok() : r;
 }
 

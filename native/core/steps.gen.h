@@ -72,7 +72,8 @@ enum class Step : uint32_t {
   kMakeTemp = 64,  // monitor: make the private folder for temporary files
   kReachPayload = 65,  // monitor: look into the payload, as deciding its calls takes
   kReapOrphans = 66,  // monitor: become the parent of whatever loses its own in the jail
+  kStartWarden = 67,  // init: start the process that ends a jail without namespaces when its supervisors are killed
 };
-inline constexpr uint32_t kStepCount = 67;
+inline constexpr uint32_t kStepCount = 68;
 
 }  // namespace qi

@@ -103,6 +103,7 @@ struct LandlockPathBeneathAttr {
 } __attribute__((packed));
 inline constexpr unsigned kLandlockCreateRulesetVersion = 1;
 inline constexpr int kLandlockRulePathBeneath = 1;
+inline constexpr uint64_t kLandlockScopeSignal = 1ULL << 1;
 inline constexpr uint64_t kLandlockFsDirectoryOnly =  // rights that a file's rule may not name (EINVAL)
     (1ULL << 3) | (1ULL << 4) | (1ULL << 5) | (1ULL << 6) | (1ULL << 7) | (1ULL << 8) | (1ULL << 9) | (1ULL << 10) |
     (1ULL << 11) | (1ULL << 12) | (1ULL << 13);

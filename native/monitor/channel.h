@@ -10,7 +10,7 @@
 
 namespace qi {
 
-enum class StatusType : uint32_t { kFailed = 1, kPayload = 2, kListener = 3, kExecuting = 4, kConfined = 5 };
+enum class StatusType : uint32_t { kFailed = 1, kPayload = 2, kListener = 3, kExecuting = 4, kConfined = 5, kWarden = 6 };
 
 struct StatusMessage {
   StatusType type;

@@ -23,7 +23,7 @@ class Signaller final : public Visitor {
  public:
   explicit Signaller(int signal) : signal_(signal) {}
   void Visit(pid_t pid, const Kin& kin) override {
-    if (kin.state != 'Z') (void)kill(pid, signal_);  // ESRCH: it ended meanwhile
+    if (kin.alive) (void)kill(pid, signal_);  // ESRCH: it ended meanwhile
   }
 
  private:
@@ -37,7 +37,7 @@ class Ender final : public Visitor {
     for (size_t i = 0; i < count_; ++i) {
       if (spare_[i] > 0 && (pid == spare_[i] || DescendsFrom(proc_, pid, spare_[i]))) return;
     }
-    if (kin.state == 'Z' || kin.state == 'X') return;
+    if (!kin.alive) return;
     ++alive;
     (void)kill(pid, SIGKILL);
   }
@@ -60,7 +60,13 @@ bool ReadKin(int proc, pid_t pid, Kin* kin) {
   text[n] = 0;
   // The name is the process's own choice, parentheses included; behind the last one come figures only.
   const char* end = strrchr(text, ')');
-  return end != nullptr && sscanf(end + 1, " %c %d %d", &kin->state, &kin->parent, &kin->group) == 3;
+  char state;
+  int threads;
+  constexpr char kFields[] =
+      " %c %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d";  // proc_pid_stat(5)
+  if (end == nullptr || sscanf(end + 1, kFields, &state, &kin->parent, &kin->group, &threads) != 4) return false;
+  kin->alive = (state != 'Z' && state != 'X') || threads > 1;
+  return true;
 }
 
 bool DescendsFrom(int proc, pid_t pid, pid_t ancestor) {
@@ -93,11 +99,15 @@ size_t SignalDescendants(int proc, pid_t ancestor, int signal) {
 
 void EndDescendants(int proc, const pid_t* spare, size_t spare_count) {
   constexpr int kFirstMs = 1, kLongestMs = 20;
-  // One look may miss a process that was being forked; of two that find none, the second saw whatever the first missed.
+  // One look may miss a process that was being forked, and any number of looks those that live shorter than it takes;
+  // but these die in between, and the dead stay: of two that find as many dead and none alive, the second saw all there
+  // is.
+  size_t before = 0;
   for (int quiet = 0, wait_ms = kFirstMs; quiet < 2; wait_ms = wait_ms < kLongestMs ? wait_ms * 2 : kLongestMs) {
     Ender ender(proc, spare, spare_count);
-    (void)VisitDescendants(proc, getpid(), &ender);
-    quiet = ender.alive == 0 ? quiet + 1 : 0;
+    size_t count = VisitDescendants(proc, getpid(), &ender);
+    quiet = ender.alive > 0 ? 0 : count == before ? quiet + 1 : 1;
+    before = count;
     (void)poll(nullptr, 0, quiet == 0 ? wait_ms : kFirstMs);
   }
   pid_t reaped;

@@ -1,6 +1,6 @@
 // The processes of a jail that has no pid namespace: whoever descends from one process of ours, which as a subreaper
 // becomes the parent of all that lose their own (PR_SET_CHILD_SUBREAPER(2const)), so that nobody leaves the line. Only
-// while that process lives; and a process that is being forked may be missed by a look. Runs in: monitor, init.
+// while that process lives; and a process that is being forked may be missed by a look. Runs in: monitor, init, warden.
 #pragma once
 #include <sys/types.h>
 
@@ -11,7 +11,7 @@ namespace qi {
 struct Kin {
   pid_t parent = 0;
   pid_t group = 0;
-  char state = 0;
+  bool alive = false;  // a first thread that has ended leaves the others running
 };
 // Of a process or a thread. `proc`: a /proc. False: there is none.
 bool ReadKin(int proc, pid_t pid, Kin* kin);

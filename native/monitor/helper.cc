@@ -9,7 +9,6 @@
 
 #include "core/fd.h"
 #include "core/uapi.h"
-#include "monitor/channel.h"
 
 namespace qi {
 namespace {
@@ -28,6 +27,13 @@ Result ReceiveReady(int channel, Step step) {
 }
 
 }  // namespace
+
+Result Detach(Step step) {
+  if (setsid() < 0) return Fail(step, errno, "setsid");
+  sigset_t all;
+  sigfillset(&all);
+  return sigprocmask(SIG_BLOCK, &all, nullptr) == 0 ? Ok() : Fail(step, errno, "sigprocmask");
+}
 
 Result KeepOnly(Step step, int* fds, size_t count) {
   UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -65,9 +71,9 @@ Result ForgetPlan(Step step, Jail* jail, Plan* rest, PlanBytes Plan::*filter) {
   return trace == nullptr || munmap(trace, sizeof(*trace)) == 0 ? Ok() : Fail(step, errno, "munmap");
 }
 
-void ReportReady(int channel, const Result& r) {
+void ReportReady(int channel, const Result& r, StatusType ready) {
   StatusMessage message = {};
-  message.type = r.ok() ? StatusType::kConfined : StatusType::kFailed;
+  message.type = r.ok() ? ready : StatusType::kFailed;
   message.step = r.step;
   message.error = r.error;
   memcpy(message.detail, r.detail, sizeof(message.detail));

@@ -24,6 +24,7 @@
 #include "monitor/privileges.h"
 #include "monitor/proc_lines.h"
 #include "monitor/root.h"
+#include "monitor/warden.h"
 
 namespace qi {
 namespace {
@@ -248,6 +249,8 @@ int OpenChildSignals() {
 }
 
 Result StartPayload(const Jail& jail, const UniqueFd& proc, pid_t* payload, int* children) {
+  pid_t warden = -1;
+  if (HasWarden(*jail.plan)) QI_TRY(StartWarden(jail, kStatusFd, proc.get(), &warden));
   *children = OpenChildSignals();
   if (*children < 0) return Fail(Step::kForkPayload, errno, "signalfd");
   QI_BEGIN(jail, Step::kForkPayload);
@@ -257,7 +260,7 @@ Result StartPayload(const Jail& jail, const UniqueFd& proc, pid_t* payload, int*
   (void)close(kInitFd);
   if (jail.Has(kPlanAllowListNetwork)) (void)close(kFactoryFd);
   (void)close(*children);
-  Report(kStatusFd, StatusType::kFailed, RunPayload(jail, kStatusFd, proc.get()));
+  Report(kStatusFd, StatusType::kFailed, RunPayload(jail, kStatusFd, proc.get(), warden));
   _exit(125);
 }
 

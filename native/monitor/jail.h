@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "core/plan.h"
+#include "core/uapi.h"
 
 namespace qi {
 
@@ -11,6 +12,14 @@ namespace qi {
 struct StepTrace {
   uint64_t began_ns[kStepCount];
 };
+
+// Beside pid 1's stand-in one more process of ours that ends a jail without a pid namespace (monitor/warden.h).
+inline bool HasWarden(const Plan& plan) {
+  return (plan.flags & kPlanWithoutNamespaces) != 0 && (plan.landlock_scope & uapi::kLandlockScopeSignal) != 0;
+}
+
+// Processes of ours that are in the jail's cgroup, and do not count as the payload's.
+inline uint32_t OwnProcesses(const Plan& plan) { return HasWarden(plan) ? 2 : 1; }
 
 struct Jail {
   PlanBlob blob;

@@ -198,12 +198,16 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
         confined = true;
         running->system_v = static_cast<UniqueFd&&>(received);
         break;
+      case StatusType::kWarden:
+        running->warden = sender;
+        break;
       case StatusType::kExecuting:
         executing = released;
         break;
     }
     // The payload waits for this until everybody around it is confined, and its root is opened while it surely lives.
-    if (!released && confined && broker->listener() >= 0) {
+    bool guarded = running->warden > 0 || !HasWarden(*jail.plan);
+    if (!released && confined && guarded && broker->listener() >= 0) {
       QI_TRY(before.record(*running));
       if (send(status, "", 1, MSG_NOSIGNAL) != 1) return Fail(Step::kReceiveListener, errno);
       released = true;
@@ -261,9 +265,10 @@ Result Build(const Jail& jail, Broker* broker, Running* running, const BeforeExe
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return Fail(Step::kReapOrphans, errno);
   }
   QI_TRY(MakeTemp(jail));
-  QI_BEGIN(jail, Step::kCloneJail);
   int pidfd = -1;
-  running->init = CloneJail(NamespaceFlags(jail), running->cgroup.dir(), &pidfd);
+  errno = ECANCELED;
+  bool begun = Begin(jail, Step::kCloneJail);
+  running->init = begun ? CloneJail(NamespaceFlags(jail), running->cgroup.dir(), &pidfd) : -1;
   if (running->init < 0) {
     int error = errno;
     RemoveTemp(jail);
@@ -302,11 +307,17 @@ void AskInitToEnd(const Running& running) {
   (void)kill(running.init, SIGCONT);  // whoever stopped it
 }
 
-// What pid 1 left behind when somebody killed it is ours by then (PR_SET_CHILD_SUBREAPER).
+// What pid 1 left behind when somebody killed it is ours by then (PR_SET_CHILD_SUBREAPER). The warden ends those that
+// are forked faster than they are found here, and itself when there are none; it may have been killed, or stopped.
 void EndOrphans(const Jail& jail, const Running& running) {
-  const pid_t spare[] = {running.gateway, running.cgroup.keeper()};
+  const pid_t spare[] = {running.gateway, running.cgroup.keeper(), running.warden};
   UniqueFd proc(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  EndDescendants(proc.get(), spare, 2);
+  EndDescendants(proc.get(), spare, 3);
+  // Not reaped, it is nobody else's number.
+  if (running.warden > 0 && waitpid(running.warden, nullptr, WNOHANG) == 0) {
+    (void)kill(running.warden, SIGKILL);
+    (void)RetryEintr([&] { return waitpid(running.warden, nullptr, 0); });
+  }
   RemoveTemp(jail);
 }
 

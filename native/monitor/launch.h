@@ -12,6 +12,7 @@ struct Running {
   UniqueFd init_pidfd;
   UniqueFd channel;  // to pid 1
   pid_t payload = -1;
+  pid_t warden = -1;   // without namespaces (monitor/warden.h)
   pid_t gateway = -1;  // dies with qi-monitor, and with the channel to it
   // proc's sysvipc/shm as the jail sees it; not open where the kernel has none.
   UniqueFd system_v;

@@ -163,13 +163,21 @@ void Loop::OnSignal() {
   signalfd_siginfo info;
   if (read(signals_, &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return;
   int signal = static_cast<int>(info.ssi_signo);
-  if (signal == SIGCHLD) return;  // pid 1: its channel tells
+  if (signal == SIGCHLD) return OnChild();
   // What the terminal sends (SI_KERNEL) goes to a whole group when there is no jail; so does it here.
   bool group = info.ssi_code == SI_KERNEL;
   if (signal != SIGTSTP) return Signal(signal, group || signal == SIGCONT);
   // The payload leads an orphaned process group, in which SIGTSTP is ignored: stop it the hard way, then ourselves.
   Signal(SIGSTOP, true);
   (void)kill(getpid(), SIGSTOP);
+}
+
+// Pid 1's end is told by its channel. A jail without its warden could outlive us.
+void Loop::OnChild() {
+  siginfo_t ended = {};
+  if (running_->warden <= 0) return;
+  if (waitid(P_PID, static_cast<id_t>(running_->warden), &ended, WEXITED | WNOHANG | WNOWAIT) != 0) return;
+  if (ended.si_pid != 0) Stop("killed");
 }
 
 void Loop::OnInit() {

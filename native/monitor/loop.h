@@ -38,6 +38,7 @@ class Loop final : private HostCommands, private Limits::Ender {
   bool SetupLimits();
   void Dispatch(uint32_t source, uint32_t ready);
   void OnSignal();
+  void OnChild();
   void OnInit();
   void OnTimer();
   void OnDeadline();

@@ -77,35 +77,35 @@ Result SetLimit(uint32_t resource, rlim_t wanted) {
 }
 
 // Without a user namespace RLIMIT_NPROC counts all of the caller's processes and threads: those that are there already
-// do not count for the jail. One that hides from its own user is root's to see, and not counted; our two supervisors
-// may hide by now, and are.
-uint64_t CountTasksOfUser(int proc) {
+// do not count for the jail. One that hides from its own user is root's to see, and not counted; our supervisors may
+// hide by now, and are.
+uint64_t CountTasksOfUser(int proc, pid_t warden) {
   pid_t init = getppid();
   Kin kin;
   pid_t monitor = ReadKin(proc, init, &kin) ? kin.parent : -1;
   UniqueFd dir(openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   RawDirectory names(dir.get());
-  uint64_t count = 0;
+  uint64_t count = warden > 0 ? 3 : 2;
   while (const char* name = names.Next()) {
     struct stat st;
     char path[300];
     snprintf(path, sizeof(path), "%s/task", name);
     pid_t pid = atoi(name);
-    if (pid <= 0 || pid == getpid() || pid == init || pid == monitor || fstatat(proc, path, &st, 0) != 0 ||
-        st.st_uid != geteuid())
-      continue;
+    bool ours = pid == getpid() || pid == init || pid == monitor || pid == warden;
+    if (pid <= 0 || ours || fstatat(proc, path, &st, 0) != 0 || st.st_uid != geteuid()) continue;
     count += st.st_nlink - 2;  // a folder for each, and its own two
   }
-  return count + 2;
+  return count;
 }
 
-Result SetLimits(const Jail& jail, int proc) {
+Result SetLimits(const Jail& jail, int proc, pid_t warden) {
   // After entering the user namespace: RLIMIT_NPROC is then counted per namespace, not with all the caller's processes.
   for (const Rlimit& limit : List(jail.blob, jail.plan->rlimits)) {
     QI_BEGIN(jail, Step::kSetRlimit);
     // One more than pids.max lets through: the kernel asks this limit first, and only the other one is reported.
     bool second = limit.resource == RLIMIT_NPROC && jail.counted_by_cgroup;
-    uint64_t others = limit.resource == RLIMIT_NPROC && jail.Has(kPlanWithoutNamespaces) ? CountTasksOfUser(proc) : 0;
+    bool shared = limit.resource == RLIMIT_NPROC && jail.Has(kPlanWithoutNamespaces);
+    uint64_t others = shared ? CountTasksOfUser(proc, warden) : 0;
     QI_TRY(SetLimit(limit.resource, limit.value + others + (second ? 1 : 0)));
   }
   // Between two looks of the watchdog this is the most that one process gets by heap and private mappings.
@@ -171,13 +171,13 @@ Result Send(const Jail& jail, Step step, int status, StatusType type, int fd = -
 }  // namespace
 
 // The straight line of DESIGN's layers; the order is the point.
-Result RunPayload(const Jail& jail, int status, int proc) {
+Result RunPayload(const Jail& jail, int status, int proc, pid_t warden) {
   QI_TRY(StartSession(jail));
   // Dumpable while /proc/self belongs to this user (a set-uid change made it root's), until exec sets it anew.
   if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return Fail(Step::kNewSession, errno, "dumpable");
   QI_TRY(Send(jail, Step::kNewSession, status, StatusType::kPayload));
   if (!jail.Has(kPlanWithoutNamespaces)) QI_TRY(NestUserNamespace(jail, proc));
-  QI_TRY(SetLimits(jail, proc));
+  QI_TRY(SetLimits(jail, proc, warden));
   QI_TRY(EnterDirectory(jail));
   QI_TRY(DropCapabilities(jail, Step::kDropCapabilities, Step::kVerifyCapabilities));
   QI_TRY(SetNoNewPrivs(jail, Step::kNoNewPrivs));

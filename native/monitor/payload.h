@@ -5,6 +5,6 @@
 namespace qi {
 
 // Applies the layers to the calling process and execs the command. Returns only on failure.
-Result RunPayload(const Jail& jail, int status, int proc);
+Result RunPayload(const Jail& jail, int status, int proc, pid_t warden);
 
 }  // namespace qi

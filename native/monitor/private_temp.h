@@ -1,5 +1,5 @@
 // The folder for temporary files of a jail without a private root: made on the host for this launch alone, and removed
-// with all that is in it when everything in the jail has ended. Runs in: monitor, init.
+// with all that is in it when everything in the jail has ended. Runs in: monitor, init, warden.
 #pragma once
 #include "monitor/jail.h"
 

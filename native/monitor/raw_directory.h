@@ -1,4 +1,4 @@
-// The names in an open directory, without the heap, which pid 1 does not use. Runs in: monitor, init.
+// The names in an open directory, without the heap, which pid 1 does not use. Runs in: monitor, init, warden.
 #pragma once
 #include <sys/syscall.h>
 #include <unistd.h>

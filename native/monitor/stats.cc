@@ -70,8 +70,8 @@ void PutGroup(JsonWriter* json, const StatsOf& of) {
   }
   json->Close('}');
   Begin(json, "processes");
-  PutFile(json, "current", files.pids_current, 1);  // pid 1 is ours
-  PutFile(json, "peak", files.pids_peak, 1);
+  PutFile(json, "current", files.pids_current, OwnProcesses(plan));
+  PutFile(json, "peak", files.pids_peak, OwnProcesses(plan));
   Put(json, "limit", plan.processes_max);
   json->Close('}');
   if (ReadAgain(files.io_stat.get(), text, sizeof(text))) {

@@ -73,4 +73,5 @@ export const STEPS: Record<number, LaunchStep> = {
   64: { name: 'MakeTemp', who: 'monitor', what: 'make the private folder for temporary files' },
   65: { name: 'ReachPayload', who: 'monitor', what: 'look into the payload, as deciding its calls takes' },
   66: { name: 'ReapOrphans', who: 'monitor', what: 'become the parent of whatever loses its own in the jail' },
+  67: { name: 'StartWarden', who: 'init', what: 'start the process that ends a jail without namespaces when its supervisors are killed' },
 }

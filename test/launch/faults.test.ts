@@ -21,7 +21,7 @@ import {
 beforeEach(requireHosts)
 
 /** Taken where there are no user namespaces only, by another kind of launch (test/tier). */
-const OF_THE_TIER = ['MakeTemp', 'ReachPayload', 'ReapOrphans']
+const OF_THE_TIER = ['MakeTemp', 'ReachPayload', 'ReapOrphans', 'StartWarden']
 const steps = Object.keys(STEPS)
   .map(Number)
   .filter((step) => !OF_THE_TIER.includes(STEPS[step]?.name ?? ''))

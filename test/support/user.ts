@@ -13,22 +13,22 @@ const isRoot = process.getuid?.() === 0
 
 export const users: User[] = isRoot ? ['root', 'plain'] : ['plain']
 
-/** `argv`, to be run as `user`. */
-export function as(user: User, argv: string[]): [file: string, args: string[]] {
-  const change = ['setpriv', `--reuid=${PLAIN_ID}`, `--regid=${PLAIN_ID}`, '--clear-groups', '--']
+/** `argv`, to be run as `user`. `id`: of a plain one that nobody else uses, where processes are told by whose they are. */
+export function as(user: User, argv: string[], id: number = PLAIN_ID): [file: string, args: string[]] {
+  const change = ['setpriv', `--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--']
   const [file, ...args] = user === 'plain' && isRoot ? [...change, ...argv] : argv
   return [file as string, args]
 }
 
 /** A new folder of the user's own, as canonical path. */
-export function homeOf(user: User): { path: string; remove: () => void } {
+export function homeOf(user: User, id: number = PLAIN_ID): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'qi-home-'))
-  own(path, user)
+  own(path, user, id)
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-export function own(path: string, user: User): void {
-  if (user === 'plain' && isRoot) chownSync(path, PLAIN_ID, PLAIN_ID)
+export function own(path: string, user: User, id: number = PLAIN_ID): void {
+  if (user === 'plain' && isRoot) chownSync(path, id, id)
 }
 
 /** A minimal environment: nothing of the developer's own decides a test. */

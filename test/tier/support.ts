@@ -32,12 +32,16 @@ export interface Ended {
 
 /** A home with a project in it, as a person has them. */
 export class Site {
-  private readonly folder = homeOf('plain')
+  private readonly folder: ReturnType<typeof homeOf>
   private readonly code = checkoutFor('plain')
-  readonly home = this.folder.path
-  readonly project = join(this.home, 'project')
+  readonly home: string
+  readonly project: string
 
-  constructor() {
+  /** `id`: of the plain user, when root tests. */
+  constructor(private readonly id?: number) {
+    this.folder = homeOf('plain', id)
+    this.home = this.folder.path
+    this.project = join(this.home, 'project')
     for (const name of ['.ssh', 'project', 'project/.git', 'project/.git/hooks', 'project/read-only']) this.dir(name)
     for (const name of ['victim-file', 'doomed', 'moved', 'project/.git/config', 'project/read-only/file'])
       this.file(name, 'host\n')
@@ -46,17 +50,17 @@ export class Site {
 
   dir(name: string): void {
     mkdirSync(join(this.home, name))
-    own(join(this.home, name), 'plain')
+    own(join(this.home, name), 'plain', this.id)
   }
 
   file(name: string, text: string): void {
     writeFileSync(join(this.home, name), text, { mode: 0o644 })
-    own(join(this.home, name), 'plain')
+    own(join(this.home, name), 'plain', this.id)
   }
 
   /** Any program, as the plain user in the project. */
   start(argv: string[], env: Record<string, string> = {}): ChildProcess {
-    const [file, args] = as('plain', ['sh', '-c', 'cd "$HOME/project" && exec "$@"', 'sh', ...argv])
+    const [file, args] = as('plain', ['sh', '-c', 'cd "$HOME/project" && exec "$@"', 'sh', ...argv], this.id)
     return spawn(file, args, { cwd: '/', env: { ...environmentOf(this.home), ...env }, stdio: 'pipe' })
   }
 
