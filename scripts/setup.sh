@@ -67,9 +67,10 @@ if stale_npm; then
   quietly 'installing npm packages' npm ci
   touch node_modules/.package-lock.json
 fi
-if stale generate schema scripts/generate.mjs scripts/syscalls.mjs; then
-  quietly 'generating from schema/' npm run --silent generate
-  fresh generate schema scripts/generate.mjs scripts/syscalls.mjs
+generated_from=(schema scripts/generate.mjs scripts/syscalls.mjs scripts/policy-schema.mjs src/policy src/network/entry.ts src/profile/types.ts src/filter)
+if stale generate "${generated_from[@]}"; then
+  quietly 'generating from schema/ and src/policy' npm run --silent generate
+  fresh generate "${generated_from[@]}"
 fi
 if stale_native; then build_native; fi
 if stale_typescript; then build_typescript; fi

@@ -4,6 +4,7 @@ import { QiError } from '../errors.js'
 import { type FoundPolicy, findPolicies, projectPlaces, readPolicy } from '../policy/document/find.js'
 import { checkPolicy, parsePolicy } from '../policy/document/parse.js'
 import { type Caller, setTrust, trustedContents } from '../policy/document/trust.js'
+import { SCHEMAS, schemaText } from '../policy/schema-line.js'
 import { join, nodeFs, walk } from '../profile/fs.js'
 import { withExamples } from './examples.js'
 import { printable } from './printable.js'
@@ -16,14 +17,15 @@ const program = (): Command =>
     ['qi-jail policy status', 'the files that a launch here would read, and what each may do'],
     ['qi-jail policy validate .qi-jail.yaml', 'every fault with file:line:column; status 1 when there is one'],
     ['qi-jail policy trust .qi-jail.yaml', 'after reading it: this content may widen, too'],
-    ['qi-jail policy untrust .qi-jail.yaml', 'take that back']
+    ['qi-jail policy untrust .qi-jail.yaml', 'take that back'],
+    ['qi-jail policy schema > policy.schema.json', 'the JSON Schema of policy files, for editors']
   ])
 
 const definition = (): Command =>
   new Command('qi-jail policy')
     .description('Shows, checks and trusts policy files (docs/policy.md).')
-    .usage('[options] status | validate [file...] | trust [file] | untrust [file]')
-    .argument('<action>', 'status, validate, trust or untrust')
+    .usage('[options] status | validate [file...] | trust [file] | untrust [file] | schema [policy|profile]')
+    .argument('<action>', 'status, validate, trust, untrust or schema')
     .argument('[file...]', "default: the project's")
     .option('--json', 'one JSON object a line')
     .helpOption('-h, --help', 'print this help')
@@ -33,11 +35,13 @@ export const policy = verb(program, async (command, json) => {
   const acts: Record<string, (files: string[], json: boolean) => string | { text: string; status: number }> = {
     status,
     validate,
+    schema,
     trust: (given, asJson) => trust(given, asJson, true),
     untrust: (given, asJson) => trust(given, asJson, false)
   }
   const act = Object.hasOwn(acts, action) ? acts[action] : undefined
-  if (!act) throw usage(command, `policy takes status, validate, trust or untrust, not ${JSON.stringify(action)}`)
+  if (!act)
+    throw usage(command, `policy takes status, validate, trust, untrust or schema, not ${JSON.stringify(action)}`)
   return act(files, json)
 })
 
@@ -96,6 +100,17 @@ function trust(files: string[], json: boolean, isTrusted: boolean): string {
   const sentence = ({ file, trusted }: { file: string; trusted: boolean }) =>
     trusted ? `trusted as it is now: ${file}` : `no longer trusted: ${file}`
   return told.map((one) => `${printable(sentence(one))}\n`).join('')
+}
+
+/** As it was generated from what policy files, or profiles in files of their own, are read by. */
+function schema([written = 'policy', ...more]: string[]): string {
+  const name = SCHEMAS.find((known) => known === written)
+  if (name && more.length === 0) return schemaText(name)
+  throw new QiError('QI_USAGE', `policy schema takes ${SCHEMAS.join(' or ')}, not ${[written, ...more].join(' ')}`, {
+    field: 'schema',
+    value: written,
+    hint: 'qi-jail policy schema'
+  })
 }
 
 /** The given files, else those of the project around the working directory. */

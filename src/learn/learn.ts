@@ -7,6 +7,7 @@ import type { JailExit } from '../launch/jail.js'
 import { launchProfile } from '../launch/spawn.js'
 import { isPublic } from '../network/address.js'
 import type { SandboxConfig } from '../policy/index.js'
+import { schemaLine } from '../policy/schema-line.js'
 import { nodeFs } from '../profile/fs.js'
 import { createHost } from '../profile/host.js'
 import { resolve } from '../profile/resolve.js'
@@ -191,10 +192,11 @@ function changes(before: string, after: string): string {
   return `${lines.join('\n').trimEnd()}\n`
 }
 
-const documentOptions = ({ name, config: { profile = 'strict' }, argv }: LearnRequest) => ({
+const documentOptions = ({ name, output, config: { profile = 'strict' }, argv }: LearnRequest) => ({
   name,
   extends: profile,
   head: [
+    schemaLine(output),
     ` Learned from: ${argv
       .join(' ')
       .replace(/[^\x20-\x7e]/g, '?')

@@ -9,11 +9,13 @@ import { resources } from './resources.js'
 import { syscalls } from './syscalls.js'
 
 // 0xffffffff is (uid_t)-1, which setresuid(2) reads as "leave unchanged"; 0 would make tools believe they are root.
-const id = number.transform((v, c) =>
-  Number.isInteger(v) && v > 0 && v < 0xffffffff
-    ? v
-    : refuse(c, 'QI_IDENTITY', 'must be a whole number from 1 to 4294967294', 'the payload never runs as id 0')
-)
+const id = number
+  .transform((v, c) =>
+    Number.isInteger(v) && v > 0 && v < 0xffffffff
+      ? v
+      : refuse(c, 'QI_IDENTITY', 'must be a whole number from 1 to 4294967294', 'the payload never runs as id 0')
+  )
+  .meta({ type: 'integer', minimum: 1, maximum: 0xfffffffe })
 
 const envName = z
   .string()
@@ -24,35 +26,37 @@ const envValue = z.union([
 ])
 
 const processIsolation = z.strictObject({
-  /** Only `true`: a jail that does not isolate is not offered. */
-  enabled: z.boolean().optional(),
-  /** Plain caller: the uid seen inside. Root: the uid on the host, too. */
-  uid: id.optional(),
-  gid: id.optional(),
-  /** Only `true`. */
-  noNewPrivileges: z.boolean().optional()
+  enabled: z
+    .boolean()
+    .meta({ const: true })
+    .optional()
+    .describe('Only `true`: a jail that does not isolate is not offered'),
+  uid: id.optional().describe('Plain caller: the uid seen inside. Root: the uid on the host, too'),
+  gid: id.optional().describe('As uid, of the group'),
+  noNewPrivileges: z.boolean().meta({ const: true }).optional().describe('Only `true`: no program gains rights by exec')
 })
 
 const filesystem = z.strictObject({
-  /** May be read. A trailing `?` means "if it exists", here and in the two lists below. */
-  readOnlyPaths: z.array(path).optional(),
-  /** May be read and written. */
-  allowedPaths: z.array(path).optional(),
-  /** Neither read nor written, also inside a granted folder. */
-  deniedPaths: z.array(path).optional(),
-  /** Where the private, size-limited tmp is seen. */
-  tempDirectory: path.optional(),
-  /** Bytes; RLIMIT_FSIZE. */
-  maxFileSize: size.optional(),
-  /** Names of mandatory write-denies to lift, e.g. `.env`. */
-  allowProtected: z.array(z.string().min(1)).optional()
+  readOnlyPaths: z
+    .array(path)
+    .optional()
+    .describe(
+      'May be read: files, or folders with all below. `?` at the end: if it exists, here and in the two lists below'
+    ),
+  allowedPaths: z.array(path).optional().describe('May be read and written'),
+  deniedPaths: z.array(path).optional().describe('Neither read nor written, also inside a granted folder'),
+  tempDirectory: path.optional().describe('Where the private, size-limited tmp is seen'),
+  maxFileSize: size.optional().describe('The largest file that may be written: bytes, or "1GiB"'),
+  allowProtected: z.array(z.string().min(1)).optional().describe('Names of mandatory write-denies to lift, e.g. `.env`')
 })
 
-const port = number.transform((v, c) =>
-  Number.isInteger(v) && v >= 1 && v <= 65535
-    ? v
-    : refuse(c, 'QI_NETWORK', 'is no port', 'a port is a whole number from 1 to 65535')
-)
+const port = number
+  .transform((v, c) =>
+    Number.isInteger(v) && v >= 1 && v <= 65535
+      ? v
+      : refuse(c, 'QI_NETWORK', 'is no port', 'a port is a whole number from 1 to 65535')
+  )
+  .meta({ type: 'integer', minimum: 1, maximum: 65535 })
 
 const ports = z.array(port).superRefine((list, c) => {
   const twice = list.find((p, i) => list.indexOf(p) !== i)
@@ -69,11 +73,12 @@ export const hostText = (action: 'allow' | 'deny', transport: 'tcp' | 'udp' = 't
 
 const hostRule = z
   .strictObject({
-    host: z.string(),
-    /** Instead of one behind the host. */
-    ports: ports.optional(),
-    /** `sni`: what a connection says first must name the host (TLS server name, HTTP Host). */
-    inspect: z.literal('sni').optional()
+    host: z.string().describe('As an entry of allowedHosts, without its port'),
+    ports: ports.optional().describe('Instead of one behind the host'),
+    inspect: z
+      .literal('sni')
+      .optional()
+      .describe('`sni`: what a connection says first must name the host (TLS server name, HTTP Host)')
   })
   .superRefine((rule, c) => {
     const wrong = wrongForRule(rule)
@@ -84,31 +89,37 @@ const hostRule = z
 const MAX_UNIX_SOCKETS = 32
 
 const network = z.strictObject({
-  /** `example.com`, `*.example.com`, `*`, addresses, networks; each with or without `:port`. */
-  allowedHosts: z.array(z.union([hostText('allow'), hostRule])).optional(),
-  /** For every allowed host that names no port. Left out: any port. */
-  allowedPorts: ports.optional(),
-  /** Stronger than whatever allows it. */
-  deniedHosts: z.array(hostText('deny')).optional(),
-  /** `false`: every public host, as `*` in allowedHosts. */
-  denyInternet: z.boolean().optional(),
-  /** At once. */
-  maxConnections: count.optional(),
-  /** Ports of services on the host's loopback. */
-  allowLoopback: ports.optional(),
-  /** Ports of servers inside that clients on the host reach. */
-  publish: ports.optional(),
-  /** `host:port` by UDP. */
-  udp: z.array(hostText('allow', 'udp')).optional(),
-  /** Sockets of the host by path (`$NAME` at the beginning: a variable of the caller's; `?` at the end: if it exists). */
-  allowUnixSockets: z.array(path).max(MAX_UNIX_SOCKETS, `lists more than ${MAX_UNIX_SOCKETS}`).optional(),
-  /** What a refused connect gets. */
-  onDenied: z.enum(Object.keys(DENIED_ERRNO) as [DeniedErrno, ...DeniedErrno[]]).optional(),
-  /** The rules may be widened while it runs, although none allows anything now. */
-  updatable: z.boolean().optional(),
-  /** No network namespace: every listener and service of the host is in reach. */
-  dangerouslyShareHostNetwork: z.boolean().optional(),
-  innerLoopback: z.boolean().optional()
+  allowedHosts: z
+    .array(z.union([hostText('allow'), hostRule]))
+    .optional()
+    .describe('`example.com`, `*.example.com`, `*`, addresses, networks; each with or without `:port`'),
+  allowedPorts: ports.optional().describe('For every allowed host that names no port. Left out: any port'),
+  deniedHosts: z.array(hostText('deny')).optional().describe('Stronger than whatever allows it'),
+  denyInternet: z.boolean().optional().describe('`false`: every public host, as `*` in allowedHosts'),
+  maxConnections: count.optional().describe('Connections at once'),
+  allowLoopback: ports.optional().describe("Ports of services on the host's loopback"),
+  publish: ports.optional().describe('Ports of servers inside that clients on the host reach'),
+  udp: z.array(hostText('allow', 'udp')).optional().describe('`host:port` by UDP'),
+  allowUnixSockets: z
+    .array(path)
+    .max(MAX_UNIX_SOCKETS, `lists more than ${MAX_UNIX_SOCKETS}`)
+    .optional()
+    .describe(
+      "Sockets of the host by path (`$NAME` at the beginning: a variable of the caller's; `?` at the end: if it exists)"
+    ),
+  onDenied: z
+    .enum(Object.keys(DENIED_ERRNO) as [DeniedErrno, ...DeniedErrno[]])
+    .optional()
+    .describe('What a refused connect gets'),
+  updatable: z
+    .boolean()
+    .optional()
+    .describe('The rules may be widened while it runs, although none allows anything now'),
+  dangerouslyShareHostNetwork: z
+    .boolean()
+    .optional()
+    .describe('No network namespace: every listener and service of the host is in reach'),
+  innerLoopback: z.boolean().optional().describe("The jail's own 127.0.0.1, for its own servers and clients")
 })
 
 const NEEDS_ALLOW_LIST = [
@@ -125,50 +136,72 @@ const NEEDS_ALLOW_LIST = [
 
 /** What a person writes; every key is optional and lies over the profile's. */
 export const body = {
-  processIsolation: processIsolation.optional(),
-  filesystem: filesystem.optional(),
-  network: network.optional(),
-  resources: resources.optional(),
-  devices: z.strictObject({ pty: z.boolean().optional() }).optional(),
-  /** Changes of the built-in table (docs/syscalls.md). */
-  syscalls: syscalls.optional(),
-  /** `permissive`: what strict would refuse is recorded and, where that is safe, let through (docs/permissive.md). */
-  enforcement: z.enum(['strict', 'permissive']).optional(),
+  processIsolation: processIsolation.optional().describe('Who the payload is'),
+  filesystem: filesystem.optional().describe('Files and folders'),
+  network: network.optional().describe('Connections (docs/network.md)'),
+  resources: resources.optional().describe('Limits of the whole jail (docs/limits.md)'),
+  devices: z
+    .strictObject({ pty: z.boolean().optional().describe('Terminals of its own') })
+    .optional()
+    .describe('Devices'),
+  syscalls: syscalls.optional().describe('Changes of the built-in table (docs/syscalls.md)'),
+  enforcement: z
+    .enum(['strict', 'permissive'])
+    .optional()
+    .describe(
+      '`permissive`: what strict would refuse is recorded and, where that is safe, let through (docs/permissive.md)'
+    ),
   audit: z
     .strictObject({
-      file: path.optional(),
-      /** Which reads, writes, creations, … of files are events. Default: `denied` with `file` and in permissive, else `off`. */
-      files: z.enum(AUDIT_FILES).optional()
+      file: path.optional().describe('Where events are appended as JSON lines; `-` is standard error'),
+      files: z
+        .enum(AUDIT_FILES)
+        .optional()
+        .describe(
+          'Which reads, writes, creations, … of files are events. Default: `denied` with `file` and in permissive, else `off`'
+        )
     })
-    .optional(),
-  /** Names to pass through, or name -> value (`true` passes the caller's value through). */
-  env: z.union([z.array(envName), z.record(envName, envValue)]).optional(),
-  cwd: path.optional(),
-  /** Protections that may be missing on this host without ending the launch. */
-  tolerate: z.array(z.enum(PROTECTIONS)).optional(),
-  /** What each layer may come to: `require` it, `degrade` (as in `tolerate`), or do not even try it: `off`. */
-  protections: z.partialRecord(z.enum(PROTECTIONS), z.enum(['require', 'degrade', 'off'])).optional()
+    .optional()
+    .describe('What is recorded'),
+  env: z
+    .union([z.array(envName), z.record(envName, envValue)])
+    .optional()
+    .describe("Names to pass through, or name -> value (`true` passes the caller's value through)"),
+  cwd: path.optional().describe('Working directory; must be granted'),
+  tolerate: z
+    .array(z.enum(PROTECTIONS))
+    .optional()
+    .describe('Protections that may be missing on this host without ending the launch'),
+  protections: z
+    .partialRecord(z.enum(PROTECTIONS), z.enum(['require', 'degrade', 'off']))
+    .optional()
+    .describe('What each layer may come to: `require` it, `degrade` (as in `tolerate`), or do not even try it: `off`')
 }
 
 export const SandboxConfigSchema = z
   .strictObject({
     ...body,
-    profile: z.string().min(1).optional(),
-    /** Entry of security.tools.tool_specific of the policy files. */
-    tool: z.string().min(1).optional()
+    profile: z.string().min(1).optional().describe('Name or file of the profile that this lies over'),
+    tool: z.string().min(1).optional().describe('Entry of security.tools.tool_specific of the policy files')
   })
   .superRefine(refuseUnenforced)
+
+export const profileName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be letters, digits, dot, dash or underscore')
+export const oneLine = z
+  .string()
+  .min(1)
+  .regex(/^[^\r\n]*$/, 'must be one line')
+  .describe('One line for people')
 
 /** A profile file: the same body with a name, a purpose and what it extends. */
 export const ProfileFileSchema = z
   .strictObject({
     ...body,
-    name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, 'must be letters, digits, dot, dash or underscore'),
-    purpose: z
-      .string()
-      .min(1)
-      .regex(/^[^\r\n]*$/, 'must be one line'),
-    extends: z.string().min(1).optional()
+    name: profileName.describe('As messages call it'),
+    purpose: oneLine,
+    extends: z.string().min(1).optional().describe('A built-in profile, or a file: what this lies over')
   })
   .superRefine(refuseUnenforced)
 

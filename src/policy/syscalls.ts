@@ -10,10 +10,12 @@ const entry = (list: List) =>
   })
 
 export const syscalls = z.strictObject({
-  /** Names and `@groups` that the built-in table refuses, and that no imported profile narrows. */
-  allow: z.array(entry('allow')).optional(),
-  /** Stronger than whatever allows it. */
-  deny: z.array(entry('deny')).optional(),
-  /** A seccomp profile as container engines take it: what it does not allow is refused, too. */
-  oci: path.optional()
+  allow: z
+    .array(entry('allow'))
+    .optional()
+    .describe('Names and `@groups` that the built-in table refuses, and that no imported profile narrows'),
+  deny: z.array(entry('deny')).optional().describe('Stronger than whatever allows it'),
+  oci: path
+    .optional()
+    .describe('A seccomp profile as container engines take it: what it does not allow is refused, too')
 })

@@ -20,7 +20,10 @@ const DURATION_UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, min:
 
 const WRITTEN = /^([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)$/i
 
-const PERCENT = /^([0-9]+(?:\.[0-9]+)?)\s*(%?)$/
+/** What is taken at most, for editors; JSON Schema has no flags. */
+export const SIZE = /^\s*[0-9]+(?:\.[0-9]+)?\s*(?:[bB]|[kKmMgGtT](?:[iI]?[bB])?)?\s*$/
+export const DURATION = /^\s*[0-9]+(?:\.[0-9]+)?\s*(?:[mM]?[sS]|[mM](?:[iI][nN])?|[hH]|[dD])?\s*$/
+export const PERCENT = /^\s*([0-9]+(?:\.[0-9]+)?)\s*(%?)\s*$/
 
 export interface UnitResult {
   value?: number
@@ -49,7 +52,7 @@ const [LEAST_CORES, MOST_CORES] = [0.01, 8192]
 /** Cores, as 0.5 or 2, or "50%" of one. */
 export function parseCores(written: number | string): UnitResult {
   const expected = 'a number of cores like 0.5 or 2, or a share of one like "50%"'
-  const match = typeof written === 'number' ? undefined : PERCENT.exec(written.trim())
+  const match = typeof written === 'number' ? undefined : PERCENT.exec(written)
   if (match === null) return { reason: `is not ${expected}` }
   const value = match ? Number(match[1]) / (match[2] ? 100 : 1) : (written as number)
   if (!Number.isFinite(value)) return { reason: `is not a finite number; write ${expected}` }

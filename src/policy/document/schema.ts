@@ -1,22 +1,15 @@
 import { z } from 'zod'
-import { body, refuseUnenforced } from '../config.js'
+import { body, oneLine, profileName, refuseUnenforced } from '../config.js'
 import { SecuritySchema } from './security.js'
 
-export const PROFILE_NAME = /^[a-z0-9][a-z0-9._-]*$/i
-const profileName = z.string().regex(PROFILE_NAME, { error: 'must be letters, digits, dot, dash or underscore' })
 const anyProfile = z
   .string()
-  .regex(/^(?:servers\/)?[a-z0-9][a-z0-9._-]*$/i, { error: 'is no name of a profile (files are for --profile)' })
+  .regex(/^(?:servers\/)?[A-Za-z0-9][A-Za-z0-9._-]*$/, { error: 'is no name of a profile (files are for --profile)' })
 
 const sandboxProfile = z
   .strictObject({
     ...body,
-    purpose: z
-      .string()
-      .min(1)
-      .regex(/^[^\r\n]*$/, 'must be one line')
-      .optional()
-      .describe('One line for people'),
+    purpose: oneLine.optional(),
     extends: anyProfile.optional().describe('A built-in profile or another one of these files; without it, strict')
   })
   .superRefine(refuseUnenforced)
@@ -51,13 +44,18 @@ const givesSomething = (entry: { profile?: string | undefined; tool?: string | u
   entry.profile !== undefined || entry.tool !== undefined
 const gives = { error: 'gives neither a profile nor a tool', params: { qi: 'QI_POLICY', hint: 'add profile: NAME' } }
 
+const anyKeyOf = (...keys: string[]) => ({ anyOf: keys.map((key) => ({ required: [key] })) })
+
 const matchesSomething = (entry: { name?: string | undefined; command?: unknown; package?: unknown }) =>
   entry.name !== undefined || entry.command !== undefined || entry.package !== undefined
 const matches = { error: 'matches nothing', params: { qi: 'QI_POLICY', hint: 'add name, command or package' } }
 
 const servers = z
   .union([
-    z.record(z.string().min(1), z.strictObject(serverBody).refine(givesSomething, gives)),
+    z.record(
+      z.string().min(1),
+      z.strictObject(serverBody).refine(givesSomething, gives).meta(anyKeyOf('profile', 'tool'))
+    ),
     z.array(
       z
         .strictObject({
@@ -66,6 +64,7 @@ const servers = z
         })
         .refine(matchesSomething, matches)
         .refine(givesSomething, gives)
+        .meta({ allOf: [anyKeyOf('name', 'command', 'package'), anyKeyOf('profile', 'tool')] })
     )
   ])
   .describe('Which MCP server gets which profile: by name, or a list with name, command or package')

@@ -8,14 +8,16 @@ import { cores } from '../resources.js'
  * for the systems it is meant for (./unenforced.ts).
  */
 
-const share = number.transform((v, c) =>
-  v >= 0 && v <= 1 ? v : refuse(c, 'QI_LIMIT', 'is no number from 0 to 1', 'write a share like 0.7')
-)
+const share = number
+  .transform((v, c) =>
+    v >= 0 && v <= 1 ? v : refuse(c, 'QI_LIMIT', 'is no number from 0 to 1', 'write a share like 0.7')
+  )
+  .meta({ type: 'number', minimum: 0, maximum: 1 })
 
 const enforcementMode = z
   .enum(['strict', 'permissive', 'disabled'])
   .describe(
-    'strict: what is not granted is refused. permissive: it is recorded, and let through where that is safe. disabled: the command runs without a jail; not in a project file'
+    'strict: what is not granted is refused. permissive: it is recorded, and let through where that is safe. disabled: the command runs without a jail (a project file must be trusted for that)'
   )
 
 const riskLevel = z.enum(['low', 'medium', 'high', 'critical'])
@@ -30,6 +32,7 @@ const global = z
         params: { qi: 'QI_POLICY', hint: 'list what is needed, or see with enforcement_mode: permissive what that is' },
         error: 'a jail shows nothing that is not granted, so there is nothing to deny by exception'
       })
+      .meta({ const: true })
       .optional()
       .describe('Only true: what is not granted does not exist in the jail'),
     audit_all: z.boolean().optional().describe('Record allowed acts as well as refused ones')
@@ -78,8 +81,8 @@ const tools = z
 
 const role = z.strictObject({
   tools: z.array(names).optional().describe('Names of tools, or "*"'),
-  approval_required: z.boolean().optional(),
-  audit_level: auditLevel.optional()
+  approval_required: z.boolean().optional().describe('Whether a person is asked before a call'),
+  audit_level: auditLevel.optional().describe('How much of its calls is recorded')
 })
 
 const permissions = z
@@ -91,14 +94,14 @@ const audit = z
     enabled: z.boolean().optional().describe('Whether calls are recorded'),
     level: auditLevel.optional().describe('How much of each'),
     retention_days: count.optional().describe('How long records are kept'),
-    real_time_alerts: z.boolean().optional(),
+    real_time_alerts: z.boolean().optional().describe('Whether somebody is told at once'),
     categories: z
       .strictObject({
-        authentication: z.boolean().optional(),
-        authorization: z.boolean().optional(),
-        tool_execution: z.boolean().optional(),
-        security_violations: z.boolean().optional(),
-        configuration_changes: z.boolean().optional()
+        authentication: z.boolean().optional().describe('Who proved to be whom'),
+        authorization: z.boolean().optional().describe('Who was let do what'),
+        tool_execution: z.boolean().optional().describe('Calls of tools'),
+        security_violations: z.boolean().optional().describe('What was refused'),
+        configuration_changes: z.boolean().optional().describe('Changes of policies')
       })
       .optional()
       .describe('Which events are recorded')
@@ -107,15 +110,16 @@ const audit = z
 
 const threatDetection = z
   .strictObject({
-    enabled: z.boolean().optional(),
+    enabled: z.boolean().optional().describe('Whether anything looks'),
     ml_models: z.array(names).optional().describe('Names of the detectors'),
     thresholds: z
       .strictObject({
         prompt_injection_confidence: share.optional().describe('0 to 1'),
         anomaly_score: share.optional().describe('0 to 1'),
-        failed_auth_attempts: count.optional()
+        failed_auth_attempts: count.optional().describe('In a row')
       })
       .optional()
+      .describe('From where on it is an attack')
   })
   .describe('What looks for attacks')
 
@@ -125,14 +129,14 @@ const response = z
 
 const incidentResponse = z
   .strictObject({
-    auto_block: z.boolean().optional(),
-    notification_channels: z.array(names).optional(),
+    auto_block: z.boolean().optional().describe('Whether the attacker is shut out at once'),
+    notification_channels: z.array(names).optional().describe('Where people are told'),
     escalation_rules: z
       .strictObject({
-        critical: response.optional(),
-        high: response.optional(),
-        medium: response.optional(),
-        low: response.optional()
+        critical: response.optional().describe('Of the gravest'),
+        high: response.optional().describe('Of grave ones'),
+        medium: response.optional().describe('Of others'),
+        low: response.optional().describe('Of the least')
       })
       .optional()
       .describe('How soon a person is told: immediate, 15_minutes, 1_hour')
