@@ -5,13 +5,10 @@ import { parseConfig, type SandboxConfig } from '../../src/policy/config.js'
 import type { Layer } from '../../src/policy/layer.js'
 import type { Profile } from '../../src/profile/types.js'
 import { resolveOn, type Tree } from '../profile/fake.js'
+import { access, HOSTS, PATHS, PORTS, reach, widened } from './judge.js'
 
-/**
- * No project file, however made, widens. The judge here is not the code under test: it asks the two resolved profiles, with
- * and without the project's layer, about a fixed set of paths, hosts and values.
- */
+/** No project layer, whatever it says, widens what the layers below it come to. */
 
-const PATHS = ['/w', '/w/a', '/w/a/x', '/w/a/x/y', '/w/b', '/w/b/z', '/v', '/v/q']
 const TREE: Tree = {
   '/w/a/x/y/f': '',
   '/w/b/z/f': '',
@@ -19,9 +16,7 @@ const TREE: Tree = {
   '/etc/hosts': '10.1.2.3 corp.example\n',
   '/w/link': '-> /v'
 }
-const HOSTS = ['a.example', 'b.example', 'x.a.example', 'corp.example']
 const ENTRIES = ['*', ...HOSTS, '*.a.example', '*.example.org', '10.0.0.0/8', '10.1.2.3', '0.0.0.0/0', '192.168.1.0/24']
-const PORTS = [80, 443, 8443]
 
 const some = <T>(values: readonly T[]) => fc.uniqueArray(fc.constantFrom(...values), { maxLength: 3 })
 const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 })
@@ -133,108 +128,6 @@ function outcome(layers: Layer[]): Profile | QiError {
     if (error instanceof QiError) return error
     throw error
   }
-}
-
-/** 0 nothing, 1 read, 2 write. */
-function access({ grants, denies }: Profile, path: string): number {
-  const within = (folder: string) => path === folder || path.startsWith(`${folder}/`)
-  if (denies.some((deny) => deny.kind === 'read' && within(deny.path))) return 0
-  const grant = grants.filter((g) => within(g.path)).sort((a, b) => b.path.length - a.path.length)[0]
-  if (grant?.access !== 'rw') return grant ? 1 : 0
-  return denies.some((deny) => within(deny.path)) ? 1 : 2
-}
-
-/** Every connection out of a fixed set that the rules let through. `local`: names of the host's own table. */
-function reach({ network }: Profile): Set<string> {
-  const reached = new Set<string>()
-  const { mode, rules } = network
-  const isPrivate = (ip: string) => ip.startsWith('10.') || ip.startsWith('192.168.')
-  const inNet = (ip: string, address: string, prefix: number): boolean => {
-    const bits = (text: string) => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
-    if (address.includes(':')) return false
-    const block = ip.startsWith('10.') ? 8 : ip.startsWith('192.168.') ? 16 : 0
-    const size = 2 ** (32 - prefix)
-    return prefix >= block && Math.floor(bits(ip) / size) === Math.floor(bits(address) / size)
-  }
-  const targets = [
-    ...HOSTS.map((name) => ({ name, ip: name === 'corp.example' ? '10.1.2.3' : '93.184.1.1' })),
-    { name: 'y.example.org', ip: '93.184.1.2' },
-    ...['10.1.2.3', '10.9.9.9', '192.168.1.7', '8.8.8.8'].map((ip) => ({ name: undefined, ip }))
-  ]
-  for (const { name, ip } of targets)
-    for (const transport of ['tcp', 'udp'])
-      for (const port of [...PORTS, 4433, 9]) {
-        const label = `${transport} ${name ?? ip}:${port}`
-        if (mode === 'dangerouslyShareHostNetwork') reached.add(label).add(`${label} uninspected`)
-        const matching = (rules?.hosts ?? []).filter((rule) => {
-          if (rule.transport !== transport || port < rule.low || port > rule.high) return false
-          const { pattern } = rule
-          if (pattern.kind === 'any') return !isPrivate(ip)
-          if (pattern.kind === 'net') return inNet(ip, pattern.address, pattern.prefix)
-          return pattern.kind === 'name' ? name === pattern.name : name?.endsWith(`.${pattern.name}`)
-        })
-        if (matching.some((rule) => rule.action === 'deny') || matching.length === 0) continue
-        reached.add(label)
-        if (!matching.some((rule) => rule.inspect)) reached.add(`${label} uninspected`)
-      }
-  const shares = mode === 'dangerouslyShareHostNetwork'
-  for (const port of [5432, 6379])
-    if (shares || rules?.loopback.some((r) => r.port === port)) reached.add(`loopback ${port}`)
-  for (const port of [3000, 3001])
-    if (shares || rules?.publish.some((r) => r.port === port)) reached.add(`publish ${port}`)
-  if (shares) reached.add('host').add('inner')
-  if (network.innerLoopback) reached.add('inner')
-  return reached
-}
-
-/** What `after` has and `before` has not. */
-function widened(before: Profile, after: Profile): string[] {
-  const out: string[] = []
-  const probes = [
-    ...PATHS.flatMap((path) => [path, `${path}/f`, `${path}/.env`, `${path}/.vscode`]),
-    '/home/u',
-    '/scratch',
-    '/tmp'
-  ]
-  for (const path of probes)
-    if (access(after, path) > access(before, path))
-      out.push(`${path}: ${access(before, path)} -> ${access(after, path)}`)
-  const had = reach(before)
-  for (const target of reach(after)) if (!had.has(target)) out.push(target)
-  const limits = [
-    'maxFileSize',
-    'maxMemory',
-    'maxExecutionTime',
-    'maxProcesses',
-    'maxFileDescriptors',
-    'tmpSize',
-    'tmpFiles',
-    'terminationGrace'
-  ] as const
-  for (const name of limits)
-    if ((after.limits[name] ?? Number.POSITIVE_INFINITY) > (before.limits[name] ?? Number.POSITIVE_INFINITY))
-      out.push(name)
-  if (after.limits.executionClock === 'running' && before.limits.executionClock === 'wall') out.push('executionClock')
-  if (after.limits.onProcessLimit === 'refuse' && before.limits.onProcessLimit === 'kill') out.push('onProcessLimit')
-  if (after.limits.cgroup === 'off' && before.limits.cgroup === 'auto') out.push('cgroup')
-  for (const key of ['readBytes', 'writeBytes'] as const)
-    if (
-      (after.limits.maxIo?.[key] ?? Number.POSITIVE_INFINITY) > (before.limits.maxIo?.[key] ?? Number.POSITIVE_INFINITY)
-    )
-      out.push(`maxIo.${key}`)
-  if (
-    (after.network.rules?.maxConnections ?? Number.POSITIVE_INFINITY) >
-      (before.network.rules?.maxConnections ?? Number.POSITIVE_INFINITY) &&
-    after.network.rules
-  )
-    out.push('maxConnections')
-  const env = new Map(before.env)
-  for (const [name, value] of after.env) if (env.get(name) !== value) out.push(`env ${name}`)
-  if (after.devices.pty && !before.devices.pty) out.push('pty')
-  for (const name of after.tolerate) if (!before.tolerate.includes(name)) out.push(`tolerate ${name}`)
-  if (after.audit.file !== before.audit.file) out.push('audit.file')
-  if (after.tempDirectory !== before.tempDirectory) out.push('tempDirectory')
-  return out
 }
 
 describe('a project layer', () => {

@@ -32,7 +32,7 @@ export class ProfileChains {
 
   constructor(
     private readonly policies: FoundPolicy[],
-    private readonly options: LoadOptions
+    private readonly options: LoadOptions & { profile?: string | undefined }
   ) {
     const { fs, profilesDir } = options
     this.builtIns = new Set([...listProfiles(fs, profilesDir), ...listServerProfiles(fs, profilesDir)])
@@ -41,10 +41,6 @@ export class ProfileChains {
   /** Is it defined by a file up to `level`, or built in? */
   has(name: string, level: number): boolean {
     return this.builtIns.has(name) || this.highest(name, level) >= 0
-  }
-
-  isBuiltIn(name: string, level: number): boolean {
-    return this.builtIns.has(name) && this.highest(name, level) < 0
   }
 
   /**
@@ -88,8 +84,10 @@ export class ProfileChains {
     return -1
   }
 
+  /** A file is what --profile names; no document can name one, which would lie in whatever folder the command is started. */
   private builtInProfile(name: string, level: number): LoadedProfile {
-    if (this.builtIns.has(name) || !isShipped(name)) return loadProfile(name, this.options)
+    if (this.builtIns.has(name) || (!isShipped(name) && name === this.options.profile))
+      return loadProfile(name, this.options)
     const near = nearest(name, this.names(level))
     const hint =
       near === undefined

@@ -1,12 +1,9 @@
 import { QiError } from '../../errors.js'
-import { dirname } from '../../profile/fs.js'
 import { nearest } from '../issues.js'
-import type { Layer } from '../layer.js'
 import { type LoadedProfile, loadProfile } from '../profiles.js'
-import { ProfileChains } from './chain.js'
+import { effective, toolsOf } from './effective.js'
 import { type FindRequest, type FoundPolicy, findPolicies } from './find.js'
-import { anchored, profileLayer, securityLayer } from './layers.js'
-import { refuseWiderChoice, type Selection, type SelectRequest, select } from './select.js'
+import type { Selection, SelectRequest } from './select.js'
 import { type Unenforced, unenforced } from './unenforced.js'
 
 /** What the policy files came to, besides the layers. */
@@ -29,23 +26,13 @@ export function loadPolicy(request: PolicyRequest): LoadedProfile & { policy?: L
     const loaded = loadProfile(request.profile, request)
     return { ...loaded, files: [...loaded.files, ...guarded] }
   }
-  const chains = new ProfileChains(policies, request)
-  for (const [level, { narrows }] of policies.entries())
-    if (narrows) refuseWiderChoice(policies, level, chains, request)
-  const selection = select(policies, request)
+  const { selection, builtIn, definitions, layers } = effective(policies, request)
   if (selection.tool !== undefined && !knowsTool(policies, selection.tool)) throw unknownTool(policies, selection)
-  refuseUnknown(chains, selection, policies.length - 1)
-  const { builtIn, definitions } = chains.of(selection.profile, policies.length - 1)
-  const layers = policies.flatMap((found, level) => {
-    const own = definitions.filter((d) => d.level === level).map((d) => profileLayer(found.document, d.name, d.profile))
-    const security = securityLayer(found.document, selection.tool)
-    return [...(security ? [security] : []), ...own].map((layer) => placed(found, layer))
-  })
   const purpose = definitions.map((d) => d.profile.purpose).filter((text) => text !== undefined)
   return {
     name: selection.profile,
     purpose: purpose.at(-1) ?? builtIn.purpose,
-    layers: [...builtIn.layers, ...layers],
+    layers: [...builtIn.layers, ...layers.map(({ layer }) => layer)],
     files: [...builtIn.files, ...guarded],
     policy: {
       files: policies.map(({ file, level, narrows }) => ({
@@ -59,25 +46,6 @@ export function loadPolicy(request: PolicyRequest): LoadedProfile & { policy?: L
   }
 }
 
-/** What a file names; what a flag names is told by the chain itself. */
-function refuseUnknown(chains: ProfileChains, { profile, profileOrigin }: Selection, level: number): void {
-  if (profileOrigin === undefined || chains.has(profile, level)) return
-  const names = chains.names(level)
-  const near = nearest(profile, names)
-  throw new QiError('QI_PROFILE_UNKNOWN', `${profileOrigin} = ${JSON.stringify(profile)}: there is no such profile`, {
-    field: 'profile',
-    value: profile,
-    hint: near === undefined ? `use one of ${names.join(', ')}` : `did you mean "${near}"?`
-  })
-}
-
-function placed({ level, file, narrows }: FoundPolicy, layer: Layer): Layer {
-  const at = level === 'project' ? anchored(layer, dirname(file)) : layer
-  return narrows ? { ...at, narrows } : at
-}
-
-const toolsOf = ({ document }: FoundPolicy): string[] =>
-  Object.keys(document.policy.security?.tools?.tool_specific ?? {})
 const knowsTool = (policies: FoundPolicy[], tool: string): boolean =>
   policies.some((found) => toolsOf(found).includes(tool))
 

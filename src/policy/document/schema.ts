@@ -2,9 +2,9 @@ import { z } from 'zod'
 import { body, oneLine, profileName, refuseUnenforced } from '../config.js'
 import { SecuritySchema } from './security.js'
 
-const anyProfile = z
-  .string()
-  .regex(/^(?:servers\/)?[A-Za-z0-9][A-Za-z0-9._-]*$/, { error: 'is no name of a profile (files are for --profile)' })
+const anyProfile = z.string().regex(/^(?!.*\.ya?ml$)(?:servers\/)?[A-Za-z0-9][A-Za-z0-9._-]*$/, {
+  error: 'is no name of a profile (files are for --profile)'
+})
 
 const sandboxProfile = z
   .strictObject({

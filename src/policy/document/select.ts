@@ -1,8 +1,6 @@
 import { basename } from '../../profile/fs.js'
 import { formatField } from '../issues.js'
-import { widens } from '../narrow.js'
-import { DEFAULT_PROFILE, isShipped } from '../profiles.js'
-import type { ProfileChains } from './chain.js'
+import { DEFAULT_PROFILE } from '../profiles.js'
 import type { FoundPolicy } from './find.js'
 import { serverEntries } from './parse.js'
 import type { ServerEntry } from './schema.js'
@@ -108,57 +106,4 @@ export function packageOf(argv: string[]): string | undefined {
     else if (word !== '--' && !word.startsWith('-')) return word.replace(/(?!^)@[^/]*$/, '')
   }
   return undefined
-}
-
-/** A project that nobody trusted picks what is picked without it, or a profile of its own over that. */
-export function refuseWiderChoice(
-  policies: FoundPolicy[],
-  level: number,
-  chains: ProfileChains,
-  request: SelectRequest
-): void {
-  const below = policies.slice(0, level)
-  const named = request.profile
-  const flag = named !== undefined && (!isShipped(named) || chains.has(named, level - 1)) ? named : undefined
-  const { profile: _named, ...unnamed } = request
-  const before = select(below, flag === undefined ? unnamed : request)
-  const after = select(policies.slice(0, level + 1), request)
-  const layer = { origin: policies[level]?.file as string }
-  const refuse = (what: 'profile' | 'tool', origin: string | undefined, value: string, reason: string) =>
-    widens({ ...layer, marks: { [what]: origin ?? `--${what}` } }, what, value, reason)
-  if (
-    after.profile !== before.profile &&
-    chains.has(after.profile, level) &&
-    !isNarrower(chains, level, before.profile, after.profile)
-  )
-    throw refuse(
-      'profile',
-      after.profileOrigin,
-      after.profile,
-      `does not extend ${before.profile}, the profile without this file`
-    )
-  if (after.tool === before.tool || after.tool === undefined) return
-  const known = below.some(({ document }) =>
-    Object.hasOwn(document.policy.security?.tools?.tool_specific ?? {}, after.tool as string)
-  )
-  if (before.tool !== undefined || known)
-    throw refuse(
-      'tool',
-      after.toolOrigin,
-      after.tool,
-      `is another tool than without this file (${before.tool ?? 'none'})`
-    )
-}
-
-/** Its own profile over the one below; or a built-in one that the one below is built on (strict < standard < dev). */
-function isNarrower(chains: ProfileChains, level: number, before: string, after: string): boolean {
-  const own = chains.of(after, level)
-  const base = chains.of(before, level - 1)
-  if (chains.isBuiltIn(before, level) && chains.isBuiltIn(after, level))
-    return base.builtIn.layers.some(({ origin }) => origin === own.builtIn.layers.at(-1)?.origin)
-  const isBelow = base.definitions.every(
-    (d, i) => d.name === own.definitions[i]?.name && d.level === own.definitions[i]?.level
-  )
-  const sameRoot = base.builtIn.layers.at(-1)?.origin === own.builtIn.layers.at(-1)?.origin
-  return sameRoot && isBelow && own.definitions.slice(base.definitions.length).every((d) => d.level === level)
 }
