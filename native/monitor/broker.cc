@@ -70,6 +70,7 @@ constexpr uint16_t kDnsPort = 53;
 
 Result Broker::Prepare() {
   files_.Prepare();
+  network_.NoteStreams();
   if (!PrepareConnects() || !live_.Init() || !pending_.Init()) return Fail(Step::kOpenChannels, errno, "epoll");
   return unix_.Pin();
 }
@@ -187,7 +188,7 @@ void Broker::Decide(const seccomp_notif& request, const SyscallRule* rule, Answe
     case Verdict::kSocket:
       return hosts_.OnSocket(request, answer);
     case Verdict::kListen:
-      return hosts_.OnListen(request, answer);
+      return DecideListen(request, answer);
     case Verdict::kCreate:
       return DecideCreate(request, rule, answer);
     case Verdict::kChange:
@@ -237,8 +238,8 @@ void Broker::DecideCreate(const seccomp_notif& request, const SyscallRule* rule,
 
 // connect, bind and sendto with an address. What goes on by CONTINUE may be changed by the payload after this look,
 // address and descriptor both, so a connect does not (an address of no family becomes the path of a host's socket): it
-// is done here. bind and sendto go on where there is no host to reach: a name made or a datagram sent by them gets
-// nowhere that this look would forbid.
+// is done here, and so is a bind on the jail's own loopback. sendto goes on where there is no host to reach: a datagram
+// gets nowhere that this look would forbid, and no datagram socket of the host is a standard stream (init.cc).
 void Broker::DecideConnect(const seccomp_notif& request, Answer* answer) {
   const auto& args = request.data.args;
   bool sendto = static_cast<uint32_t>(request.data.nr) == SYS_sendto;
@@ -266,9 +267,10 @@ void Broker::DecideConnect(const seccomp_notif& request, Answer* answer) {
   if (inet) DecideInet(address, answer);
   // Dissolves an association; and the filter lets only NETLINK_ROUTE sockets come to be.
   if (family == AF_UNSPEC || family == AF_NETLINK) answer->proceed = true;
-  if (!answer->proceed || bind || sendto) return;
+  // A netlink bind goes on: the kernel makes the caller's number the socket's name.
+  if (!answer->proceed || sendto || (bind && (family == AF_NETLINK || jail_.Has(kPlanShareHostNetwork)))) return;
   answer->proceed = false;
-  ConnectHere(request, answer);
+  bind ? BindHere(request, answer) : ConnectHere(request, answer);
 }
 
 void Broker::DecideInet(const Address& address, Answer* answer) {
@@ -301,7 +303,9 @@ void Broker::BindUnix(const seccomp_notif& request, Answer* answer) {
     if (named) return BindInTemp(request, un.sun_path, answer);
     return answer->Refuse(EACCES, "abstract sockets of the host");
   }
-  bool guarded = un.sun_path[0] != 0 && jail_.Has(kPlanGuardCreates);
+  // On a copy and a duplicate: a socket of the host would take an abstract name there.
+  if (un.sun_path[0] == 0) return BindHere(request, answer);
+  bool guarded = jail_.Has(kPlanGuardCreates);
   answer->rule = guarded ? guard_.RuleOfSocket(tid, un.sun_path) : nullptr;
   answer->error = EACCES;
   answer->proceed = answer->rule == nullptr;
@@ -330,13 +334,44 @@ void Broker::BindInTemp(const seccomp_notif& request, const char* path, Answer* 
   (void)!fchdir(root_.get());  // so that the folder is not kept busy; nothing of ours depends on where we are
 }
 
-// On a duplicate of the payload's descriptor and with the address as it was checked.
+// A duplicate of the payload's descriptor, which what is done here is done on. A socket of another network would take
+// the act there: to the host's loopback, for one.
+UniqueFd Broker::OwnSocket(const seccomp_notif& request, Answer* answer) const {
+  UniqueFd socket = Duplicate(static_cast<pid_t>(request.pid), static_cast<int>(request.data.args[0]));
+  if (!socket || !notify_.Alive(request.id)) {
+    answer->Done(socket ? EINTR : errno);
+    return UniqueFd();
+  }
+  if (network_.Has(socket.get())) return socket;
+  answer->action = "network.refused";
+  answer->Refuse(EACCES, kForeignSocket);
+  return UniqueFd();
+}
+
+void Broker::BindHere(const seccomp_notif& request, Answer* answer) {
+  UniqueFd socket = OwnSocket(request, answer);
+  const Address& address = answer->address;
+  if (!socket) return;
+  int bound = bind(socket.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.length);
+  answer->Done(bound == 0 ? 0 : errno);
+}
+
+// A local socket listens by itself: who connects to it is told who listened. unix(7), SO_PEERCRED. Gone on, it cannot
+// become one of the host's that listens: those among the standard streams are connections, which only a connect undoes.
+void Broker::DecideListen(const seccomp_notif& request, Answer* answer) {
+  if (jail_.Has(kPlanAllowListNetwork)) return hosts_.OnListen(request, answer);
+  UniqueFd socket = OwnSocket(request, answer);
+  if (!socket) return;
+  answer->Done(0);
+  answer->proceed = true;
+}
+
+// With the address as it was checked.
 void Broker::ConnectHere(const seccomp_notif& request, Answer* answer) {
   pid_t tid = static_cast<pid_t>(request.pid);
   const Address& address = answer->address;
-  UniqueFd socket = Duplicate(tid, static_cast<int>(request.data.args[0]));
-  answer->Done(errno);
-  if (!socket || !notify_.Alive(request.id)) return;
+  UniqueFd socket = OwnSocket(request, answer);
+  if (!socket) return;
   bool blocking;
   answer->Done(ConnectWithoutWaiting(socket.get(), &address.storage, address.length, &blocking));
   if (!blocking || (answer->error != EINPROGRESS && answer->error != EALREADY)) return;

@@ -10,6 +10,7 @@
 #include "monitor/file_observer.h"
 #include "monitor/host_sockets.h"
 #include "monitor/notify.h"
+#include "monitor/own_network.h"
 #include "monitor/process_guard.h"
 #include "monitor/refusals.h"
 #include "monitor/tree_guard.h"
@@ -27,7 +28,8 @@ class Broker final : public FrontDesk {
         files_(jail, &notify_, events),
         tree_(jail, &notify_),
         pending_(&notify_, &live_),
-        unix_(jail, &notify_, &pending_),
+        network_(jail),
+        unix_(jail, &notify_, &pending_, &network_),
         hosts_(jail, &notify_, &pending_, &live_, log, this) {}
 
   // Before qi-monitor is confined. Step kOpenChannels.
@@ -46,6 +48,7 @@ class Broker final : public FrontDesk {
   uint64_t answered() const { return answered_; }
   PendingConnects* pending() { return &pending_; }
   HostSockets* hosts() { return &hosts_; }
+  OwnNetwork* network() { return &network_; }
   FileLog* files() { return files_.log(); }
 
   void AskHost(uint32_t number, const char* host, uint16_t port, pid_t tid) override;
@@ -61,7 +64,10 @@ class Broker final : public FrontDesk {
   void DecideInet(const Address& address, Answer* answer);
   Result InitGuards(pid_t payload, pid_t init);
   void BindUnix(const seccomp_notif& request, Answer* answer);
+  UniqueFd OwnSocket(const seccomp_notif& request, Answer* answer) const;
   void ConnectHere(const seccomp_notif& request, Answer* answer);
+  void BindHere(const seccomp_notif& request, Answer* answer);
+  void DecideListen(const seccomp_notif& request, Answer* answer);
   void BindInTemp(const seccomp_notif& request, const char* path, Answer* answer);
 
   const Jail& jail_;
@@ -74,6 +80,7 @@ class Broker final : public FrontDesk {
   ProcessGuard processes_;
   LiveSockets live_;
   PendingConnects pending_;
+  OwnNetwork network_;
   UnixSockets unix_;
   HostSockets hosts_;
   UniqueFd root_;  // the jail's root, O_PATH

@@ -10,12 +10,20 @@
 
 namespace qi {
 
-enum class StatusType : uint32_t { kFailed = 1, kPayload = 2, kListener = 3, kExecuting = 4, kConfined = 5, kWarden = 6 };
+enum class StatusType : uint32_t {
+  kFailed = 1,
+  kPayload = 2,
+  kListener = 3,
+  kExecuting = 4,
+  kConfined = 5,
+  kWarden = 6
+};
 
 struct StatusMessage {
   StatusType type;
   Step step;
   int32_t error;
+  uint64_t network;  // kPayload: of its sockets (NetworkHere)
   char detail[200];
 };
 

@@ -34,8 +34,7 @@ Result HostSockets::Init(UniqueFd gateway, UniqueFd factory) {
   const PlanString& resolver = jail_.plan->resolver;
   link_.Take(static_cast<UniqueFd&&>(gateway), this, jail_.Text(resolver), resolver.length);
   factory_ = static_cast<UniqueFd&&>(factory);
-  UniqueFd own(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  own_cookie_ = NetworkOf(own.get());
+  own_cookie_ = NetworkHere();
   if (own_cookie_ == 0)
     return Fail(Step::kStartGateway, ENOPROTOOPT, "this kernel cannot tell network namespaces apart");
   probe4_.reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));

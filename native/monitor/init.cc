@@ -1,6 +1,7 @@
 #include "monitor/init.h"
 
 #include <grp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -24,6 +25,7 @@
 #include "monitor/privileges.h"
 #include "monitor/proc_lines.h"
 #include "monitor/root.h"
+#include "monitor/socket_facts.h"
 #include "monitor/warden.h"
 
 namespace qi {
@@ -33,6 +35,8 @@ namespace {
 constexpr int kStatusFd = 3;
 constexpr int kInitFd = 4;
 constexpr int kFactoryFd = 5;  // with an allow-list
+
+constexpr int kMptcp = 262;  // IPPROTO_MPTCP of newer headers
 
 void Report(int status, StatusType type, const Result& r = {}, int fd = -1) {
   StatusMessage message = {};
@@ -44,8 +48,21 @@ void Report(int status, StatusType type, const Result& r = {}, int fd = -1) {
                     fd >= 0 ? 1 : 0);  // if qi-monitor is gone, so is the reader
 }
 
-// A directory is a door: openat and fchdir start from it, whatever the root is.
-Result CheckStandardStreams() {
+// What nothing needs to judge: a connection, which only sends and receives until a connect is let undo it. A datagram
+// socket sends anywhere by sendmsg, whose address no filter can read; one that listens takes in who comes.
+bool IsConnection(int socket) {
+  int family = SocketOption(socket, SOL_SOCKET, SO_DOMAIN), type = SocketOption(socket, SOL_SOCKET, SO_TYPE);
+  if (family == AF_UNIX) return type == SOCK_STREAM || type == SOCK_SEQPACKET;
+  int protocol = SocketOption(socket, SOL_SOCKET, SO_PROTOCOL);
+  sockaddr_storage peer;
+  socklen_t size = sizeof(peer);
+  bool tcp =
+      family == AF_INET || family == AF_INET6 ? protocol == IPPROTO_TCP || protocol == kMptcp : family == AF_VSOCK;
+  return tcp && type == SOCK_STREAM && getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+}
+
+// A directory is a door: openat and fchdir start from it, whatever the root is. So is a socket of the host's network.
+Result CheckStandardStreams(const Jail& jail) {
   for (int fd = 0; fd < 3; ++fd) {
     char name[24];
     snprintf(name, sizeof(name), "standard stream %d", fd);
@@ -54,6 +71,8 @@ Result CheckStandardStreams() {
     if (S_ISDIR(st.st_mode)) return Fail(Step::kCloseFds, EISDIR, name);
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || (flags & O_PATH) != 0) return Fail(Step::kCloseFds, EBADF, name);
+    if (jail.Has(kPlanShareHostNetwork) || !S_ISSOCK(st.st_mode) || IsConnection(fd)) continue;
+    return Fail(Step::kCloseFds, ENOTCONN, name);
   }
   return Ok();
 }
@@ -61,7 +80,7 @@ Result CheckStandardStreams() {
 Result KeepOnlyChannels(const Jail& jail, int status, int init, int factory) {
   QI_BEGIN(jail, Step::kCloseFds);
   // A folder of the host as a standard stream would be a way past the private root (CVE-2024-21626).
-  QI_TRY(CheckStandardStreams());
+  QI_TRY(CheckStandardStreams(jail));
   // All are above 5 here: 0 to 5 were taken when they were made.
   if (dup3(status, kStatusFd, O_CLOEXEC) < 0 || dup3(init, kInitFd, O_CLOEXEC) < 0) return Fail(Step::kCloseFds, errno);
   if (factory >= 0 && dup3(factory, kFactoryFd, O_CLOEXEC) < 0) return Fail(Step::kCloseFds, errno);

@@ -190,6 +190,7 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
         return Fail(message.step, message.error, message.detail);
       case StatusType::kPayload:
         running->payload = sender;
+        broker->network()->Init(message.network);
         break;
       case StatusType::kListener:
         QI_TRY(TakeListener(jail, std::move(received), broker, *running));

@@ -18,6 +18,7 @@
 #include "monitor/paths.h"
 #include "monitor/privileges.h"
 #include "monitor/raw_directory.h"
+#include "monitor/socket_facts.h"
 
 namespace qi {
 namespace {
@@ -160,10 +161,10 @@ class PointerArray {
   char** pointers_;
 };
 
-Result Send(const Jail& jail, Step step, int status, StatusType type, int fd = -1) {
-  (void)jail;
+Result Send(Step step, int status, StatusType type, int fd = -1, uint64_t network = 0) {
   StatusMessage message = {};
   message.type = type;
+  message.network = network;
   int error = SendMessage(status, &message, sizeof(message), &fd, fd >= 0 ? 1 : 0);
   return error == 0 ? Ok() : Fail(step, error);
 }
@@ -175,7 +176,7 @@ Result RunPayload(const Jail& jail, int status, int proc, pid_t warden) {
   QI_TRY(StartSession(jail));
   // Dumpable while /proc/self belongs to this user (a set-uid change made it root's), until exec sets it anew.
   if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return Fail(Step::kNewSession, errno, "dumpable");
-  QI_TRY(Send(jail, Step::kNewSession, status, StatusType::kPayload));
+  QI_TRY(Send(Step::kNewSession, status, StatusType::kPayload, -1, NetworkHere()));
   if (!jail.Has(kPlanWithoutNamespaces)) QI_TRY(NestUserNamespace(jail, proc));
   QI_TRY(SetLimits(jail, proc, warden));
   QI_TRY(EnterDirectory(jail));
@@ -189,12 +190,12 @@ Result RunPayload(const Jail& jail, int status, int proc, pid_t warden) {
   int listener = -1;
   QI_TRY(InstallFilter(jail, Step::kInstallFilter, jail.plan->payload_filter, &listener));
   QI_BEGIN(jail, Step::kPassListener);
-  QI_TRY(Send(jail, Step::kPassListener, status, StatusType::kListener, listener));
+  QI_TRY(Send(Step::kPassListener, status, StatusType::kListener, listener));
   (void)close(listener);
   char ready;
   if (RetryEintr([&] { return recv(status, &ready, 1, 0); }) != 1) return Fail(Step::kPassListener, EPIPE);
   QI_BEGIN(jail, Step::kExec);
-  QI_TRY(Send(jail, Step::kExec, status, StatusType::kExecuting));
+  QI_TRY(Send(Step::kExec, status, StatusType::kExecuting));
   execve(jail.Text(jail.plan->exec_path), argv.get(), envp.get());
   return Fail(Step::kExec, errno, jail.Text(jail.plan->exec_path));
 }

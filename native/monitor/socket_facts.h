@@ -1,6 +1,7 @@
 // What getsockopt(2) says of a socket of the payload. Runs in: monitor.
 #pragma once
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstdint>
 
@@ -19,6 +20,14 @@ inline uint64_t NetworkOf(int socket) {
   uint64_t cookie = 0;
   socklen_t size = sizeof(cookie);
   return getsockopt(socket, SOL_SOCKET, kSoNetnsCookie, &cookie, &size) == 0 ? cookie : 0;
+}
+
+// Of the sockets that this process makes.
+inline uint64_t NetworkHere() {
+  int own = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  uint64_t cookie = own >= 0 ? NetworkOf(own) : 0;
+  if (own >= 0) (void)close(own);
+  return cookie;
 }
 
 }  // namespace qi

@@ -134,6 +134,8 @@ void UnixSockets::Connect(const seccomp_notif& request, const Address& address, 
   UniqueFd socket = Duplicate(tid, static_cast<int>(request.data.args[0]));
   answer->Done(errno);
   if (!socket || !notify_->Alive(request.id)) return;
+  bool abstract = !target && !listed;
+  if (abstract && !network_->Has(socket.get())) return answer->Refuse(EACCES, kForeignSocket);
   LocalConnect local = {static_cast<UniqueFd&&>(target), listed ? &ids_ : nullptr};
   bool blocking;
   answer->Done(local.Try(socket.get(), address, &blocking));

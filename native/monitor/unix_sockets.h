@@ -7,14 +7,15 @@
 #include "monitor/connect.h"
 #include "monitor/jail.h"
 #include "monitor/notify.h"
+#include "monitor/own_network.h"
 #include "monitor/tree_guard.h"
 
 namespace qi {
 
 class UnixSockets {
  public:
-  UnixSockets(const Jail& jail, Notify* notify, PendingConnects* pending)
-      : jail_(jail), notify_(notify), pending_(pending), ids_(jail) {}
+  UnixSockets(const Jail& jail, Notify* notify, PendingConnects* pending, const OwnNetwork* network)
+      : jail_(jail), notify_(notify), pending_(pending), network_(network), ids_(jail) {}
 
   // Opens what the policy lists, while the caller's rights are there. Step kPinSocket.
   Result Pin();
@@ -46,6 +47,7 @@ class UnixSockets {
   const Jail& jail_;
   Notify* notify_;
   PendingConnects* pending_;
+  const OwnNetwork* network_;
   CallerIds ids_;
   Pinned pins_[kMaxPins];
   size_t pin_count_ = 0;

@@ -12,7 +12,8 @@ import { BUILT_IN, type ToldCalls, type Verdict } from './types.js'
 const groupsOf = (profile: Profile, facts: HostFacts): Group[] =>
   payloadGroups({
     guardCreates: planMounts(profile, facts).guarded.size > 0,
-    hostSockets: profile.network.mode === 'allowList'
+    hostSockets: profile.network.mode === 'allowList',
+    sharedNetwork: profile.network.mode === 'dangerouslyShareHostNetwork'
   })
 
 const NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))

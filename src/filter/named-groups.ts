@@ -37,7 +37,16 @@ export const SYSCALL_GROUPS: Readonly<Record<string, SyscallGroup>> = {
   '@ipc': { purpose: 'System V and POSIX queues and shared memory', calls: from('ipc') },
   '@network': {
     purpose: 'sockets of every family',
-    calls: from('sockets', 'connect', 'bind', 'send-to', 'send-fast-open', 'socket-families', 'socket-use')
+    calls: from(
+      'sockets',
+      'connect',
+      'bind',
+      'send-to',
+      'send-fast-open',
+      'socket-families',
+      'listen',
+      'socket-options'
+    )
   },
   '@sandbox': {
     purpose: 'what a program confines itself with',

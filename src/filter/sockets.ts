@@ -27,6 +27,15 @@ const FAMILIES_REASON =
   'Local stream, TCP, UDP and route-netlink sockets only: a datagram sent to a path cannot be judged, and the other ' +
   'families reach past the network namespace or are rarely reviewed kernel code.'
 
+/** Where the network is the jail's own too: a standard stream may be a connection of the host's. */
+const LISTED_OPTIONS: Group = {
+  name: 'socket-options',
+  reason:
+    'Source routes, other interfaces, fast open and protocols on top would take a connection elsewhere than it was allowed.',
+  calls: { setsockopt: SOCKET_OPTIONS.map(([level, name]) => [is(1, level), is(2, name)]) },
+  otherwise: refuse(EPERM)
+}
+
 const COMMON: Group[] = [
   {
     name: 'sockets',
@@ -67,7 +76,7 @@ const COMMON: Group[] = [
   }
 ]
 
-const WITHOUT_HOSTS: Group[] = [
+const withoutHosts = (sharedNetwork: boolean): Group[] => [
   {
     name: 'socket-families',
     reason: FAMILIES_REASON,
@@ -75,10 +84,14 @@ const WITHOUT_HOSTS: Group[] = [
     otherwise: refuse(EPERM)
   },
   {
-    name: 'socket-use',
-    reason: 'Sockets of a network without a way out.',
-    calls: always('listen setsockopt')
-  }
+    name: 'listen',
+    reason: 'A socket of the host (a standard stream can be one) would listen there.',
+    calls: never('listen'),
+    otherwise: ask(Verdict.Listen, EACCES)
+  },
+  sharedNetwork
+    ? { name: 'socket-options', reason: 'The network is the host’s.', calls: always('setsockopt') }
+    : LISTED_OPTIONS
 ]
 
 /** TCP sockets are the host's from birth, so each call that could take one somewhere else is looked at. */
@@ -101,16 +114,10 @@ const WITH_HOSTS: Group[] = [
     calls: never('listen'),
     otherwise: ask(Verdict.Listen, EACCES)
   },
-  {
-    name: 'socket-options',
-    reason:
-      'Source routes, other interfaces, fast open and protocols on top would take a connection elsewhere than it was allowed.',
-    calls: { setsockopt: SOCKET_OPTIONS.map(([level, name]) => [is(1, level), is(2, name)]) },
-    otherwise: refuse(EPERM)
-  }
+  LISTED_OPTIONS
 ]
 
-export const socketGroups = (hostSockets: boolean): Group[] => [
+export const socketGroups = (hostSockets: boolean, sharedNetwork: boolean): Group[] => [
   ...COMMON,
-  ...(hostSockets ? WITH_HOSTS : WITHOUT_HOSTS)
+  ...(hostSockets ? WITH_HOSTS : withoutHosts(sharedNetwork))
 ]

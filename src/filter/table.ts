@@ -276,6 +276,8 @@ export interface PayloadOptions {
   guardCreates: boolean
   /** TCP sockets are made by qi-monitor in the host's network (PlanFlag.AllowListNetwork). */
   hostSockets: boolean
+  /** The network is the host's (PlanFlag.ShareHostNetwork). */
+  sharedNetwork?: boolean
   /** Calls that take paths are passed up to be seen (PlanFlag.ObserveFiles). */
   observeFiles?: boolean
   /** There are no namespaces (PlanFlag.WithoutNamespaces). */
@@ -290,7 +292,12 @@ export interface PayloadOptions {
   imported?: boolean
 }
 
-export function payloadGroups({ guardCreates, hostSockets, withoutNamespaces: tier }: PayloadOptions): Group[] {
-  const groups = [...COMMON, ...socketGroups(hostSockets), ...(guardCreates ? GUARDED_CREATES : CREATES)]
+export function payloadGroups({
+  guardCreates,
+  hostSockets,
+  sharedNetwork = false,
+  withoutNamespaces: tier
+}: PayloadOptions): Group[] {
+  const groups = [...COMMON, ...socketGroups(hostSockets, sharedNetwork), ...(guardCreates ? GUARDED_CREATES : CREATES)]
   return tier === undefined ? groups : withoutNamespaces(groups, tier)
 }

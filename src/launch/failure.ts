@@ -125,6 +125,11 @@ const HINTS: Known[] = [
   },
   {
     steps: ['CloseFds'],
+    errno: ['ENOTCONN'],
+    hint: 'a standard stream is a socket of the host’s network that is no open connection, which would be a way out of the jail: give the payload a connected TCP or local stream socket, a pipe or /dev/null'
+  },
+  {
+    steps: ['CloseFds'],
     errno: ['EISDIR', 'EBADF'],
     hint: 'a standard stream is a directory, which would be a way out of the jail: redirect it from a file, a pipe or /dev/null'
   },

@@ -105,6 +105,7 @@ function choicesOf({ network, syscalls, enforcement }: Profile, states: Protecti
   return {
     guardCreates,
     hostSockets: network.mode === 'allowList',
+    sharedNetwork: network.mode === 'dangerouslyShareHostNetwork',
     choices: { allow, deny },
     permissive: enforcement === 'permissive',
     sharedProcesses: !isOwn,
