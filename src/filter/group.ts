@@ -16,6 +16,7 @@ export type Otherwise = { verdict: VerdictValue; error: number } | 'enosys'
 
 export const EPERM = 1
 export const EACCES = 13
+export const EINVAL = 22
 export const ENOSYS = 38
 
 export const refuse = (error: number): Otherwise => ({ verdict: Verdict.Refuse, error })

@@ -23,7 +23,7 @@ const fixed = (...names: string[]): string[] => all(names).filter((name) => FIXE
 export const SYSCALL_GROUPS: Readonly<Record<string, SyscallGroup>> = {
   '@file': {
     purpose: 'opening, reading, writing, making, describing and removing files',
-    calls: from('file-io', 'file-names', 'new-names', 'new-files', 'set-id-bits', 'file-attributes')
+    calls: from('file-io', 'leases', 'file-names', 'new-names', 'new-files', 'set-id-bits', 'file-attributes')
   },
   '@file-create': { purpose: 'making and renaming names', calls: from('new-names', 'new-files') },
   '@memory': { purpose: 'the address space of the caller', calls: from('memory') },

@@ -6,7 +6,7 @@
 import { Verdict } from '../plan/layout.gen.js'
 import type { SyscallChoices } from './choices.js'
 import { always, anyOf, type Condition, clear, is, masked, never } from './conditions.js'
-import { ask, ENOSYS, EPERM, type Group, refuse } from './group.js'
+import { ask, EINVAL, ENOSYS, EPERM, type Group, refuse } from './group.js'
 import { socketGroups } from './sockets.js'
 import { type TierOptions, withoutNamespaces } from './tier.js'
 
@@ -62,15 +62,32 @@ const PRCTL: Readonly<Record<string, number>> = {
 }
 const [PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET] = [47, 1]
 
+/** All but F_SETLEASE (1024), F_NOTIFY (1026), F_SETDELEG (1040) and later ones, in few questions: it is called often. */
+const FCNTL: Condition[] = [
+  [masked(1, 0xfffffc00, 0)],
+  [masked(1, 0xfffffffc, 1028)],
+  [masked(1, 0xfffffff8, 1032)],
+  [is(1, 1025)],
+  [is(1, 1027)]
+]
+
 const COMMON: Group[] = [
   {
     name: 'file-io',
     reason: 'Reading and writing descriptors that are already open.',
     calls: always(`
-      read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close close_range dup dup2 dup3 fcntl
+      read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close close_range dup dup2 dup3
       flock fsync fdatasync sync syncfs sync_file_range fallocate ftruncate fadvise64 readahead sendfile splice tee vmsplice
       copy_file_range getdents getdents64 pipe pipe2 io_setup io_destroy io_submit io_cancel io_getevents io_pgetevents
       cachestat memfd_create`)
+  },
+  {
+    name: 'leases',
+    reason:
+      'A lease on a file, or a delegation of a folder, that may only be read keeps the host’s own programs waiting for up to ' +
+      'lease-break-time, again and again; F_NOTIFY tells of every change.',
+    calls: { fcntl: FCNTL },
+    otherwise: refuse(EINVAL) // as on a file system without leases
   },
   {
     name: 'file-names',

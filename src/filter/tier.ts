@@ -11,10 +11,9 @@ const O_CHANGES = 0o3 | 0o100 | 0o1000 | 0o20000000 // O_WRONLY, O_RDWR, O_CREAT
 const [PR_SET_DUMPABLE, SUID_DUMP_USER] = [4, 1]
 const OWNER_IOCTLS = ['FIOSETOWN', 'SIOCSPGRP']
 
-/** All but F_SETSIG, F_SETOWN and F_SETOWN_EX, and what no libc asks for. fcntl(2) */
+/** All but F_SETSIG, F_SETOWN and F_SETOWN_EX, leases and their kin (table.ts), and what no libc asks for. fcntl(2) */
 const FCNTL = [
-  0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 16, 36, 37, 38, 1024, 1025, 1026, 1027, 1030, 1031, 1032, 1033, 1034, 1035, 1036, 1037,
-  1038
+  0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 16, 36, 37, 38, 1025, 1027, 1030, 1031, 1032, 1033, 1034, 1035, 1036, 1037, 1038
 ]
 
 const groups = (prctl: Condition[]): Group[] => [
@@ -66,7 +65,7 @@ const groups = (prctl: Condition[]): Group[] => [
   },
   {
     name: 'owners',
-    reason: 'Whom the kernel signals when a descriptor is ready: it asks for the user only.',
+    reason: 'Whom the kernel signals when a descriptor is ready: it asks for the user only. Leases, as ever.',
     calls: { fcntl: anyOf(1, FCNTL) },
     otherwise: refuse(EPERM)
   },

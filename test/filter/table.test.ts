@@ -166,6 +166,19 @@ describe('with sockets of the host', () => {
       expect(judge(gatewayFilter('x64'), name, [])).toBe('kill')
   })
 
+  it.each([[on], [{ ...off, withoutNamespaces: { network: false, scoped: true } }]])(
+    'the payload takes no lease, delegation or notice of a file: %j',
+    (options) => {
+      const { spec } = payloadFilter('x64', options)
+      const [F_SETLEASE, F_NOTIFY, F_SETDELEG] = [1024n, 1026n, 1040n]
+      const high = 1n << 32n // the kernel reads 32 bits of it
+      for (const command of [F_SETLEASE, F_NOTIFY, F_SETDELEG, F_SETLEASE + high])
+        expect(judge(spec, 'fcntl', [3n, command]), `${command}`).toBe('notify')
+      for (const command of [0n, 1n, 2n, 3n, 4n, 5n, 6n, 7n, 37n, 38n, 1025n, 1030n, 1031n, 1033n])
+        expect(judge(spec, 'fcntl', [3n, command]), `${command}`).toBe('allow')
+    }
+  )
+
   it('the payload makes no TCP socket, listens nowhere and sets no option by itself that could lead elsewhere', () => {
     const { spec } = payloadFilter('x64', on)
     expect(judge(spec, 'socket', [2n, 1n, 0n])).toBe('notify')
