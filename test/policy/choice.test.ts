@@ -138,10 +138,12 @@ describe("a repository's files", () => {
 
   const HOLE = { readOnlyPaths: ['/v'] }
   const wide = { extends: 'dev', filesystem: HOLE }
+  // No path of its own, which would be refused by itself.
+  const DEV = { extends: 'dev' }
   it.each<[string, Record<string, object>, Given['flags']?]>([
     [
       'a default that only a file further down defines',
-      { [OUTER]: { sandbox: { default: 'x' } }, [INNER]: { sandbox: { profiles: { x: wide } } } }
+      { [OUTER]: { sandbox: { default: 'x' } }, [INNER]: { sandbox: { profiles: { x: DEV } } } }
     ],
     [
       'a file of the working directory by its name',
@@ -153,13 +155,13 @@ describe("a repository's files", () => {
     ['a file as the default', { [OUTER]: { sandbox: { default: 'evil.yaml' } } }],
     [
       "a meaning for the user's default",
-      { [USER]: { sandbox: { default: 'work' } }, [OUTER]: { sandbox: { profiles: { work: wide } } } }
+      { [USER]: { sandbox: { default: 'work' } }, [OUTER]: { sandbox: { profiles: { work: DEV } } } }
     ],
     [
       "a meaning for the profile of the user's server",
       {
         [USER]: { servers: { s: { profile: 'work' } } },
-        [OUTER]: { sandbox: { profiles: { work: wide } } }
+        [OUTER]: { sandbox: { profiles: { work: DEV } } }
       },
       { server: 's' }
     ],
@@ -189,7 +191,7 @@ describe("a repository's files", () => {
         [INNER]: { security: { tools: { tool_specific: { t: { allowed_paths: ['/v'] } } } } }
       }
     ],
-    ['a meaning for --profile', { [OUTER]: { sandbox: { profiles: { x: wide } } } }, { profile: 'x' }],
+    ['a meaning for --profile', { [OUTER]: { sandbox: { profiles: { x: DEV } } } }, { profile: 'x' }],
     ['a shadow of strict', { [OUTER]: { sandbox: { profiles: { strict: { filesystem: HOLE } } } } }]
   ])('cannot widen by %s', (_what, files, flags) => {
     const after = outcome({ files, ...(flags ? { flags } : {}) })
