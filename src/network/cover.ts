@@ -75,6 +75,8 @@ export function isAllowed(
   if (!entry.inspect && known.some((k) => k.inspect && overlap(k.pattern, entry.pattern))) return false
   const holders = known.filter((k) => covers(k.pattern, entry.pattern, isLocal))
   if (ports === undefined) return holders.some((k) => k.ports === undefined)
+  // Today it comes to no port. A later file may open some, to it too.
+  if (ports.length === 0) return holders.length > 0
   return ports.every((port) => holders.some((k) => k.ports === undefined || k.ports.includes(port)))
 }
 

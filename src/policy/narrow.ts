@@ -213,5 +213,7 @@ function maxIo({ resources }: Policy, value: Record<string, unknown>): string | 
     if (most === undefined || (typeof most === 'number' ? (given as number) <= most : given === most)) continue
     return given === undefined ? `leaves out ${key}` : `allows more ${key} than ${most}`
   }
+  // Another disk would be limited in place of the working directory's.
+  if (resources.maxIo && value.path !== undefined && resources.maxIo.path === undefined) return 'limits another disk'
   return undefined
 }

@@ -229,3 +229,25 @@ describe('paths of a project layer', () => {
     expect(named(outcome(layers(base, project)))).toEqual(outcomeNamed)
   })
 })
+
+describe('what a later layer would open', () => {
+  it.each<[string, SandboxConfig, SandboxConfig, boolean]>([
+    ['hosts without a port', {}, { network: { allowedPorts: [], allowedHosts: ['*'] } }, false],
+    [
+      'hosts that are there',
+      { network: { allowedHosts: ['*'], allowedPorts: [443] } },
+      { network: { allowedPorts: [443], allowedHosts: ['*'] } },
+      true
+    ],
+    [
+      'another disk',
+      { resources: { maxIo: { writeBytes: 5 } } },
+      { resources: { maxIo: { writeBytes: 5, path: '/v' } } },
+      false
+    ],
+    ['less of the disk', { resources: { maxIo: { writeBytes: 5 } } }, { resources: { maxIo: { writeBytes: 4 } } }, true]
+  ])('%s', (_what, base, project, taken) => {
+    const after = outcome([layerOf('base', base, false) as Layer, layerOf('p', project, true) as Layer])
+    expect(after instanceof QiError ? after.code : 'taken').toBe(taken ? 'taken' : 'QI_POLICY_WIDENS')
+  })
+})
