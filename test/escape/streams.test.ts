@@ -26,7 +26,7 @@ async function run(stdin: number, argv: string[], config: SandboxConfig = {}) {
     for await (const event of jail.events()) all.push(event)
     return all
   })()
-  const [stdout] = await Promise.all([text(jail.stdout ?? []), jail.exited])
+  const [stdout] = await Promise.all([jail.stdout ? text(jail.stdout) : '', jail.exited])
   const refusal = (await events).find(({ event }) => event.action.endsWith('.refused'))?.context.parameters
   return { line: stdout.trim(), refusal: refusal as Record<string, unknown> | undefined }
 }
