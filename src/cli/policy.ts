@@ -91,6 +91,12 @@ function trust(files: string[], json: boolean, isTrusted: boolean): string {
       return { file: path, trusted: false }
     }
     const { text, real, sha256 } = readPolicy(nodeFs, file)
+    if (nodeFs.lstat(file)?.kind === 'link')
+      throw new QiError('QI_POLICY_TRUST', `${file} is a symbolic link, and trust does not follow it`, {
+        path: file,
+        value: real,
+        hint: 'put a copy in its place, or trust what it leads to, in the project that that is in'
+      })
     // What cannot be read as a policy was not read by who trusts it, either.
     parsePolicy(text, file)
     setTrust(who, real, sha256)

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, mkdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { own, users } from '../support/user.js'
@@ -70,6 +70,30 @@ describe.each(users)('policy files, as %s', (user) => {
     expect((await inProject(launch)).stdout.toString()).toBe('content of c\n')
     expect((await inProject('"$QI" policy untrust')).status).toBe(0)
     expect((await inProject(launch)).stderr).toContain('QI_POLICY_WIDENS')
+  })
+
+  test('trust does not follow a link out of another project', async () => {
+    write(join(place.home, 'outside/c'), 'content of c\n')
+    policy('sandbox:\n  profiles:\n    mine:\n      filesystem:\n        readOnlyPaths: [~/outside]\n')
+    expect((await inProject('"$QI" policy trust')).status).toBe(0)
+    const launch = '"$QI" -- cat ~/outside/c'
+    expect((await inProject(launch)).stdout.toString()).toBe('content of c\n')
+
+    const other = join(place.home, `other-${serial}`)
+    write(join(other, '.git/HEAD'), '')
+    symlinkSync(join(project, '.qi-jail.yaml'), join(other, '.qi-jail.yaml'))
+    const inOther = (script: string) => shell(place, `cd '${other}' && ${script}`)
+    expect((await inOther(launch)).stderr).toContain(`QI_POLICY_WIDENS: ${other}/.qi-jail.yaml:5:25: `)
+    expect((await inOther('"$QI" policy trust')).stderr).toContain('QI_POLICY_TRUST')
+    // A copy is a file of its own, and a link on the way to the project is none in it.
+    unlinkSync(join(other, '.qi-jail.yaml'))
+    copyFileSync(join(project, '.qi-jail.yaml'), join(other, '.qi-jail.yaml'))
+    own(join(other, '.qi-jail.yaml'), user)
+    expect((await inOther(launch)).stderr).toContain('QI_POLICY_WIDENS')
+    symlinkSync(other, `${other}-link`)
+    expect(
+      (await inOther(`"$QI" policy trust '${other}-link/.qi-jail.yaml' && ${launch}`)).stdout.toString()
+    ).toContain('content of c\n')
   })
 
   test('a list of trusted files that others could have written does not count', async () => {

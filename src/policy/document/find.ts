@@ -85,7 +85,9 @@ export function projectPlaces({ fs, cwd, home }: Pick<FindRequest, 'fs' | 'cwd' 
 
 function readProject(fs: ReadFs, file: string, trusted: TrustList): FoundPolicy {
   const { text, real, sha256 } = readPolicy(fs, file)
-  return { level: 'project', file, narrows: !trusted.has(real, sha256), document: parsePolicy(text, file) }
+  // A link would bring what was trusted in another project here, where its relative paths mean other folders.
+  const isTrusted = real === file && trusted.has(real, sha256)
+  return { level: 'project', file, narrows: !isTrusted, document: parsePolicy(text, file) }
 }
 
 /** The system's and the user's decide for everybody below: nobody else may be able to write them. */
