@@ -102,6 +102,8 @@ async function write(input, plugins) {
   const bundle = await rolldown({
     input: Object.fromEntries(entries),
     platform: 'node',
+    // jsonc-parser's main finds its own files by a require that no bundler sees.
+    resolve: { mainFields: ['module', 'main'] },
     cwd: root,
     plugins: [values, ...plugins],
     transform: { target: 'node20' }

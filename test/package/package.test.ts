@@ -89,7 +89,7 @@ describe('the tarball', () => {
 
   it('carries nothing else: no sources, tests, test builds or source maps', () => {
     const allowed =
-      /^(package\.json|LICENSE|(README|SECURITY|CHANGELOG)\.md|(bin|dist|docs|man|profiles|prebuilds)\/.+)$/
+      /^(package\.json|LICENSE|(README|SECURITY|CHANGELOG)\.md|(bin|dist|docs|man|profiles|prebuilds)\/.+|schema\/(policy|profile)\.schema\.json)$/
     const forbidden = /fault|\.map$|\.test\.|\.tsbuildinfo$/
     const paths = [...contents().keys()]
     expect(paths.filter((path) => !allowed.test(path) || forbidden.test(path))).toEqual([])
