@@ -45,7 +45,8 @@ export const policy = verb(program, async (command, json) => {
   return act(files, json)
 })
 
-const caller = (): Caller & { cwd: string } => ({
+/** Whose files are read, and where. */
+export const caller = (): Caller & { cwd: string } => ({
   fs: nodeFs,
   uid: process.getuid?.() ?? -1,
   home: process.env.HOME || homedir(),

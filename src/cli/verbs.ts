@@ -38,6 +38,14 @@ export const VERBS: Record<string, VerbEntry> = {
     summary: 'policy files: which are read, what is wrong with one, trusting one of a project',
     load: async () => (await import('./policy.js')).policy
   },
+  profiles: {
+    summary: 'profiles: which there are, what one says, what is wrong with a file',
+    load: async () => (await import('./profiles.js')).profiles
+  },
+  init: {
+    summary: 'writes a .qi-jail.yaml for the project here: three questions, or flags',
+    load: async () => (await import('./init.js')).init
+  },
   doctor: {
     summary: 'what this host lets a jail have, and what would give it more',
     load: async () => (await import('./doctor.js')).doctor

@@ -22,9 +22,14 @@ export function readExisting(file: string): string | undefined {
   return readFileSync(file, 'utf8')
 }
 
-/** Whole or not at all: whoever reads it meanwhile sees the old text or the new. */
-export function replaceFile(file: string, text: string): void {
-  const mode = lstatSync(file, { throwIfNoEntry: false })?.mode ?? 0o644
+/** Whole or not at all: whoever reads it meanwhile sees the old text or the new. `place` puts the draft where it belongs. */
+export function replaceFile(
+  file: string,
+  text: string,
+  place: (draft: string) => void = (d) => renameSync(d, file)
+): void {
+  const there = lstatSync(file, { throwIfNoEntry: false })
+  const mode = there?.isFile() ? there.mode : 0o644 // a link's own is rwx for everybody
   const draft = `${file}.${randomBytes(6).toString('hex')}`
   let fd: number | undefined
   try {
@@ -32,11 +37,12 @@ export function replaceFile(file: string, text: string): void {
     writeSync(fd, text)
     fchmodSync(fd, mode & 0o777)
     fsyncSync(fd)
-    renameSync(draft, file)
+    place(draft)
   } catch (cause) {
-    rmSync(draft, { force: true })
+    if (cause instanceof QiError) throw cause
     throw outputError(file, `cannot be written: ${(cause as NodeJS.ErrnoException).code}`, cause)
   } finally {
+    rmSync(draft, { force: true })
     if (fd !== undefined) closeSync(fd)
   }
 }

@@ -4,7 +4,7 @@ import { basename, dirname, join, nodeFs, type ReadFs, readText, walk } from '..
 import type { ParsedProfileFile } from './config.js'
 import * as schemas from './config.js'
 import * as yaml from './document/source.js'
-import { issueToError } from './issues.js'
+import { issuesToErrors, issueToError } from './issues.js'
 import type { Layer } from './merge.js'
 import { PARSED } from './shipped.js'
 
@@ -100,14 +100,29 @@ const MAX_PROFILE_BYTES = 1 << 20
 
 /** @internal */
 export function parseProfile(fs: ReadFs, file: string, where: string): ParsedProfileFile {
-  const text = readText(fs, file, MAX_PROFILE_BYTES + 1)
-  if (text === undefined || text.length > MAX_PROFILE_BYTES) {
-    throw new QiError('QI_PROFILE_SYNTAX', `${where}: cannot be read, or is larger than 1 MiB`, { path: file })
-  }
+  const text = profileText(fs, file, where)
   const parsed = PARSED.get(text)
   if (parsed) return structuredClone(parsed)
   const source = yaml.readSource(text, where, 'QI_PROFILE_SYNTAX')
   const result = schemas.ProfileFileSchema.safeParse(source.data)
   if (result.success) return result.data
   throw issueToError(result.error, source.data, schemas.ProfileFileSchema, source.at)
+}
+
+/** Everything that is wrong with one file by itself; of YAML that cannot be read, the first. */
+export function checkProfile(fs: ReadFs, file: string): QiError[] {
+  try {
+    const source = yaml.readSource(profileText(fs, file, file), file, 'QI_PROFILE_SYNTAX')
+    const result = schemas.ProfileFileSchema.safeParse(source.data)
+    return result.success ? [] : issuesToErrors(result.error, source.data, schemas.ProfileFileSchema, source.at)
+  } catch (error) {
+    if (error instanceof QiError) return [error]
+    throw error
+  }
+}
+
+function profileText(fs: ReadFs, file: string, where: string): string {
+  const text = readText(fs, file, MAX_PROFILE_BYTES + 1)
+  if (text !== undefined && text.length <= MAX_PROFILE_BYTES) return text
+  throw new QiError('QI_PROFILE_SYNTAX', `${where}: cannot be read, or is larger than 1 MiB`, { path: file })
 }
