@@ -106,6 +106,8 @@ async function write(input, plugins) {
     resolve: { mainFields: ['module', 'main'] },
     cwd: root,
     plugins: [values, ...plugins],
+    // jsonc-parser's "main" asks for its parts in a way that no bundler sees.
+    resolve: { mainFields: ['module', 'main'] },
     transform: { target: 'node20' }
   })
   const { output } = await bundle.write({
