@@ -1,25 +1,24 @@
 import { QiError } from '../errors.js'
-import type { HostFacts } from '../host/facts.js'
+import type { HostFacts, UserNamespaces } from '../host/facts.js'
 import { probeHost } from '../host/probe.js'
-import { launchProfile } from '../launch/spawn.js'
+import { type Restrictions, readRestrictions } from '../host/restrictions.js'
 import { remedyFor } from '../plan/limit-states.js'
 import { type Finding, findings } from '../plan/protections.js'
 import type { SandboxConfig } from '../policy/config.js'
-import { DEFAULT_PROFILE } from '../policy/profiles.js'
+import { DEFAULT_PROFILE, listProfiles } from '../policy/profiles.js'
 import { nodeFs } from '../profile/fs.js'
-import { readPolicy, resolve } from '../profile/resolve.js'
+import { readPolicy } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
+import { diagnoseFolders, type FolderFinding } from './diagnose-folders.js'
 import { LAUNCHER, place } from './run.js'
+import { attempt, failed, profileOf, type Trial } from './trial.js'
 
-/** One launch that was tried. */
-export interface Trial {
-  ok: boolean
-  /** Milliseconds until the payload ran. */
-  ms?: number
-  /** Of the jail, where it had one. */
-  cgroup?: string
-  /** Why not, in our own words. */
-  error?: string
+/** What a profile comes to here. */
+export interface ProfileFinding {
+  profile: string
+  launch: Trial
+  /** None where it cannot even be resolved. */
+  protections: Finding[]
 }
 
 export interface Diagnosis {
@@ -27,6 +26,8 @@ export interface Diagnosis {
   ok: boolean
   profile: string
   host: Omit<HostFacts, 'cgroup'>
+  /** What is around this process: container, chroot, AppArmor, a seccomp filter. */
+  restrictions: Restrictions
   cgroup: HostFacts['cgroup']
   protections: Finding[]
   /** The limits of a jail that asks for every one. */
@@ -36,6 +37,9 @@ export interface Diagnosis {
   policy?: string
   /** The same with every limit; where a cgroup is to be had. */
   limited?: Trial
+  /** Every built-in profile; with --profile that one only. */
+  profiles: ProfileFinding[]
+  folders: FolderFinding[]
   remedies: string[]
 }
 
@@ -56,22 +60,54 @@ export async function diagnose(profileName: string | undefined): Promise<Diagnos
   const launch = await attempt(plain)
   const policy = policyFault(config, facts)
   const tried = facts.cgroup.source === 'none' || !launch.ok ? undefined : await attempt(limited)
-  const { cgroup } = facts
-  const found = findings(plain, facts, namespaces)
+  const found = findings(plain, facts, namespaces).filter(({ name }) => !isLimit(name))
+  const judged = { profile: plain.name, launch, protections: found }
+  const profiles = profileName === undefined ? await everyProfile(judged, facts, namespaces) : [judged]
+  const folders = await diagnoseFolders(facts)
   return {
     ok: launch.ok && policy === undefined,
     profile: plain.name,
     host,
-    cgroup,
-    protections: found.filter(({ name }) => !isLimit(name)),
+    restrictions: readRestrictions(),
+    cgroup: facts.cgroup,
+    protections: found,
     limits: findings(limited, facts).filter(({ name }) => isLimit(name)),
     launch,
     ...(policy === undefined ? {} : { policy }),
     ...(tried ? { limited: tried } : {}),
-    remedies: [
+    profiles,
+    folders,
+    remedies: unique([
       ...(policy === undefined ? [] : [policy]),
-      ...remedies({ ...facts, userNamespaces: namespaces }, [launch, tried])
-    ]
+      ...[launch, tried, ...profiles.map((each) => each.launch)].flatMap((trial) => trial?.error ?? []),
+      ...remedies({ ...facts, userNamespaces: namespaces }),
+      ...folders.flatMap(({ path, idMapped, reason }) => (idMapped === 'no' ? `${path}: ${reason}` : []))
+    ])
+  }
+}
+
+const unique = (texts: string[]): string[] => [...new Set(texts)]
+
+/** By launching each: what a profile lacks here is not all that can be in its way. */
+async function everyProfile(
+  judged: ProfileFinding,
+  facts: HostFacts,
+  namespaces: UserNamespaces
+): Promise<ProfileFinding[]> {
+  const all: ProfileFinding[] = []
+  for (const profile of listProfiles()) {
+    all.push(profile === judged.profile ? judged : await diagnoseProfile(profile, facts, namespaces))
+  }
+  return all
+}
+
+async function diagnoseProfile(profile: string, facts: HostFacts, namespaces: UserNamespaces): Promise<ProfileFinding> {
+  try {
+    const resolved = profileOf({ profile }, facts)
+    const protections = findings(resolved, facts, namespaces).filter(({ name }) => !isLimit(name))
+    return { profile, launch: await attempt(resolved), protections }
+  } catch (error) {
+    return { profile, launch: failed(error), protections: [] }
   }
 }
 
@@ -81,7 +117,8 @@ const withoutGroup = ({ cgroup: _, ...host }: HostFacts) => host
 function undiagnosed(profile: string, host: Diagnosis['host'], cgroup: HostFacts['cgroup'], why: QiError): Diagnosis {
   const launch = { ok: false, error: `${why.code}: ${why.message}` }
   const remedies = [why.hint, host.userNamespaces?.remedy].filter((each) => each !== undefined)
-  return { ok: false, profile, host, cgroup, protections: [], limits: [], launch, remedies }
+  const none = { protections: [], limits: [], profiles: [], folders: [] }
+  return { ok: false, profile, host, restrictions: readRestrictions(), cgroup, ...none, launch, remedies }
 }
 
 function tryProfile(config: SandboxConfig, facts: HostFacts): Profile | QiError {
@@ -106,33 +143,16 @@ function policyFault(config: SandboxConfig, facts: HostFacts): string | undefine
   }
 }
 
-/** Of a command that is surely there. */
-function profileOf(config: SandboxConfig, facts: HostFacts): Profile {
-  return resolve({ config, argv: [process.execPath, '--version'], ...place() }, facts)
-}
-
-/** What the host allows is found by doing it: several things that forbid a launch cannot be read anywhere. */
-async function attempt(profile: Profile): Promise<Trial> {
-  const start = performance.now()
-  try {
-    const jail = await launchProfile(profile, { stdio: 'ignore', ...LAUNCHER })
-    const ms = Math.round(performance.now() - start)
-    const { code, signal } = await jail.exited
-    if (code === 0) return { ok: true, ms, ...(jail.cgroup === undefined ? {} : { cgroup: jail.cgroup }) }
-    return { ok: false, ms, error: `node --version ended with ${signal ?? code}` }
-  } catch (error) {
-    if (!(error instanceof QiError)) throw error
-    return { ok: false, error: `${error.code}: ${error.message}` }
-  }
-}
-
-function remedies({ landlockAbi, cgroup, kernel, userNamespaces }: HostFacts, trials: (Trial | undefined)[]): string[] {
+function remedies({ landlockAbi, cgroup, kernel, userNamespaces, mountSetattr, seccomp }: HostFacts): string[] {
   return [
-    ...trials.flatMap((trial) => trial?.error ?? []),
     ...(userNamespaces?.usable === false ? [`user namespaces: ${userNamespaces.remedy ?? userNamespaces.reason}`] : []),
     ...(landlockAbi === 0 ? [`Landlock: add it to the kernel's lsm= list (it is compiled in since 5.13)`] : []),
     ...(landlockAbi > 0 && landlockAbi < 6
       ? [`Landlock ABI ${landlockAbi}: 6.12 and newer have all of it, not ${kernel}`]
+      : []),
+    ...(mountSetattr ? [] : [`id-mapped mounts: 5.12 and newer have them, not ${kernel}: launch as an ordinary user`]),
+    ...(seccomp.userNotif && !seccomp.waitKillableRecv
+      ? [`calls that signals interrupt: 5.19 and newer decide each once, not ${kernel}`]
       : []),
     ...(cgroup.source === 'none' ? [`cgroup: ${cgroup.reason}: ${remedyFor(cgroup)}`] : [])
   ]

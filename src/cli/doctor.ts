@@ -1,10 +1,12 @@
 import { Command } from 'commander'
+import type { Restrictions } from '../host/restrictions.js'
 import { VERSION } from '../version.js'
-import { type Diagnosis, diagnose, type Trial } from './diagnose.js'
+import { type Diagnosis, diagnose } from './diagnose.js'
 import { withExamples } from './examples.js'
 import { printable } from './printable.js'
 import { verb } from './subcommand.js'
-import { columns } from './table.js'
+import { section } from './table.js'
+import type { Trial } from './trial.js'
 
 const program = (): Command =>
   withExamples(definition(), [
@@ -15,10 +17,11 @@ const program = (): Command =>
 const definition = (): Command =>
   new Command('qi-jail doctor')
     .description(
-      'Tells what this host lets a jail have, and what would give it more. Status 1: the profile cannot launch, or the ' +
-        'policy files that are read here leave no jail.'
+      'Tells what this host lets a jail have, and what would give it more. Launches jails to know. Status 0: the profile ' +
+        '(strict, or --profile) launches here; 1: it does not, or the policy files that are read here leave no jail; ' +
+        '125: nothing could be judged.'
     )
-    .option('--profile <name|file>', 'strict (default), standard, dev, or a profile file')
+    .option('--profile <name|file>', 'judge this one only: strict, standard, dev, or a profile file')
     .option('--json', 'as one JSON object')
     .helpOption('-h, --help', 'print this help')
 
@@ -30,28 +33,22 @@ export const doctor = verb(program, async (command, json) => {
 
 export function report(found: Diagnosis): string {
   const { host, cgroup, profile, protections, limits, launch, limited, policy, remedies } = found
-  const { kernel, arch, uid, privileged, landlockAbi, mountSetattr, seccomp, userNamespaces } = host
-  const yes = (has: boolean) => (has ? 'yes' : 'no')
-  const rows = (all: Diagnosis['limits']) =>
-    all.map(({ name, state, reason, refused }) => [refused ? 'REFUSED' : state, name, reason])
-  const section = (title: string, table: string[][]) => (table.length ? `\n${title}\n${columns(table)}` : '')
+  const { kernel, arch, uid, privileged } = host
+  const rows = (all: Diagnosis['limits']) => all.map((each) => [stateOf(each), each.name, each.reason])
   const who = privileged ? 'with its capabilities' : uid === 0 ? 'without its capabilities' : 'a plain user'
   return [
     printable(`qi-jail ${VERSION}, Linux ${kernel} ${arch}, uid ${uid} (${who})`),
     '\n',
-    section('host', [
-      ['user namespaces', userNamespaces?.usable === false ? `no: ${userNamespaces.reason}` : 'yes'],
-      ['Landlock', landlockAbi === 0 ? 'none' : `ABI ${landlockAbi}`],
-      ['id-mapped mounts', yes(mountSetattr)],
-      ['refused calls reported', yes(seccomp.userNotif)],
-      ['cgroup version', String(cgroup.version)]
-    ]),
+    section('host', hostRows(host, cgroup.version)),
+    section('around this process', surroundings(found.restrictions)),
+    section('id-mapped mounts of the file system at', folderRows(found)),
     section('cgroup', [
       ['from', source(cgroup)],
       ...(cgroup.controllers.length > 0 ? [['limits there', cgroup.controllers.join(' ')]] : []),
       ...(cgroup.reason ? [['why not better', cgroup.reason]] : [])
     ]),
     section(`protections of ${profile}`, rows(protections)),
+    section('profiles', found.profiles.length > 1 ? profileRows(found) : []),
     section('limits, where they are asked for', rows(limits)),
     section('launch', [
       ['as the profile says', outcome(launch)],
@@ -63,6 +60,52 @@ export function report(found: Diagnosis): string {
       remedies.map((remedy) => [remedy])
     )
   ].join('')
+}
+
+const yes = (has: boolean): string => (has ? 'yes' : 'no')
+const stateOf = ({ refused, state }: Diagnosis['limits'][number]): string => (refused ? 'REFUSED' : state)
+
+function hostRows({ userNamespaces, landlockAbi, mountSetattr, seccomp }: Diagnosis['host'], cgroup: unknown) {
+  return [
+    ['user namespaces', userNamespaces?.usable === false ? `no: ${userNamespaces.reason}` : 'yes'],
+    ['Landlock', landlockAbi === 0 ? 'none' : `ABI ${landlockAbi}`],
+    ['id-mapped mounts', yes(mountSetattr)],
+    ['refused calls reported', yes(seccomp.userNotif)],
+    ['their wait kept from signals', yes(seccomp.waitKillableRecv)],
+    ['cgroup version', String(cgroup)]
+  ]
+}
+
+/** Only what there is; a host that restricts nothing has no such rows. */
+function surroundings(found: Restrictions): string[][] {
+  const rows: [string, string | false | undefined][] = [
+    ['container', found.container],
+    ['user namespace', found.nestedUserNamespace && 'not the host’s own'],
+    ['user namespace', !found.mapped && 'without an id map'],
+    ['root folder', found.chrooted && 'a chroot'],
+    ['AppArmor profile', found.apparmorProfile],
+    ['kernel.apparmor_restrict_unprivileged_userns', found.apparmorRestricts && '1'],
+    ['kernel.unprivileged_userns_clone', found.usernsCloneOff && '0'],
+    ['seccomp filter', found.filtered && 'yes'],
+    ['0 here', found.exhausted.join(', ')]
+  ]
+  return rows.flatMap(([what, told]) => (told ? [[what, told]] : []))
+}
+
+const folderRows = ({ folders }: Diagnosis): string[][] =>
+  folders.map(({ path, type, idMapped, reason }) => [path, type, reason ? `${idMapped}: ${reason}` : idMapped])
+
+/** A column for each profile, a row for each protection. */
+function profileRows({ profiles, protections }: Diagnosis): string[][] {
+  const cell = (all: Diagnosis['limits'], wanted: string) => {
+    const found = all.find(({ name }) => name === wanted)
+    return found ? stateOf(found) : '?'
+  }
+  return [
+    ['', ...profiles.map(({ profile }) => profile)],
+    ['launches here', ...profiles.map(({ launch }) => yes(launch.ok))],
+    ...protections.map(({ name }) => [name, ...profiles.map((each) => cell(each.protections, name))])
+  ]
 }
 
 function source({ source: kind, path, busSocket }: Diagnosis['cgroup']): string {

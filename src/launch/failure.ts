@@ -44,6 +44,12 @@ const HINTS: Known[] = [
   {
     steps: CLONE,
     errno: DENIED,
+    when: ({ chrooted }) => chrooted,
+    hint: 'in a chroot user namespaces are always forbidden: enter the folder by pivot_root, as bwrap and systemd-nspawn do'
+  },
+  {
+    steps: CLONE,
+    errno: DENIED,
     when: ({ usernsCloneOff }) => usernsCloneOff,
     hint: 'kernel.unprivileged_userns_clone is 0: set it to 1, as in sysctl -w kernel.unprivileged_userns_clone=1'
   },

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { own, users } from '../support/user.js'
-import { type Place, placeOf, run, start } from './cli.js'
+import { type Place, placeOf, run, shell, start } from './cli.js'
 
 const json = (text: Buffer) =>
   text
@@ -106,6 +106,16 @@ describe.each(users)('limits of a run, as %s', (user) => {
     const text = (await run(place, ['doctor'])).stdout.toString()
     for (const title of ['host', 'cgroup', 'protections of strict', 'limits, where they are asked for', 'launch'])
       expect(text).toContain(`\n${title}\n`)
+    // In the home folder, which no profile lets be written; then where people work.
+    expect(text).toMatch(/\n {2}launches here +no +no +yes\n/)
+    const there = (await shell(place, 'mkdir project && cd project && "$QI" doctor')).stdout.toString()
+    expect(there).toMatch(/\nprofiles\n +dev +standard +strict\n {2}launches here +yes +yes +yes\n/)
+    expect(there).toMatch(/\n {2}networkNamespace +off +enforced +enforced\n/)
+    expect(there).toMatch(/\nid-mapped mounts of the file system at\n {2}\/\S+ +\S+ +(yes|not needed)\n/)
+    const one = await shell(place, 'cd project && "$QI" doctor --profile dev')
+    expect(one).toMatchObject({ status: 0, stderr: '' })
+    expect(one.stdout.toString()).toContain('\nprotections of dev\n')
+    expect(one.stdout.toString()).not.toContain('\nprofiles\n')
     const unknown = await run(place, ['doctor', '--profile', 'nonesuch'])
     expect(unknown).toMatchObject({ status: 125, stderr: expect.stringContaining('QI_PROFILE_UNKNOWN') })
   })

@@ -5,17 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { skipUnless } from '../support/skip.js'
 import { own, users } from '../support/user.js'
+import { overlay, tmpfs } from './file-systems.js'
 import { expectRefused, expectWhole, launchIn, type World } from './support.js'
-
-/** The user's project lies on another file system than the rest. */
-const overlay: World = {
-  prepare: `
-    mount -t tmpfs tmpfs /dev/shm; cd /dev/shm; mkdir upper work; chown --reference "$HOME/project" upper work
-    mount -t overlay -o userxattr,lowerdir="$HOME/project",upperdir=upper,workdir=work overlay "$HOME/project"; cd /`
-}
-const tmpfs = (options = ''): World => ({
-  prepare: `cd "$HOME"; mount -t tmpfs -o mode=777${options} tmpfs project; cd /`
-})
 
 describe.each(users)('file systems of the project, for %s', (user) => {
   test('tmpfs: whole', () => expectWhole(user, tmpfs()))
