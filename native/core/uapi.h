@@ -124,12 +124,12 @@ inline int Fsconfig(int fd, unsigned cmd, const char* key, const char* value) {
 inline int Fsmount(int fd, unsigned flags, unsigned attr) {
   return static_cast<int>(syscall(kFsmount, fd, flags, attr));
 }
-inline int Openat2(int dfd, const char* path, uint64_t flags, uint64_t resolve, uint64_t mode = 0) {
+inline int Openat2(int dfd, const char* path, uint64_t flags, uint64_t resolve, uint64_t mode = 0, int tries = 64) {
   OpenHow how = {flags, mode, resolve};
   // EAGAIN: somebody on the machine renamed or mounted while a ".." was followed, so the kernel could not tell where it
   // led. Bounded, for a payload could rename forever. openat2(2)
   long fd = -1;
-  for (int attempts = 0; attempts < 64; ++attempts) {
+  for (int attempts = 0; attempts < tries; ++attempts) {
     fd = syscall(kOpenat2, dfd, path, &how, sizeof(how));
     if (fd >= 0 || errno != EAGAIN) break;
   }

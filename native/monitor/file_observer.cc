@@ -200,6 +200,7 @@ void FileObserver::JudgeExisting(Act* act, int mode, uint64_t landlock) {
 
 // A name that is to come to be.
 void FileObserver::JudgeNew(Act* act, FilePath* place, uint64_t landlock) {
+  if (place->is_unseen) return LookAtHost(act, place, false);
   if (!place->is_last) return LookAtHostFolder(act, place);
   act->error = AccessToNames(place->parent.get());
   if (act->error == 0 && !rules_.LandlockAllows(place->path, landlock)) act->error = EACCES;
@@ -253,6 +254,11 @@ void FileObserver::JudgeAttributes(Act* act) {
 void FileObserver::LookAtHost(Act* act, FilePath* place, bool follow) {
   act->error = place->error;
   act->told = place;
+  if (place->is_unseen) {
+    act->error = ENOENT;
+    act->is_hidden = act->is_barred = true;
+    return;
+  }
   if (place->error == EACCES) return;  // a folder on the way that may not be searched
   char canonical[PATH_MAX * 2];
   HostTree::Sight sight = host_.Look(place->path, follow, canonical, sizeof(canonical));

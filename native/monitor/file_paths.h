@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "core/fd.h"
+#include "monitor/budget.h"
 
 namespace qi {
 
@@ -16,6 +17,7 @@ struct FilePath {
   UniqueFd parent;               // its folder, if there is one
   int error = 0;                 // why there is nothing
   bool is_last = false;          // nothing is there, but its folder is
+  bool is_unseen = false;        // to follow it would take too long: `path` is as it was written, and says nothing
   char path[PATH_MAX * 2] = "";  // canonical as far as it exists, then as it was written
 
   const char* Name() const;  // of the last component
@@ -33,7 +35,8 @@ class FilePaths {
   bool Join(pid_t tid, int dirfd, const char* text, char* out, size_t room) const;
   int Open(const char* path, int flags) const;
   void OpenParent(FilePath* found) const;
-  void FindAncestor(FilePath* found) const;
+  UniqueFd OpenLongest(char* path, const Budget& budget, size_t* end, FilePath* found) const;
+  void FindAncestor(const Budget& budget, FilePath* found) const;
 
   int root_ = -1;
 };

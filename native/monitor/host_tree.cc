@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "monitor/budget.h"
 #include "monitor/paths.h"
 #include "monitor/proc_lines.h"
 
@@ -38,7 +39,8 @@ void Unescape(char* text) {
   char* out = text;
   for (const char* p = text; *p != 0;) {
     unsigned code;
-    if (p[0] == '\\' && sscanf(p + 1, "%3o", &code) == 1) {
+    // Three, or the text was cut within them.
+    if (p[0] == '\\' && strspn(p + 1, "01234567") >= 3 && sscanf(p + 1, "%3o", &code) == 1) {
       *out++ = static_cast<char>(code);
       p += 4;
     } else {
@@ -142,7 +144,14 @@ HostTree::Sight HostTree::Look(const char* path, bool follow, char* canonical, s
   char at[PATH_MAX] = "", name[NAME_MAX + 1];
   Sight sight = kThere;
   int links = 0;
+  Budget budget;
   while (sight == kThere && rest.Next(name, sizeof(name))) {
+    if (budget.IsSpent()) {
+      sight = kBarred;
+      at[0] = 0;  // what was seen says nothing of the rest
+      rest = Rest(path);
+      break;
+    }
     if (strcmp(name, ".") == 0) continue;
     if (strcmp(name, "..") == 0) {
       DropLast(at);

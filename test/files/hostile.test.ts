@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { type Jail, type SandboxConfig, spawnSandboxed } from '../../src/index.js'
+import { type AuditLog, type Jail, type SandboxConfig, spawnSandboxed } from '../../src/index.js'
 import { ACT, call, chain, jailed, type Result, scratch, users } from '../escape/support.js'
 
 const observed = (over: SandboxConfig['filesystem'] = {}): SandboxConfig => ({
@@ -66,6 +66,23 @@ describe.each(users)('launched by %s', (user) => {
     }
   })
 
+  test('the root of who asks, and a path too long with its folder’s name, hide nothing', async () => {
+    for (const link of ['/proc/self/root', '/proc/thread-self/root', '/proc/self/root/proc/thread-self/root']) {
+      const told = files(await run(open(`s:${link}/etc/shadow`)))
+      expect(told).toEqual([expect.objectContaining({ action: 'file.read', path: '/etc/shadow' })])
+    }
+    const deep = Array.from({ length: 12 }, () => [
+      call('mkdirat', -100, `s:${'n'.repeat(200)}`, 0o700),
+      call('chdir', `s:${'n'.repeat(200)}`)
+    ]).flat()
+    const from = async (ups: number) =>
+      files(await run(call('chdir', 's:/tmp'), ...deep, open(`s:${'../'.repeat(ups)}etc/shadow`)))
+    expect(await from(700)).toEqual([
+      expect.objectContaining({ existence: 'unknown', path: expect.stringMatching(/^\/tmp\/n.*\/etc\/shadow$/) })
+    ])
+    expect(await from(14)).toEqual([expect.objectContaining({ action: 'file.read', path: '/etc/shadow' })])
+  })
+
   test('links in a circle end', async () => {
     const result = await run(
       call('symlinkat', 's:b', -100, 's:/tmp/a'),
@@ -107,6 +124,49 @@ const lines = async (jail: Jail) => {
   for await (const chunk of jail.stdout as NodeJS.ReadableStream) text += String(chunk)
   return text
 }
+
+/** Seconds of the processor that a process has had. */
+function spent(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+/** Links that lead to and fro, each to the one before; then a path behind the last of them, over many names. */
+const MAZE = `
+import os, sys, time
+os.chdir('/tmp'); os.mkdir('t'); os.mkdir('t/d'); last = 't'
+for i in range(38):
+    os.symlink('t/' + 'd/../' * 800 + '../' + last, 'l%d' % i); last = 'l%d' % i
+path = last + '/x' * 1900
+def tried(act):
+    try: act()
+    except OSError as error: return error.errno
+began = time.process_time(); tried(lambda: os.stat(path))
+print(time.process_time() - began, flush=True); sys.stdin.readline()
+print(tried(lambda: os.open(path, os.O_RDONLY)), flush=True); sys.stdin.readline()
+print(tried(lambda: os.open('l2/../../etc/shadow', os.O_RDONLY)), flush=True)`
+
+describe('a path that takes long to follow', () => {
+  test('keeps qi-monitor for little longer than the kernel, and the next one is seen', async () => {
+    const jail = await spawnSandboxed(observed(), ['/usr/bin/python3', '-c', MAZE], {
+      stdio: ['pipe', 'pipe', 'inherit']
+    })
+    const events: AuditLog[] = []
+    jail.on('event', (event) => events.push(event))
+    const [input, output] = [jail.stdin, jail.stdout?.[Symbol.asyncIterator]()]
+    const next = async () => Number(String((await output?.next())?.value))
+    const alone = await next()
+    const before = spent(monitorOf(jail))
+    input?.write('\n')
+    expect(await next()).toBe(2)
+    expect(spent(monitorOf(jail)) - before).toBeLessThan(0.3 + 20 * alone)
+    input?.write('\n')
+    expect(await next()).toBe(2)
+    input?.end()
+    expect(await jail.exited).toMatchObject({ code: 0 })
+    expect(files({ events })).toContainEqual(expect.objectContaining({ path: '/etc/shadow', rule: 'not granted' }))
+  })
+})
 
 describe('a qi-monitor that does not answer', () => {
   const looping = () =>
