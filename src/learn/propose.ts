@@ -3,6 +3,7 @@ import { isWithin, join } from '../profile/fs.js'
 import type { Host } from '../profile/host.js'
 import type { FileUse, HostUse, Observed, Peaks } from './observe.js'
 import { isSecretName, type Root, rootOf } from './roots.js'
+import { type Place, shorten, spell } from './spell.js'
 
 /** One line of the policy: what it gives, and what was seen that asks for it. */
 export interface Entry {
@@ -42,10 +43,7 @@ export interface Proposal {
   drafts: Draft[]
 }
 
-export interface ProposeOptions {
-  host: Host
-  /** What the relative paths of a policy file given by --policy start from: the working directory. */
-  folder: string
+export interface ProposeOptions extends Place {
   tempDirectory: string
   /** Why this call is never given, whatever a policy says; undefined when it may be. */
   neverAllowed: (syscall: string) => string | undefined
@@ -86,8 +84,46 @@ interface Found {
   seen: number
 }
 
+const UNNAMED = 'no entry of a policy means it and nothing else: rename it'
+
 function proposeFiles(files: Map<string, FileUse>, options: ProposeOptions) {
-  const { host, tempDirectory } = options
+  const { roots, risky } = findRoots(files, options)
+  const kept = outermost([...roots, ...workingDirectory(roots, options.host)])
+  const secrets = secretsIn(kept, options.host)
+  const denied = secrets.flatMap((path): (Entry & { path: string })[] => {
+    const used = risky.has(path) ? '; the command used it: without this line it may' : ''
+    const value = spell(options, path)
+    return value === undefined ? [] : [{ path, value, because: `looks like a file of secrets${used}` }]
+  })
+  const open = secrets.filter((secret) => !denied.some(({ path }) => path === secret))
+  const lists: Record<'readOnlyPaths' | 'allowedPaths' | 'deniedPaths', Entry[]> = {
+    readOnlyPaths: [],
+    allowedPaths: [],
+    deniedPaths: denied.map(({ value, because }) => ({ value, because })).sort(byValue)
+  }
+  const drafts: Draft[] = []
+  for (const found of kept) {
+    const { value, because } = entryOf(found, options)
+    const entry = { value: value ?? shorten(options, found.path), because }
+    const holdsOpen = open.some((secret) => isWithin(secret, found.path))
+    const risk =
+      value === undefined ? UNNAMED : holdsOpen ? 'holds a file of secrets that no entry can deny' : undefined
+    if (risk === undefined) lists[listOf(found)].push(entry)
+    else drafts.push({ key: `filesystem.${listOf(found)}`, ...entry, risk })
+  }
+  for (const [path, use] of risky) {
+    // What a line denies is given by taking the line away, not by another one: a deny wins over every grant.
+    if (denied.some((deny) => deny.path === path)) continue
+    const because = `${use.write ? 'written' : 'read'}${use.seen > 1 ? ` ${use.seen} times` : ''}`
+    const value = spell(options, path) ?? shorten(options, path)
+    drafts.push({ key: `filesystem.${listOf(use)}`, value, because, risk: use.risk })
+  }
+  lists.readOnlyPaths.sort(byValue)
+  lists.allowedPaths.sort(byValue)
+  return { lists, drafts }
+}
+
+function findRoots(files: Map<string, FileUse>, { host, tempDirectory }: ProposeOptions) {
   const roots = new Map<string, Found>()
   const risky = new Map<string, { risk: string; write: boolean; seen: number }>()
   for (const [path, use] of files) {
@@ -98,34 +134,16 @@ function proposeFiles(files: Map<string, FileUse>, options: ProposeOptions) {
     const entry = { ...root, write: (had?.write ?? false) || use.write, seen: (had?.seen ?? 0) + 1 }
     ;(at as Map<string, Root>).set(root.path, entry)
   }
-  const kept = outermost([...roots.values(), ...workingDirectory([...roots.values()], host)])
-  const secrets = secretsIn(kept, options, risky)
-  const entry = ({ path, kind, seen, write }: Found): Entry => ({
-    value: shorten(options, path) + (kind === 'dir' ? '/**' : ''),
+  return { roots: [...roots.values()], risky }
+}
+
+const listOf = ({ write }: { write: boolean }) => (write ? 'allowedPaths' : 'readOnlyPaths')
+
+function entryOf({ path, kind, seen, write }: Found, place: Place): { value: string | undefined; because: string } {
+  return {
+    value: spell(place, path, kind === 'dir' ? '/**' : ''),
     because: `${write ? 'written' : 'read'}${kind === 'dir' ? `, ${seen === 1 ? '1 path' : `${seen} paths`} in it` : ''}`
-  })
-  // What a line denies is given by taking the line away, not by another one: a deny wins over every grant.
-  const open = [...risky].filter(([path]) => !secrets.some(({ value }) => value === shorten(options, path)))
-  const drafts = open.map(
-    ([path, { risk, write, seen }]): Draft => ({
-      key: write ? 'filesystem.allowedPaths' : 'filesystem.readOnlyPaths',
-      value: shorten(options, path),
-      because: `${write ? 'written' : 'read'}${seen > 1 ? ` ${seen} times` : ''}`,
-      risk
-    })
-  )
-  const lists = {
-    readOnlyPaths: kept
-      .filter((f) => !f.write)
-      .map(entry)
-      .sort(byValue),
-    allowedPaths: kept
-      .filter((f) => f.write)
-      .map(entry)
-      .sort(byValue),
-    deniedPaths: secrets.sort(byValue)
   }
-  return { lists, drafts }
 }
 
 /** What is written in it alone does not make it the place where the command starts. */
@@ -143,26 +161,14 @@ function outermost(found: Found[]): Found[] {
 }
 
 /** Files of secrets at the top of a folder that is given: without being asked for they are not part of it. */
-function secretsIn(kept: Found[], options: ProposeOptions, used: Map<string, unknown>): Entry[] {
+function secretsIn(kept: Found[], { fs }: Host): string[] {
   const folders = kept.filter((f) => f.kind === 'dir')
-  const paths = folders.flatMap(({ path }) =>
-    options.host.fs
+  return folders.flatMap(({ path }) =>
+    fs
       .list(path)
       .filter(({ name, kind }) => kind === 'file' && isSecretName(name))
       .map(({ name }) => join(path, name))
   )
-  return paths.map((path) => ({
-    value: shorten(options, path),
-    because: `looks like a file of secrets${used.has(path) ? '; the command used it: without this line it may' : ''}`
-  }))
-}
-
-/** As a person would write it. */
-function shorten({ host: { home, writtenHome }, folder }: ProposeOptions, path: string): string {
-  if (path === folder) return '.'
-  if (folder !== '/' && folder !== home && isWithin(path, folder)) return `.${path.slice(folder.length)}`
-  for (const at of [home, writtenHome]) if (at !== '/' && isWithin(path, at)) return `~${path.slice(at.length)}`
-  return path
 }
 
 function proposeHosts(hosts: Map<string, HostUse>, { isPublic }: ProposeOptions) {

@@ -24,7 +24,7 @@ const SYSTEM_SHELVES = [
 const PROJECT_MARKS = ['.git', 'package.json', 'pyproject.toml', 'go.mod', 'Cargo.toml', '.hg']
 // Files that hold credentials wherever they lie.
 const SECRET_NAME =
-  /^(?:\.env(?:\..+)?|\.envrc|\.npmrc|\.netrc|\.pypirc|\.git-credentials|\.pgpass|\.my\.cnf|id_(?:rsa|dsa|ecdsa|ed25519)|.+\.(?:pem|key|p12|pfx|kdbx|keytab))$/i
+  /^(?:\.env(?:\..+)?|\.envrc|\.npmrc|\.netrc|\.pypirc|\.git-credentials|\.pgpass|\.my\.cnf|id_(?:rsa|dsa|ecdsa|ed25519)|.+\.(?:pem|key|p12|pfx|kdbx|keytab))$/is
 // The jail has its own.
 const OWN = ['/proc', '/sys', '/dev']
 const SYSTEM_STATE = ['/run', '/var/run', '/boot', '/lost+found']

@@ -28,6 +28,9 @@ export type ParsedPattern =
 const wrong = (reason: string, hint: string): ParsedPattern => ({ kind: 'wrong', reason, hint })
 
 const WILD = /[*?[\]\\]/
+/** The pattern that means this path and no other. */
+export const literally = (path: string): string => path.replace(/[*?[\]\\{}]/g, '\\$&')
+
 // A matcher tries each wild card at each place.
 const MAX_TREES = 4
 const MAX_STARS = 8

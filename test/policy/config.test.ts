@@ -142,11 +142,25 @@ describe('SandboxConfig', () => {
     [{ resources: { maxMemory: 2 ** 53 } }, 'leave the key out']
   ])('says what a limit is: %j', (input, message) => expect(fault(input).message).toContain(message))
 
-  it.each(['', 'a\0b', 'a\nb', 'a/../b'])('has a remedy for the path %j', (path) => {
+  it.each([
+    '',
+    'a\0b',
+    'a\nb',
+    'a/../b',
+    // As patterns are read.
+    'a/\\.\\./b',
+    'a/.\\.',
+    '\\../b/**',
+    'a/..?'
+  ])('has a remedy for the path %j', (path) => {
     const error = fault({ filesystem: { readOnlyPaths: [path] } })
     expect(error).toMatchObject({ code: 'QI_PATH', field: 'filesystem.readOnlyPaths[0]', value: path })
     expect(error.hint).toBeTruthy()
   })
+
+  it.each(['a/..b/c', 'a/...', '.?', 'a/\\\\.\\\\./b', '.../**', './.x?'])('takes the path %j', (path) =>
+    expect(parseConfig({ filesystem: { readOnlyPaths: [path] } }).filesystem?.readOnlyPaths).toEqual([path])
+  )
 
   it('takes its own output again', () => {
     const once = parseConfig({ resources: { tmpSize: '1GiB' }, env: ['A'] })

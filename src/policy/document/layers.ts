@@ -1,5 +1,6 @@
 import { toNetwork } from '../../network/document.js'
 import type { ParsedConfig } from '../config.js'
+import { literally } from '../glob.js'
 import { formatField } from '../issues.js'
 import type { Layer } from '../layer.js'
 import type { PolicyDocument } from './parse.js'
@@ -105,7 +106,7 @@ export function anchored(layer: Layer, folder: string): Layer {
   const at = (path: string, from = folder) =>
     /^(?:\/|~(?:\/|$)|\$|-$|\*\*\/)/.test(path) ? path : `${from}/${path.replace(/^\.\//, '')}`
   // In these lists the folder's own name would be a pattern.
-  const plain = folder.replace(/[*?[\]\\{}]/g, '\\$&')
+  const plain = literally(folder)
   const list = (paths: string[] | undefined) => paths?.map((path) => at(path, plain))
   const config = {
     ...layer.config,
