@@ -56,7 +56,9 @@ const program = (): Command =>
 export const learnVerb = verb(program, async (command, json) => {
   const options = command.opts<LearnOptions>()
   const request = toRequest(command, options)
-  if (options.from !== undefined) return learnFrom(request, auditText(options.from), options.merge === true)
+  if (options.from !== undefined) {
+    return printableLines(learnFrom(request, auditText(options.from), options.merge === true))
+  }
   if (command.args.length === 0) throw usage(command, 'no command given')
   let learned: Learned
   try {

@@ -1,4 +1,5 @@
 import * as yaml from 'yaml'
+import { printable } from '../cli/printable.js'
 import { QiError } from '../errors.js'
 import { parseSize } from '../policy/units.js'
 import type { Entry, Proposal } from './propose.js'
@@ -76,7 +77,7 @@ function addAll(document: yaml.Document, path: string[], entries: Entry[]): void
   const had = new Set(list.items.map((item) => (yaml.isScalar(item) ? item.value : undefined)))
   for (const { value, because } of entries.filter((entry) => !had.has(entry.value))) {
     const item = new yaml.Scalar(value)
-    item.comment = ` ${because}`
+    item.comment = printable(` ${because}`)
     list.add(item)
   }
 }
@@ -91,8 +92,8 @@ function raiseLimit(document: yaml.Document, path: string[], value: number): voi
 }
 
 function withDrafts(had: string | undefined, { drafts }: Proposal): string | undefined {
-  const lines = drafts.map(
-    ({ key, value, because, risk }) => ` ${key}: - ${JSON.stringify(value)}  # ${because}; ${risk}`
+  const lines = drafts.map(({ key, value, because, risk }) =>
+    printable(` ${key}: - ${JSON.stringify(value)}  # ${because}; ${risk}`)
   )
   const fresh = lines.filter((line) => !had?.includes(line))
   if (fresh.length === 0) return had

@@ -1,3 +1,4 @@
+import { isSyscall } from '../filter/refused.js'
 import { parseHostPattern } from '../network/host.js'
 import { isWithin, join } from '../profile/fs.js'
 import type { Host } from '../profile/host.js'
@@ -187,11 +188,14 @@ function proposeHosts(hosts: Map<string, HostUse>, { isPublic }: ProposeOptions)
         because: port === undefined ? 'looked up' : 'connected to',
         risk
       })
-    if (!('value' in parseHostPattern(value))) draft('is no host that a rule can name')
+    const read = parseHostPattern(value)
+    if (!('value' in read)) draft('is no host that a rule can name')
     else if (port === undefined) draft('was looked up, never connected to: any port of it')
     else if (address !== undefined && !isPublic(address)) draft(`${address} is not an address of the public internet`)
     else if (host === address) draft('an address without a name: whoever has it next is reached, too')
-    else given.push({ value, because: 'connected to' })
+    // Events from a file may say anything: a pattern, a network or the loopback is not what was looked up.
+    else if (read.value.pattern.kind !== 'name') draft('is not the name of one host')
+    else given.push({ value: `${read.value.pattern.name}:${port}`, because: 'connected to' })
   }
   return { given: given.sort(byValue), drafts }
 }
@@ -200,7 +204,7 @@ function proposeSyscalls(calls: Map<string, string>, { neverAllowed }: ProposeOp
   const given: Entry[] = []
   const drafts: Draft[] = []
   for (const [value, rule] of calls) {
-    const never = neverAllowed(value)
+    const never = isSyscall(value) ? neverAllowed(value) : 'qi-jail knows no call of this name'
     if (never === undefined) given.push({ value, because: rule || 'called' })
     else drafts.push({ key: 'syscalls.allow', value, because: 'called', risk: `cannot be allowed: ${never}` })
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import type { AuditLog } from '../../src/event/schema.js'
 import { writeDocument } from '../../src/learn/document.js'
 import { nothing, type Observed, observe, raise } from '../../src/learn/observe.js'
@@ -153,6 +154,31 @@ describe('hosts, sockets and calls', () => {
     expect([values(syscalls), values(drafts)]).toEqual([['io_setup'], ['bpf']])
   })
 
+  it.each([
+    '*',
+    '*.example.com',
+    '0.0.0.0/0',
+    '10.0.0.0/8',
+    '93.184.216.34',
+    'localhost',
+    '127.0.0.1',
+    '::1',
+    'a b',
+    'x:1'
+  ])('gives no host for the event that names %j', (name) => {
+    const { allowedHosts, drafts } = proposed([
+      connect('93.184.216.34', 443, name),
+      connect('93.184.216.34', 443, 'Real.example.com')
+    ])
+    expect([values(allowedHosts), drafts.length]).toEqual([['real.example.com:443'], 1])
+  })
+
+  it('leaves calls that nobody knows in a comment', () => {
+    const refused = (syscall: string) => event('syscall.refused', { syscall, rule: 'group' })
+    const { syscalls, drafts } = proposed(['io_setup', 'no_such_call', '@keyring', 'constructor'].map(refused))
+    expect([values(syscalls), values(drafts)]).toEqual([['io_setup'], ['@keyring', 'constructor', 'no_such_call']])
+  })
+
   it('takes what was let through and would not have been, and nothing else', () => {
     const success = { path: '/home/me/notes/today.md', access: 'read' }
     const { readOnlyPaths } = proposed([
@@ -188,6 +214,21 @@ describe('the file', () => {
     const forwards = writeDocument(proposed(events), options)
     expect(writeDocument(proposed([...events].reverse()), options)).toBe(forwards)
     expect(forwards).toMatchSnapshot()
+  })
+
+  it('has no control character of an event in it', () => {
+    const rude = 'a\u001b[2J\u0085\u202eb\n- x'
+    const proposal = proposed([
+      event('syscall.refused', { syscall: 'io_setup', rule: rude }),
+      event('syscall.refused', { syscall: `x${rude}`, rule: 'r' }),
+      event('network.refused', { arguments: { address: { family: 'AF_UNIX', path: `/run/${rude}` } } }),
+      connect('93.184.216.34', 443, `h${rude}`)
+    ])
+    const text = writeDocument(proposal, options)
+    expect(text).not.toMatch(/[^\P{Cc}\n]|\u202e/u)
+    expect(text).toContain('io_setup # a\\u001b[2J\\u0085\\u202eb\\u000a- x\n')
+    expect(text).toContain('"/run/a\\u001b[2J\\u0085\\u202eb\\n- x"')
+    expect(Object.keys(parse(text).sandbox.profiles.learned)).toEqual(['extends', 'syscalls'])
   })
 
   it('is merged into without losing a comment, and merging again changes nothing', () => {
