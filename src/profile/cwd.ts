@@ -1,7 +1,7 @@
 import { QiError } from '../errors.js'
 import type { Policy } from '../policy/merge.js'
 import { ancestors, isWithin, type ReadFs, walk } from './fs.js'
-import { grantOf } from './grants.js'
+import { type ExplicitGrants, grantOf } from './grants.js'
 import { expand, type Host } from './host.js'
 import type { Deny, Grant } from './types.js'
 
@@ -9,10 +9,12 @@ export const cwdError = (value: string, message: string, hint: string): QiError 
   new QiError('QI_CWD', `cwd = ${JSON.stringify(value)}: ${message}`, { field: 'cwd', value, path: value, hint })
 
 /** `$CWD` may be a grant: a link that an earlier payload put in the place of the folder would choose it. */
-export function refuseSteeredCwd({ cwd }: Policy, host: Host, grants: Grant[]): void {
+export function refuseSteeredCwd({ cwd }: Policy, host: Host, { grants, writableBefore }: ExplicitGrants): void {
   if (cwd === undefined) return
   const found = walk(host.fs, expand(host, cwd).path)
-  const link = found.links.find((l) => grantOf(grants, l.path)?.access === 'rw')
+  const link = found.links.find(
+    (l) => grantOf(grants, l.path)?.access === 'rw' || writableBefore.some(({ path }) => isWithin(l.path, path))
+  )
   if (!link) return
   const details = { field: 'cwd', value: cwd, path: link.path, hint: `write the path it leads to: ${found.real}` }
   const message = `cwd = ${JSON.stringify(cwd)}: goes through the link ${link.path}, which the payload may write`

@@ -56,6 +56,8 @@ export interface OwnPaths {
   packageDir: string
   /** Absolute. */
   auditFile?: string
+  /** Where policies and the list of trusted ones lie, when the environment puts them elsewhere than OWN_HOME. */
+  folders: string[]
   /** Profile files this launch was configured by. */
   profileFiles: string[]
 }
@@ -152,7 +154,7 @@ function ownDenies(grant: Grant, host: Host, own: OwnPaths): Deny[] {
   // A grant of our own checkout: what runs in it is protected piece by piece, so that the rest can be worked on.
   const inPackage = isWithin(grant.path, own.packageDir)
   const ours = inPackage ? OWN_PACKAGE.map((name) => join(own.packageDir, name)) : [own.packageDir]
-  const listed = [...ours, ...OWN_HOME.map((name) => join(home, name)), ...own.profileFiles]
+  const listed = [...ours, ...OWN_HOME.map((name) => join(home, name)), ...own.folders, ...own.profileFiles]
   const audit = own.auditFile
   if (audit !== undefined) listed.push(audit)
   return listed.flatMap((path) => {

@@ -13,9 +13,16 @@ export interface PlacedRule extends PathRule {
   walk: Walk
 }
 
+interface Place {
+  path: string
+  field: string
+}
+
 export interface ExplicitGrants {
   grants: Grant[]
   denied: PlacedRule[]
+  /** What would be writable without the files that narrow. */
+  writableBefore: Place[]
   symlinks: JailSymlink[]
   /** What was asked for and is not granted. */
   notes: Note[]
@@ -29,7 +36,11 @@ export function resolveGrants(
   const all = policy.paths.flatMap((rule) => place(rule, host))
   const missing = policy.paths.filter((rule) => rule.sparesCommand && !all.some(({ origin }) => origin === rule.origin))
   const placed = override(narrowPaths(all, policy.pathLimits))
-  const writable = placed.filter((r) => r.access === 'rw').map((r) => ({ path: r.walk.real, field: r.field }))
+  const writable = writableOf(placed)
+  // A repository's file takes from what is writable: a link that an earlier payload left there is one all the same.
+  const before = override(all.filter(({ layer }) => !policy.pathLimits.some((limit) => limit.layer === layer)))
+  const writableBefore = writableOf(before)
+  for (const rule of before) refuseSteered(rule, writableBefore)
   for (const rule of placed) {
     refuseSteered(rule, writable)
     if (rule.access === 'deny') continue
@@ -44,8 +55,11 @@ export function resolveGrants(
     text: `${path.replace(/\?$/, '')} does not exist, so it is not granted`,
     origin
   }))
-  return { grants: granted.map(toGrant), denied, symlinks, notes: [...absent, ...notes] }
+  return { grants: granted.map(toGrant), denied, writableBefore, symlinks, notes: [...absent, ...notes] }
 }
+
+const writableOf = (rules: PlacedRule[]): Place[] =>
+  rules.filter(({ access }) => access === 'rw').map(({ walk, field }) => ({ path: walk.real, field }))
 
 const fault = (rule: PathRule, code: `QI_${string}`, message: string, hint: string): QiError =>
   new QiError(code, `${rule.origin} = ${JSON.stringify(rule.path)}: ${message}`, {
@@ -112,7 +126,7 @@ export function override(placed: PlacedRule[]): PlacedRule[] {
 }
 
 /** A payload that may write a folder may have put a link there; following it now would let it choose its next grant. */
-export function refuseSteered(rule: PlacedRule, writable: { path: string; field: string }[]): void {
+export function refuseSteered(rule: PlacedRule, writable: Place[]): void {
   for (const link of rule.walk.links) {
     const folder = writable.find((w) => isWithin(link.path, w.path))
     if (!folder) continue

@@ -4,7 +4,9 @@ import { compileNetwork } from '../network/compile.js'
 import { hostNames, hostResolver } from '../network/resolver.js'
 import type { ParsedConfig, SandboxConfig } from '../policy/config.js'
 import * as schemas from '../policy/config.js'
+import { configFolder } from '../policy/document/find.js'
 import { type LoadedPolicy, loadPolicy } from '../policy/document/load.js'
+import { stateFolder } from '../policy/document/trust.js'
 import { mergeLayers, networkLayers, type Policy } from '../policy/merge.js'
 import { loadOci } from '../policy/oci-file.js'
 import { type LoadedProfile, loadProfile, PACKAGE_DIR } from '../policy/profiles.js'
@@ -79,7 +81,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
 
   const syscalls = resolveSyscalls(policy, host, facts)
   const explicit = resolveGrants(policy, host)
-  refuseSteeredCwd(policy, host, explicit.grants)
+  refuseSteeredCwd(policy, host, explicit)
   const unix = resolveSockets(policy.network.unixSockets, host, explicit, { env: request.env, uid: facts.uid })
   const file = argv.length === 0 ? '/' : findCommand(fs, argv[0] as string, host.cwd, host.env.PATH).file
   const closed = close(host, explicit, { file, args: argv.length === 0 ? undefined : argv.slice(1), arch: facts.arch })
@@ -100,6 +102,8 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const auditFile = auditPath(policy, host)
   const own = {
     packageDir: walk(fs, request.packageDir ?? PACKAGE_DIR).real,
+    // Those of this environment, whether or not this launch reads them: the next one does.
+    folders: [configFolder(request), stateFolder(request)],
     profileFiles: [...loaded.files, ...policy.syscalls.oci.map(({ value }) => expand(host, value).path)],
     ...(auditFile === undefined || auditFile === '-' ? {} : { auditFile })
   }

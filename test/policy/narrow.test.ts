@@ -4,7 +4,7 @@ import { QiError } from '../../src/errors.js'
 import { parseConfig, type SandboxConfig } from '../../src/policy/config.js'
 import type { Layer } from '../../src/policy/layer.js'
 import type { Profile } from '../../src/profile/types.js'
-import { resolveOn, type Tree } from '../profile/fake.js'
+import { codeOf, resolveOn, type Tree } from '../profile/fake.js'
 import { access, HOSTS, PATHS, PORTS, reach, widened } from './judge.js'
 
 /** No project layer, whatever it says, widens what the layers below it come to. */
@@ -227,6 +227,43 @@ describe('paths of a project layer', () => {
     ['read made writable', { readOnlyPaths: ['/w'] }, { allowedPaths: ['/w/a'] }, 'QI_POLICY_WIDENS']
   ])('%s', (_what, base, project, outcomeNamed) => {
     expect(named(outcome(layers(base, project)))).toEqual(outcomeNamed)
+  })
+})
+
+describe('a project layer that leaves out', () => {
+  const launch = (base: SandboxConfig, project: SandboxConfig | undefined, tree: Tree, cwd = '/w') => {
+    const own = project ? [layerOf('p', project, true) as Layer] : []
+    const layers = [layerOf('base', base, false) as Layer, ...own]
+    const profile = { name: 't', purpose: 't', layers, files: [] }
+    return codeOf(() => resolveOn({ argv: ['bash'], tree: { '/w/src/f': '', ...tree }, env: ENV, profile, cwd }))
+  }
+  const narrow = { filesystem: { allowedPaths: ['/w/src'] } }
+  const LINK: Tree = { '/w/docs': '-> /v', '/v/q': 'secret' }
+
+  it.each<[string, SandboxConfig, Tree, string]>([
+    [
+      'the folder of a link',
+      { filesystem: { allowedPaths: ['/w'], readOnlyPaths: ['/w/docs'] } },
+      LINK,
+      'QI_GRANT_LINK'
+    ],
+    ['a folder', { filesystem: { allowedPaths: ['/w'], readOnlyPaths: ['/w/docs'] } }, { '/w/docs/q': '' }, 'none'],
+    ['the folder of a link to cwd', { filesystem: { allowedPaths: ['/w'] }, cwd: '/w/docs' }, LINK, 'QI_GRANT_LINK'],
+    ['no folder of the cwd', { filesystem: { allowedPaths: ['/w'] }, cwd: '/w/src' }, {}, 'none']
+  ])('%s', (_what, base, tree, code) => {
+    expect(launch(base, undefined, tree)).toBe(code)
+    expect(launch(base, narrow, tree)).toBe(code)
+    // Named by the project itself.
+    if (code === 'none') return
+    expect(launch(base, { filesystem: { allowedPaths: ['/w/src'], readOnlyPaths: ['/w/docs'] } }, tree)).not.toBe(
+      'none'
+    )
+  })
+
+  it('a folder in a folder keeps what is protected there', () => {
+    const base = layerOf('base', { filesystem: { allowedPaths: ['/w', '/w/a'] } }, false) as Layer
+    const after = outcome([base, layerOf('p', { filesystem: { allowedPaths: ['/w'] } }, true) as Layer]) as Profile
+    expect(['/w/a/.env', '/w/a/f'].map((path) => access(after, path))).toEqual([1, 2])
   })
 })
 

@@ -112,6 +112,19 @@ describe("qi-jail's own files", () => {
     )
   })
 
+  it('include its folders where the environment puts them, read or not', () => {
+    const env = { PATH: '/usr/bin:/bin', HOME: '/home/u', XDG_CONFIG_HOME: '/w/c', XDG_STATE_HOME: '/w/s' }
+    const launch = (allowedPaths: string[], tree: Tree) =>
+      resolveOn({ argv: ['bash'], config: { filesystem: { allowedPaths } }, env, tree })
+    const list = (tree: Tree) => launch(['/w'], tree).denies.map((d) => `${d.now} ${d.path}`)
+    expect(list({ '/w': null })).toEqual(expect.arrayContaining(['missing /w/c', 'missing /w/s']))
+    const there = list({ '/w/c/qi-jail/policy.yaml': '', '/w/s/other': '' })
+    expect(there).toEqual(expect.arrayContaining(['dir /w/c/qi-jail', 'missing /w/s/qi-jail']))
+    // What lies beside them stays writable.
+    expect(there.some((deny) => / \/w\/(c|s|s\/other)$/.test(deny))).toBe(false)
+    expect(codeOf(() => launch(['/w/c/qi-jail'], { '/w/c/qi-jail/policy.yaml': '' }))).toBe('QI_PROTECTED_GRANT')
+  })
+
   it('include the audit file', () => {
     expect(denies(RW, {}, { audit: { file: '/w/audit.jsonl' } })).toContain('write file /w/audit.jsonl')
     expect(denies(RW, { '/w/audit.jsonl': '' }, { audit: { file: '/w/audit.jsonl' } })).toContain(
