@@ -2,6 +2,7 @@
 
 #include <sys/uio.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -58,6 +59,7 @@ long ReadText(pid_t tid, uint64_t address, char* out, size_t room) {
   while (done < room) {
     size_t chunk = 256 - static_cast<size_t>((address + done) % 256);
     if (chunk > room - done) chunk = room - done;
+    errno = EFAULT;  // of a part that could not be read the kernel says nothing
     size_t n = ReadMemory(tid, address + done, out + done, chunk);
     const void* end = memchr(out + done, 0, n);
     if (end != nullptr) return static_cast<const char*>(end) - out;
@@ -65,7 +67,9 @@ long ReadText(pid_t tid, uint64_t address, char* out, size_t room) {
     if (n < chunk) break;
   }
   out[done < room ? done : room - 1] = 0;
-  return done < room ? -1 : -2;
+  if (done < room) return -1;
+  errno = ENAMETOOLONG;
+  return -2;
 }
 
 ProcessFacts ReadStatus(pid_t tid) {

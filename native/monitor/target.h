@@ -23,7 +23,8 @@ struct ProcessFacts {
 // it).
 size_t ReadMemory(pid_t tid, uint64_t address, void* out, size_t size);
 
-// Copies a NUL-terminated string, at most `room` - 1 bytes. -1: not readable; -2: longer than that.
+// Copies a NUL-terminated string, at most `room` - 1 bytes. -1: not readable, errno says why (EPERM:
+// the caller hides its memory); -2: longer than that.
 long ReadText(pid_t tid, uint64_t address, char* out, size_t room);
 
 ProcessFacts ReadFacts(pid_t tid);

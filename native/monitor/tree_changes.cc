@@ -27,9 +27,11 @@ void TreeGuard::Open(const seccomp_notif& request, const ChangeCall& call, Answe
   char text[PATH_MAX];
   Object object;
   answer->proceed = true;
-  if ((flags & O_PATH) != 0 || ReadText(tid, request.data.args[call.path], text, sizeof(text)) < 0) return;
+  if ((flags & O_PATH) != 0) return;
+  // By registers, before anything that the caller could keep from being read.
   bool makes = (flags & (O_CREAT | kTmpfile)) != 0;
   if (makes && (request.data.args[call.value] & kSetIdBits) != 0) return answer->Refuse(EPERM, "set-id files");
+  if (ReadText(tid, request.data.args[call.path], text, sizeof(text)) < 0) return RefuseHidden(errno, answer);
   bool follow = (flags & O_NOFOLLOW) == 0 && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
   int error = Reach(tid, DirFd(request, call.dirfd), text, follow, &object);
   if (error == 0) return OpenExisting(request, object, flags, answer);
@@ -94,7 +96,7 @@ void TreeGuard::Make(const seccomp_notif& request, const ChangeCall& call, Answe
   answer->proceed = true;
   if (call.act == ChangeCall::kMknod && (request.data.args[call.value] & kSetIdBits) != 0)
     return answer->Refuse(EPERM, "set-id files");
-  if (!Locate(request, call.dirfd, call.path, &place) || Protects(place, false, answer)) return;
+  if (!Locate(request, call.dirfd, call.path, &place, answer) || Protects(place, false, answer)) return;
   int parent = place.parent.get();
   if (call.act == ChangeCall::kSymlink) {
     char text[PATH_MAX];
@@ -111,10 +113,11 @@ void TreeGuard::Make(const seccomp_notif& request, const ChangeCall& call, Answe
   answer->Done(mknodat(parent, place.name, (raw_mode & S_IFMT) | mode, 0) == 0 ? 0 : errno);
 }
 
+// A folder that may hold a protected name stays: a link or a file in its place would lead elsewhere.
 void TreeGuard::Remove(const seccomp_notif& request, const ChangeCall& call, Answer* answer) {
   Place place;
   answer->proceed = true;
-  if (!Locate(request, call.dirfd, call.path, &place) || Protects(place, false, answer)) return;
+  if (!Locate(request, call.dirfd, call.path, &place, answer) || Protects(place, true, answer)) return;
   int flags = call.flags < 0 ? 0 : static_cast<int>(request.data.args[call.flags]);
   if (strcmp(call.name, "rmdir") == 0) flags = AT_REMOVEDIR;
   if (!notify_->Alive(request.id)) return answer->Done(EINTR);
@@ -125,7 +128,9 @@ void TreeGuard::Move(const seccomp_notif& request, const ChangeCall& call, Answe
   unsigned flags = call.flags < 0 ? 0 : static_cast<unsigned>(request.data.args[call.flags]);
   Place to, from;
   answer->proceed = true;
-  if (!Locate(request, call.dirfd, call.path, &to) || !Locate(request, call.from_dirfd, call.from_path, &from)) return;
+  if (!Locate(request, call.dirfd, call.path, &to, answer) ||
+      !Locate(request, call.from_dirfd, call.from_path, &from, answer))
+    return;
   bool to_open = !Protects(to, true, answer);
   if (!to_open && !answer->proceed) return;
   // A second name for what is protected would be a way to write it.
@@ -151,7 +156,7 @@ int TreeGuard::ReachArgument(const seccomp_notif& request, const ChangeCall& cal
   auto tid = static_cast<pid_t>(request.pid);
   char text[PATH_MAX] = "";
   bool by_path = call.path >= 0 && request.data.args[call.path] != 0;
-  if (by_path && ReadText(tid, request.data.args[call.path], text, sizeof(text)) < 0) return EFAULT;
+  if (by_path && ReadText(tid, request.data.args[call.path], text, sizeof(text)) < 0) return errno;
   if (text[0] != 0) {
     bool follow = (flags & AT_SYMLINK_NOFOLLOW) == 0 && strcmp(call.name, "lchown") != 0;
     return Reach(tid, DirFd(request, call.dirfd), text, follow, object);
@@ -170,7 +175,10 @@ void TreeGuard::Alter(const seccomp_notif& request, const ChangeCall& call, Answ
   unsigned flags = call.flags < 0 ? 0 : static_cast<unsigned>(request.data.args[call.flags]);
   const auto& args = request.data.args;
   Object object;
-  if (int error = ReachArgument(request, call, flags, &object)) return answer->Done(error);
+  if (int error = ReachArgument(request, call, flags, &object)) {
+    answer->Done(error);
+    return RefuseHidden(error, answer);
+  }
   if (object.zone == Zone::kProtected) return Refuse(object.path, object.rule, answer);
   if (object.zone == Zone::kOutside) return Refuse(object.path, "attributes of what is not writable", answer);
   struct stat st;
@@ -190,10 +198,15 @@ void TreeGuard::Alter(const seccomp_notif& request, const ChangeCall& call, Answ
   int result = -1;
   if (call.act == ChangeCall::kTruncate) {
     if (!S_ISREG(st.st_mode)) return answer->Done(S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
-    result = truncate(at.text, static_cast<off_t>(args[call.value]));
+    // truncate(2) would wait for whoever holds a lease on the file, the payload itself perhaps.
+    UniqueFd file(open(at.text, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    result = file ? ftruncate(file.get(), static_cast<off_t>(args[call.value])) : -1;
   } else if (call.act == ChangeCall::kMode) {
     auto mode = static_cast<mode_t>(args[call.value]);
     if ((mode & kSetIdBits) != 0) return answer->Refuse(EPERM, "set-id bits");
+    // What is in it is opened by every user's programs as soon as they may enter.
+    if (strcmp(object.path, jail_.Text(jail_.plan->temp_directory)) == 0)
+      return Refuse(object.path, "the mode of the private temporary folder", answer);
     result = fchmodat(AT_FDCWD, at.text, mode & 01777, 0);
   } else {
     auto uid = static_cast<uid_t>(args[call.value]);
@@ -218,7 +231,10 @@ void TreeGuard::Watch(const seccomp_notif& request, Answer* answer) {
   auto mask = static_cast<uint32_t>(request.data.args[2]);
   char text[PATH_MAX];
   Object object;
-  if (ReadText(tid, request.data.args[1], text, sizeof(text)) < 0) return answer->Done(EFAULT);
+  if (ReadText(tid, request.data.args[1], text, sizeof(text)) < 0) {
+    answer->Done(EFAULT);
+    return RefuseHidden(errno, answer);
+  }
   if (int error = Reach(tid, AT_FDCWD, text, (mask & IN_DONT_FOLLOW) == 0, &object)) return answer->Done(error);
   if (!MayRead(object.path)) return Refuse(object.path, "watching what is not granted", answer);
   UniqueFd watcher = Duplicate(tid, static_cast<int>(request.data.args[0]));

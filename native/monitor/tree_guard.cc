@@ -115,11 +115,18 @@ bool TreeGuard::Find(pid_t tid, int dirfd, const char* text, Place* place) const
   return true;
 }
 
-bool TreeGuard::Locate(const seccomp_notif& request, int dirfd, int path, Place* place) const {
+// Of a program that nobody may read (mode 0111) the kernel says EPERM, of a bad address EFAULT: that one it also says
+// to the caller. process_vm_readv(2)
+void TreeGuard::RefuseHidden(int error, Answer* answer) const {
+  if (error == EPERM) answer->Refuse(EACCES, "the caller hides its memory: what it asks for cannot be read");
+}
+
+bool TreeGuard::Locate(const seccomp_notif& request, int dirfd, int path, Place* place, Answer* answer) const {
   char text[PATH_MAX];
   auto tid = static_cast<pid_t>(request.pid);
-  return ReadText(tid, request.data.args[path], text, sizeof(text)) > 0 &&
-         Find(tid, DirFd(request, dirfd), text, place);
+  long length = ReadText(tid, request.data.args[path], text, sizeof(text));
+  if (length < 0) RefuseHidden(errno, answer);
+  return length > 0 && Find(tid, DirFd(request, dirfd), text, place);
 }
 
 int TreeGuard::Reach(pid_t tid, int dirfd, const char* text, bool follow, Object* object) const {

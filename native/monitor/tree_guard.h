@@ -49,7 +49,9 @@ class TreeGuard {
   Zone ZoneOf(const char* path, const char** rule) const;
   bool HoldsProtected(const char* path, const char** rule) const;
   bool Find(pid_t tid, int dirfd, const char* text, Place* place) const;
-  bool Locate(const seccomp_notif& request, int dirfd, int path, Place* place) const;
+  // False: `answer` says so, or that the kernel decides.
+  bool Locate(const seccomp_notif& request, int dirfd, int path, Place* place, Answer* answer) const;
+  void RefuseHidden(int error, Answer* answer) const;
   // 0 or an errno.
   int Reach(pid_t tid, int dirfd, const char* text, bool follow, Object* object) const;
   int ReachArgument(const seccomp_notif& request, const ChangeCall& call, unsigned flags, Object* object) const;

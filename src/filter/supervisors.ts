@@ -42,7 +42,7 @@ export function initCalls({ hostSockets, withoutNamespaces: tier }: Omit<Payload
 const ENDING = 'getdents64 lseek fstat newfstatat openat2 fchmodat renameat2 unlinkat geteuid getuid'
 
 /** Done for the payload, on descriptors and names that were checked; shutdown and geteuid are for the end. */
-const CHANGES = 'truncate fchmodat fchownat utimensat inotify_add_watch fchdir shutdown geteuid'
+const CHANGES = 'ftruncate fchmodat fchownat utimensat inotify_add_watch fchdir shutdown geteuid'
 
 export interface MonitorOptions extends PayloadOptions {
   /** Launched by root, with listed sockets, which are connected to as the caller (native/monitor/connect.h). */

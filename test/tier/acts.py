@@ -108,11 +108,13 @@ ACTS = {
     'a second name for the config': lambda: os.link('.git/config', 'config-2'),
     'move the hooks away': lambda: os.rename('.git/hooks', 'hooks'),
     'move .git away': lambda: os.rename('.git', 'git'),
+    'open the temporary folder to others': lambda: os.chmod(temp, 0o755),
     'make .env': lambda: named('.env'),
     'make .ENV': lambda: named('.ENV'),
     'move to .envrc': lambda: (named('envrc'), os.rename('envrc', '.envrc')),
     'make .vscode': lambda: os.mkdir('.vscode'),
     'folders and links': lambda: (os.makedirs('a/b'), write('a/b/f'), os.link('a/b/f', 'g'), os.rename('a/b', 'c'), os.unlink('c/f'), os.rmdir('c')),
+    'cut a file': lambda: (write('cut'), os.truncate('cut', 0), str(os.stat('cut').st_size))[2],
     'temporary files': lambda: put(temp + '/t', 0o600),
     # processes
     'signal another process': lambda: os.kill(victim, 0),

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { ACT, call } from '../escape/support.js'
 import { skipUnless } from '../support/skip.js'
 import { type Ended, ended, HOWS, type How, line, Site } from './support.js'
 
@@ -44,6 +45,7 @@ const JAILED: Record<string, string> = {
   'a second name for the config': 'EACCES',
   'move the hooks away': 'EACCES',
   'move .git away': 'EACCES',
+  'open the temporary folder to others': 'EACCES',
   'make .env': 'EACCES',
   'make .ENV': 'EACCES',
   'move to .envrc': 'EACCES',
@@ -76,6 +78,7 @@ const ALLOWED: Record<string, string> = {
   'write inside': '640 7',
   'work in .git': 'ok',
   'folders and links': 'ok',
+  'cut a file': '0',
   'temporary files': '600 7',
   'signal oneself': 'ok',
   'end a child': 'ok',
@@ -144,6 +147,51 @@ describe('a hostile payload without namespaces', () => {
     const refused = site.audit().filter(({ event }) => event.action === 'filesystem.refused')
     const paths = refused.map(({ context }) => context.parameters?.path)
     expect(paths).toEqual(expect.arrayContaining([join(site.project, '.git/config'), join(site.home, 'victim-file')]))
+  })
+})
+
+describe('protected names without namespaces', () => {
+  const tries = `
+import os, sys
+def tried(act):
+    try: act()
+    except OSError as error: return error.errno
+fd = os.open('.', os.O_RDONLY)
+os.mkdir('plain')
+print(tried(lambda: os.rmdir('.git')), tried(lambda: os.rmdir('.git', dir_fd=fd)), tried(lambda: os.symlink('gd', '.git')),
+      tried(lambda: open('.git', 'w')), tried(lambda: os.rmdir('plain')))`
+  const there = () => statSync(join(site.home, 'other/.git'), { throwIfNoEntry: false })?.isDirectory()
+
+  it('a folder that may hold one is not replaced by a link or a file', async () => {
+    for (const name of ['other', 'other/.git']) site.dir(name)
+    const flags = ['--profile', 'dev', '--rw', '.', '--', 'sh', '-c', 'cd "$1" && exec python3 -c "$2"', 'sh']
+    const at = join(site.home, 'other')
+    const { stdout, stderr } = await site.run('off', ['--rw', at, ...flags, at, tries])
+    expect(stdout.trim(), stderr).toMatch(/^13 13 (13|17) (13|21) None$/)
+    expect(there()).toBe(true)
+    const outside = await ended(site.start(['sh', '-c', 'cd "$1" && exec python3 -c "$2"', 'sh', at, tries]))
+    expect(outside.stdout.trim(), outside.stderr).toBe('None 2 None None None')
+    expect(there()).toBe(false)
+  })
+
+  it.each([
+    ['0755', 'openat .env', '.env', 'EACCES'],
+    ['0111', 'openat .env', '.env', 'EACCES'],
+    ['0111', 'a set-id file', 'suid', 'EPERM'],
+    ['0755', 'control', 'fresh', 'OK']
+  ])('a program of mode %s: %s', async (mode, _title, name, got) => {
+    const act = join(site.home, 'act')
+    copyFileSync(ACT, act)
+    chmodSync(act, 0o755)
+    const opens = call('openat', -100, `s:${name}`, 0o301, name === 'suid' ? 0o4755 : 0o600)
+    const script = 'cp "$1" "$TMPDIR/act" && chmod $2 "$TMPDIR/act" && shift 2 && exec "$TMPDIR/act" call "$@"'
+    const flags = [...DEV, '--ro', act, '--', 'sh', '-c', script, 'sh', act, mode, ...opens]
+    const { stdout, stderr } = await site.run('off', flags)
+    expect(stdout, stderr).toMatch(new RegExp(`^${got}`))
+    const rules = site.audit().filter(({ event }) => event.action === 'filesystem.refused')
+    expect(rules).toHaveLength(got === 'OK' ? 0 : 1)
+    const rule = rules[0]?.context.parameters?.rule
+    if (got !== 'OK') expect(rule).toMatch(name === 'suid' ? /set-id/ : mode === '0111' ? /hides its memory/ : /\.env/)
   })
 })
 
