@@ -22,9 +22,15 @@ const SYSTEM_SHELVES = [
   '/var/cache'
 ]
 const PROJECT_MARKS = ['.git', 'package.json', 'pyproject.toml', 'go.mod', 'Cargo.toml', '.hg']
-// Files that hold credentials wherever they lie.
-const SECRET_NAME =
-  /^(?:\.env(?:\..+)?|\.envrc|\.npmrc|\.netrc|\.pypirc|\.git-credentials|\.pgpass|\.my\.cnf|id_(?:rsa|dsa|ecdsa|ed25519)|.+\.(?:pem|key|p12|pfx|kdbx|keytab))$/is
+// Files that hold credentials wherever they lie: of tools, of browsers, and what was typed (passwords, too).
+const SECRET_NAMES = [
+  /\.env(?:\..+)?|\.envrc|\.npmrc|\.netrc|\.pypirc|\.git-credentials|\.pgpass|\.my\.cnf|id_(?:rsa|dsa|ecdsa|ed25519)/,
+  /.+\.(?:pem|key|p12|pfx|kdbx|keytab)/,
+  /\.?[\w-]*credentials?[\w-]*(?:\.(?:json|toml|ya?ml|xml|ini|db|txt))?|auth\.json|settings-security\.xml/,
+  /cookies(?:\.sqlite)?|login data|logins\.json|key[34]\.db/,
+  /\..*history|\.viminfo|\.lesshst/
+]
+const SECRET_NAME = new RegExp(`^(?:${SECRET_NAMES.map(({ source }) => source).join('|')})$`, 'is')
 // The jail has its own.
 const OWN = ['/proc', '/sys', '/dev']
 const SYSTEM_STATE = ['/run', '/var/run', '/boot', '/lost+found']
@@ -65,7 +71,9 @@ function widen(host: Host, path: string, write: boolean): Root {
   const wide = tooWide(host, path)
   if (wide !== undefined) return { path, risk: wide }
   const root =
-    isWithin(path, host.cwd) && !isPersonal(host, host.cwd) ? inProject(host, path, write) : outside(host, path)
+    isWithin(path, host.cwd) && !isPersonal(host, host.cwd)
+      ? inProject(host, path, write)
+      : besideCredentials(host, outside(host, path), path)
   const kind = walk(host.fs, root).kind
   return kind === 'file' || kind === 'dir' ? { path: root, kind } : { path: root, risk: 'is gone' }
 }
@@ -78,6 +86,13 @@ function inProject({ cwd }: Host, path: string, write: boolean): string {
   if (path === cwd || !write) return cwd
   const top = topBelow(path, cwd)
   return basename(top).startsWith('.') ? path : top
+}
+
+/** From a folder that holds credentials too (~/.cargo) inwards, to the first one on the way to `path` that does not. */
+function besideCredentials(host: Host, folder: string, path: string): string {
+  let at = folder
+  while (at !== path && isPersonal(host, at)) at = topBelow(path, at)
+  return at
 }
 
 function outside(host: Host, path: string): string {

@@ -16,8 +16,8 @@ export interface Host {
   credentials: { written: string; real: string }[]
 }
 
-// Folders whose whole purpose is to hold secrets. Nothing reaches them by accident: not through a link, not as part of a
-// command's closure; only a grant that spells them out does.
+// Folders whose whole purpose is to hold secrets, and files of secrets in folders that hold other things as well. Nothing
+// reaches them by accident: not through a link, not as part of a command's closure; only a grant that spells them out does.
 const CREDENTIALS = [
   '.ssh',
   '.aws',
@@ -25,11 +25,24 @@ const CREDENTIALS = [
   '.gnupg',
   '.kube',
   '.docker',
+  '.cargo/credentials',
+  '.cargo/credentials.toml',
+  '.claude/.credentials.json',
+  '.claude.json',
+  '.codex/auth.json',
+  '.config/BraveSoftware',
+  '.config/microsoft-edge',
+  '.config/vivaldi',
+  '.config/git/credentials',
   '.config/gcloud',
   '.config/gh',
   '.config/op',
   '.config/rclone',
+  '.gem/credentials',
   '.local/share/keyrings',
+  '.m2/settings.xml',
+  '.m2/settings-security.xml',
+  '.thunderbird',
   '.password-store',
   '.mozilla',
   '.config/google-chrome',

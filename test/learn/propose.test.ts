@@ -23,6 +23,20 @@ const TREE: Tree = {
   '/home/me/.ssh/id_ed25519': 'k',
   '/home/me/.gitconfig': 'g',
   '/home/me/.bashrc': 'b',
+  '/home/me/.bash_history': 'h',
+  '/home/me/.claude/.credentials.json': 'k',
+  '/home/me/.claude.json': 'k',
+  '/home/me/.codex/auth.json': 'k',
+  '/home/me/.cargo/credentials.toml': 'k',
+  '/home/me/.cargo/registry/src/x.rs': 'x',
+  '/home/me/.config/git/credentials': 'k',
+  '/home/me/.config/git/ignore': 'i',
+  '/home/me/.config/BraveSoftware/Brave-Browser/Default/Cookies': 'c',
+  '/home/me/.m2/settings.xml': 's',
+  '/home/me/.gem/credentials': 'k',
+  '/srv/credentials.ts': 's',
+  '/srv/history': 'h',
+  '/srv/auth.ts': 'a',
   '/home/me/.cache/tool/db/1': '1',
   '/home/me/.config/tool/settings.json': '{}',
   '/etc/hosts.allow': 'h',
@@ -77,6 +91,13 @@ describe('files', () => {
     ['a file of the system', read('/etc/hosts.allow'), ['/etc/hosts.allow']],
     ['a folder of the system', read('/etc/fonts/fonts.conf'), ['/etc/fonts/**']],
     ['what the jail has its own of', read('/proc/self/maps', '/dev/null', '/tmp/x', '/sys/kernel'), []],
+    ['what lies beside credentials', read('/home/me/.cargo/registry/src/x.rs'), ['~/.cargo/registry/**']],
+    ['a file beside credentials', read('/home/me/.config/git/ignore'), ['~/.config/git/ignore']],
+    [
+      'names that are no secret',
+      read('/srv/credentials.ts', '/srv/history', '/srv/auth.ts'),
+      ['/srv/auth.ts', '/srv/credentials.ts', '/srv/history']
+    ],
     ['one within another', read('/home/me/project', '/home/me/project/data/a.txt'), ['./**']]
   ])('reads: %s', (_, events, expected) => {
     const { readOnlyPaths, allowedPaths, drafts } = proposed(events)
@@ -98,6 +119,21 @@ describe('files', () => {
   it.each([
     ['credentials', read('/home/me/.ssh/id_ed25519')],
     ['files of secrets', read('/srv/key.pem')],
+    [
+      'credentials among other things',
+      read(
+        '/home/me/.claude/.credentials.json',
+        '/home/me/.claude.json',
+        '/home/me/.codex/auth.json',
+        '/home/me/.cargo/credentials.toml',
+        '/home/me/.config/git/credentials',
+        '/home/me/.config/BraveSoftware/Brave-Browser/Default/Cookies',
+        '/home/me/.m2/settings.xml',
+        '/home/me/.gem/credentials',
+        '/home/me/.bash_history'
+      )
+    ],
+    ['folders with credentials in them', read('/home/me/.cargo', '/home/me/.config/git', '/home/me/.m2')],
     ['the home', read('/home/me')],
     ['everything', read('/')],
     ['shelves of many programs', read('/etc', '/home/me/.config')],
