@@ -48,9 +48,11 @@ export function readOci(
   document: OciDocument,
   arch: Arch,
   kernel: string
-): Omit<OciProfile, 'origin'> | { path: (string | number)[]; reason: string } {
+): Omit<OciProfile, 'origin'> | { path: (string | number)[]; reason: string; hint: string } {
   const wrong = wrongArchitecture(document, arch)
   if (wrong) return wrong
+  const wide = tooMany(document)
+  if (wide) return wide
   const rules = (document.syscalls ?? []).flatMap((rule) => {
     if (!applies(rule, arch, kernel)) return []
     const names = rule.name ? [rule.name] : (rule.names ?? [])
@@ -64,11 +66,29 @@ export function readOci(
   }
 }
 
+const OTHER = 'take a profile for this architecture'
+const MAX_RULES = 1 << 16
+
+/** Each name with each comparison of an argument that has several: a small file can come to millions. */
+function tooMany({ syscalls }: OciDocument) {
+  let count = 0
+  for (const [i, { names, args }] of (syscalls ?? []).entries()) {
+    count += Math.max(1, names?.length ?? 0) * Math.max(1, args?.length ?? 0)
+    if (count > MAX_RULES)
+      return { path: ['syscalls', i], reason: `comes to more than ${MAX_RULES} rules`, hint: 'take rules out' }
+  }
+  return undefined
+}
+
 function wrongArchitecture({ architectures, archMap }: OciDocument, arch: Arch) {
   const { scmp } = ARCHES[arch]
   const named = archMap?.length ? archMap.map(({ architecture }) => architecture) : (architectures ?? [])
   if (named.length === 0 || named.includes(scmp)) return undefined
-  return { path: [archMap?.length ? 'archMap' : 'architectures'], reason: `is not for this machine, ${scmp}` }
+  return {
+    path: [archMap?.length ? 'archMap' : 'architectures'],
+    reason: `is not for this machine, ${scmp}`,
+    hint: OTHER
+  }
 }
 
 const actionOf = (kind: OciAction['kind'], errno: number | null | undefined): OciAction =>

@@ -70,7 +70,10 @@ function segments(profile: OciProfile, arch: Arch): Segment[] {
   const rules = new Map<number, OciProfile['rules']>()
   for (const rule of profile.rules) {
     const number = SYSCALLS[rule.name]?.[arch]
-    if (number !== undefined) rules.set(number, [...(rules.get(number) ?? []), rule])
+    if (number === undefined) continue
+    const same = rules.get(number)
+    if (same) same.push(rule)
+    else rules.set(number, [rule])
   }
   const out: Segment[] = []
   const add = (from: number, code: Instruction[]): void => {

@@ -36,7 +36,7 @@ export function loadOci(
   const read = readOci(result.data, arch, kernel)
   if ('path' in read) {
     const where = `${file}${at(read.path)}: ${formatField(read.path)}`
-    throw fault(where, read.reason, 'take a profile for this architecture')
+    throw fault(where, read.reason, read.hint)
   }
   const profile = { origin: `${written.origin}: ${file}`, ...lifted(read, allow) }
   const missing = lacking(profile, arch)

@@ -114,6 +114,16 @@ describe('syscalls.oci', () => {
     `{"defaultAction": "SCMP_ACT_ALLOW",\n\t"syscalls": [\n\t\t{"names": ["kill"], ${more}}]}`
   const errno = (args: string) => rule(`"action": "SCMP_ACT_ERRNO", "args": [${args}]`)
 
+  it('refuses what comes to too many rules before it makes them', () => {
+    const compare = '{"index":0,"value":1,"op":"SCMP_CMP_NE"}'
+    const product = (count: number) => {
+      const [names, args] = [Array(count).fill('"kill"').join(), Array(count).fill(compare).join()]
+      return `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":[${names}],"action":"SCMP_ACT_KILL","args":[${args}]}]}`
+    }
+    expect(() => load(product(600))).toThrow('syscalls[0]: comes to more than 65536 rules')
+    expect(load(product(20)).rules.filter(({ name }) => name === 'kill')).toHaveLength(400)
+  })
+
   it('reads numbers of 64 bits whole', () => {
     const { rules } = load(errno('{"index": 1, "value": 18446744073709551615, "op": "SCMP_CMP_EQ"}'))
     expect(rules[0]?.args).toEqual([{ arg: 1, op: 'EQ', value: '0xffffffffffffffff', masked: '0x0' }])

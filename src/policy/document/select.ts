@@ -81,19 +81,24 @@ function startsWith(argv: string[], words: string[]): boolean {
 
 const RUNNERS: Record<string, number> = { npx: 1, bunx: 1, pnpx: 1 }
 const SUBCOMMANDS: Record<string, string[]> = { npm: ['exec', 'x'], pnpm: ['dlx', 'exec'], yarn: ['dlx'], bun: ['x'] }
-const TAKES_VALUE = new Set([
-  '-p',
-  '--package',
-  '-c',
-  '--call',
-  '-w',
-  '--workspace',
-  '--prefix',
-  '--registry',
-  '--cache'
+// Of other flags it is not known whether the next word is their value.
+const ALONE = new Set([
+  '-y',
+  '--yes',
+  '-q',
+  '--quiet',
+  '--silent',
+  '-s',
+  '--bun',
+  '--prefer-offline',
+  '--prefer-online',
+  '--offline'
 ])
+const TAKES_VALUE = new Set(['-w', '--workspace', '--prefix', '--registry', '--cache'])
+// A package, at most with a version, range or tag: aliases, addresses, folders and archives are other packages by its name.
+const SPEC = /^(?!.*\.(?:tgz|tar|tar\.gz)$)((?:@[\w.~-]+\/)?[\w~-][\w.~-]*)(?:@(?!\.)[\w.~^<>=*+ |-]*)?$/i
 
-/** `@scope/tool` of `npx -y @scope/tool@1.2.3 …`. What -p names may hold any command, so it is no answer. */
+/** `@scope/tool` of `npx -y @scope/tool@1.2.3 …`. What -p names may hold any command: no answer. */
 export function packageOf(argv: string[]): string | undefined {
   const runner = basename(argv[0] ?? '')
   const verbs = Object.hasOwn(SUBCOMMANDS, runner) ? SUBCOMMANDS[runner] : undefined
@@ -101,9 +106,10 @@ export function packageOf(argv: string[]): string | undefined {
   if (at === undefined) return undefined
   for (; at < argv.length; at++) {
     const word = argv[at] as string
-    if (/^(?:-p|--package|-c|--call)(?:=|$)/.test(word)) return undefined
+    if (word === '--') return SPEC.exec(argv[at + 1] ?? '')?.[1]
+    if (!word.startsWith('-')) return SPEC.exec(word)?.[1]
     if (TAKES_VALUE.has(word)) at++
-    else if (word !== '--' && !word.startsWith('-')) return word.replace(/(?!^)@[^/]*$/, '')
+    else if (!ALONE.has(word) && !TAKES_VALUE.has(word.replace(/=.*/s, ''))) return undefined
   }
   return undefined
 }
