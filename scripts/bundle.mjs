@@ -102,8 +102,6 @@ async function write(input, plugins) {
   const bundle = await rolldown({
     input: Object.fromEntries(entries),
     platform: 'node',
-    // jsonc-parser's main finds its own files by a require that no bundler sees.
-    resolve: { mainFields: ['module', 'main'] },
     cwd: root,
     plugins: [values, ...plugins],
     // jsonc-parser's "main" asks for its parts in a way that no bundler sees.
