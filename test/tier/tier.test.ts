@@ -12,12 +12,18 @@ const ACTS = at('./acts.py')
 const HOST = at('./host.py')
 
 const DEV = ['--profile', 'dev', '--rw', '.', '--ro', 'read-only', '--audit', '~/audit.jsonl']
-const temps = () => readdirSync('/tmp').filter((name) => /^qi-jail-[0-9a-f]{16}$/.test(name))
+/** Of nobody else's: what is left in /tmp by these jails is told by whose it is. */
+const ID = 61242
+const temps = () => readdirSync('/tmp').filter((name) => /^qi-jail-[0-9a-f]{16}$/.test(name) && ofOurs(`/tmp/${name}`))
+const ofOurs = (path: string) => {
+  const uid = statSync(path, { throwIfNoEntry: false })?.uid
+  return uid === (process.getuid?.() === 0 ? ID : process.getuid?.())
+}
 const ids = (name: string) => `${name}-${process.pid}-${Math.trunc(performance.now())}`
 
 let site: Site
 beforeEach(() => {
-  site = new Site()
+  site = new Site(ID)
 })
 afterEach(() => site.remove())
 
