@@ -110,6 +110,7 @@ UniqueFd FilePaths::OpenLongest(char* path, const Budget& budget, size_t* end, F
   for (size_t i = 0; path[i] != 0; ++i) {
     if (path[i] == '/') slashes[count++] = static_cast<uint16_t>(i);
   }
+  if (count == 0) return UniqueFd();  // none of ours: they begin with one
   UniqueFd folder(Open("/", 0));
   size_t known = 0, beyond = count;
   // The folder itself first: most often it is there.
