@@ -1,5 +1,5 @@
 import { kernelMounts, otherPaths } from './aliases.js'
-import { isWithin, join, readText, walk } from './fs.js'
+import { ancestors, dirname, isWithin, join, readText, walk } from './fs.js'
 import { grantOf, type PlacedRule } from './grants.js'
 import type { Host } from './host.js'
 import type { Deny, Grant, JailSymlink } from './types.js'
@@ -58,6 +58,20 @@ export function hostMasks(host: Host, strict: Grant[], denied: PlacedRule[], gra
     ...denied.flatMap(({ walk: { real }, origin }) => everywhere(real, origin)),
     ...kernelMounts(mountInfo).flatMap((path) => hide(path, 'permissive: the kernel’s'))
   ]
+}
+
+/**
+ * Where they can be mounted: for root the payload has an id of its own, and so has pid 1, which mounts them. In a folder that
+ * not everybody may enter neither finds anything, so that folder is masked.
+ */
+export function enterable({ fs }: Host, denies: Deny[], grants: Grant[]): Deny[] {
+  const isClosed = (folder: string) => ((fs.lstat(folder)?.mode ?? 0) & 0o001) === 0
+  return denies.map((deny) => {
+    const shown = grantOf(grants, deny.path)?.path
+    const folders = ancestors(dirname(deny.path)).filter((folder) => shown !== undefined && isWithin(folder, shown))
+    const closed = folders.filter(isClosed).at(-1)
+    return closed === undefined ? deny : { ...deny, path: closed, now: 'dir' }
+  })
 }
 
 /** A mask has nothing inside that could be covered. */

@@ -22,7 +22,7 @@ import { compact, type ExplicitGrants, grantOf, resolveGrants } from './grants.j
 import { createHost, expand, type Host } from './host.js'
 import { identity } from './identity.js'
 import { resolveLimits } from './limits.js'
-import { hostMasks, hostTree, outermost } from './permissive.js'
+import { enterable, hostMasks, hostTree, outermost } from './permissive.js'
 import { resolveSockets } from './sockets.js'
 import { type Closed, close, maskable } from './spare.js'
 import { hostTemp, tierReason, withoutNamespaces } from './tier.js'
@@ -98,7 +98,8 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const hiding = maskable(explicit.denied, closed)
   const masks = tree ? hostMasks(host, strict, hiding, grants) : []
   const denied = readDenies(hiding, grants, fs).filter((d) => !hidden.some((h) => h.path === d.path))
-  const reads = tree ? outermost([...denied, ...masks, ...hidden]) : [...denied, ...hidden]
+  const all = [...denied, ...masks, ...hidden]
+  const reads = tree ? outermost(facts.privileged ? enterable(host, all, grants) : all) : all
   const auditFile = auditPath(policy, host)
   const own = {
     packageDir: walk(fs, request.packageDir ?? PACKAGE_DIR).real,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { otherPaths } from '../../src/profile/aliases.js'
 import { createHost } from '../../src/profile/host.js'
-import { hostMasks, hostTree, outermost } from '../../src/profile/permissive.js'
+import { enterable, hostMasks, hostTree, outermost } from '../../src/profile/permissive.js'
 import type { Deny, Grant } from '../../src/profile/types.js'
 import { fakeFs, type Tree } from './fake.js'
 
@@ -115,4 +115,37 @@ describe('hostMasks', () => {
 it('outermost: a mask has nothing inside', () => {
   const deny = (path: string): Deny => ({ path, kind: 'read', now: 'dir', origin: '' })
   expect(paths(outermost([deny('/a/b'), deny('/a'), deny('/a'), deny('/ab')]))).toEqual(['/a', '/ab'])
+})
+
+describe('enterable', () => {
+  const grant = (path: string): Grant => ({ path, access: 'ro', kind: 'dir', as: 'other', optional: true, origin: '' })
+  const deny = (path: string): Deny => ({ path, kind: 'read', now: 'dir', origin: 'o' })
+  const fs = fakeFs(TREE)
+  const closing = (...folders: string[]) => ({
+    ...host,
+    fs: {
+      ...fs,
+      lstat: (path: string) => {
+        const stat = fs.lstat(path)
+        return stat && { ...stat, mode: folders.includes(path) ? 0o700 : 0o755 }
+      }
+    }
+  })
+  const where = (closed: string[], path = '/home/u/.ssh') =>
+    enterable(closing(...closed), [deny(path)], [grant('/home')]).map((one) => one.path)
+
+  it('masks the outermost folder that not everybody may enter', () => {
+    expect(where(['/home/u'])).toEqual(['/home/u'])
+    expect(where(['/home', '/home/u'])).toEqual(['/home'])
+  })
+
+  it('leaves what can be mounted as it is, also what is closed itself', () => {
+    expect(where([])).toEqual(['/home/u/.ssh'])
+    expect(where(['/home/u/.ssh'])).toEqual(['/home/u/.ssh'])
+  })
+
+  it('does not look above what the jail shows', () => {
+    const [one] = enterable(closing('/home'), [deny('/home/u/.ssh')], [grant('/home/u')])
+    expect(one?.path).toBe('/home/u/.ssh')
+  })
 })
