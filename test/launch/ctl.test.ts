@@ -110,7 +110,9 @@ describe('the control socket of a jail', () => {
     const { jail: fake, calls, end } = jail()
     const { id } = await serveControl(fake, ABOUT)
     expect((await request(id, { verb: 'stats' })).stats).toEqual(STATS)
-    expect(await listStats()).toMatchObject([{ id, profile: 'test', stats: STATS }])
+    // Other tests have jails as well, in the folder for those without XDG_RUNTIME_DIR.
+    const ours = (await listStats()).filter((one) => one.id === id)
+    expect(ours).toMatchObject([{ profile: 'test', stats: STATS }])
     await request(id, { verb: 'pause' })
     await expect(request(id, { verb: 'resume' })).rejects.toMatchObject({ code: 'QI_PAUSE' })
     await request(id, { verb: 'kill' })
@@ -122,7 +124,7 @@ describe('the control socket of a jail', () => {
     const { jail: fake, end } = jail()
     await serveControl(fake, ABOUT, 'mine')
     await expect(serveControl(jail().jail, ABOUT, 'mine')).rejects.toMatchObject({ code: 'QI_CONTROL', value: 'mine' })
-    expect((await list()).map(({ id }) => id)).toEqual(['mine'])
+    expect((await list()).filter(({ id }) => id === 'mine')).toHaveLength(1)
     end()
   })
 
@@ -139,7 +141,7 @@ describe('the control socket of a jail', () => {
     linkSync(`${folder}/old.sock`, `${folder}/stale.sock`)
     await new Promise((resolve) => server.close(resolve))
     expect(readdirSync(folder)).toEqual(['stale.sock'])
-    expect(await list()).toEqual([])
+    expect((await list()).map(({ id }) => id)).not.toContain('stale')
     expect(readdirSync(folder)).toEqual([])
     const { jail: fake, end } = jail()
     expect((await serveControl(fake, ABOUT, 'stale')).id).toBe('stale')

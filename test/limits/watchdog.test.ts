@@ -93,8 +93,9 @@ describe.each(users)('pause and time, launched by %s', (user: User) => {
     ])
     const [first = 0, second = 0, third = 0] = usage(result)
     expect(result.stats.map((one) => one.paused)).toEqual([true, true, false])
-    expect(second - first).toBeLessThanOrEqual(20_000)
-    expect(third - second).toBeGreaterThan(20_000)
+    // The kernel counts in ticks, and each processor may have one under way.
+    expect(second - first).toBeLessThanOrEqual(60_000)
+    expect(third - second).toBeGreaterThan(60_000)
   })
 
   it('a paused jail can be killed', async () => {
