@@ -134,13 +134,12 @@ class GrantSender {
   size_t fd_count_ = 0;
 };
 
-Result SendGrants(const Jail& jail, pid_t pid, int channel) {
+// While pid 1 still waits for its maps: once it takes its ids it is undumpable, and this needs CAP_SYS_PTRACE.
+Result OpenUserNamespace(pid_t pid, UniqueFd* userns) {
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-  UniqueFd userns(open(path, O_RDONLY | O_CLOEXEC));
-  if (!userns) return Fail(Step::kOpenGrant, errno, "user namespace");
-  GrantSender sender(jail, channel);
-  return sender.SendAll(userns.get());
+  userns->reset(open(path, O_RDONLY | O_CLOEXEC));
+  return *userns ? Ok() : Fail(Step::kOpenGrant, errno, "user namespace");
 }
 
 Result Command(int channel, InitCommand command, Step step) {
@@ -220,9 +219,12 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
 Result Supply(const Jail& jail, Running& running) {
   if (jail.in_cgroup) QI_TRY(running.cgroup.Enter(jail, running.init));
   if (!jail.Has(kPlanWithoutNamespaces)) QI_TRY(WriteMaps(jail, running.init));
+  bool sends_grants = jail.Has(kPlanPrivileged);
+  UniqueFd userns;
+  if (sends_grants) QI_TRY(OpenUserNamespace(running.init, &userns));
   QI_TRY(Command(running.channel.get(), InitCommand::kMaps, Step::kAwaitMaps));
-  if (!jail.Has(kPlanPrivileged)) return Ok();
-  QI_TRY(SendGrants(jail, running.init, running.channel.get()));
+  if (!sends_grants) return Ok();
+  QI_TRY(GrantSender(jail, running.channel.get()).SendAll(userns.get()));
   return Command(running.channel.get(), InitCommand::kGo, Step::kPassGrants);
 }
 
