@@ -1,8 +1,11 @@
 import { constants } from 'node:os'
+import { withChoices } from '../filter/choices.js'
 import type { Group } from '../filter/group.js'
+import type { OciAction, OciProfile } from '../filter/oci.js'
 import { SYSCALLS } from '../filter/syscalls.gen.js'
 import { payloadGroups } from '../filter/table.js'
 import type { HostFacts } from '../host/facts.js'
+import { tierOptions } from '../plan/build.js'
 import { Verdict as Decision } from '../plan/layout.gen.js'
 import { planMounts } from '../plan/mounts.js'
 import type { Profile } from '../profile/types.js'
@@ -10,11 +13,15 @@ import { BUILT_IN, type ToldCalls, type Verdict } from './types.js'
 
 /** The very groups that the filter of a launch is compiled from. */
 const groupsOf = (profile: Profile, facts: HostFacts): Group[] =>
-  payloadGroups({
-    guardCreates: planMounts(profile, facts).guarded.size > 0,
-    hostSockets: profile.network.mode === 'allowList',
-    sharedNetwork: profile.network.mode === 'dangerouslyShareHostNetwork'
-  })
+  withChoices(
+    payloadGroups({
+      guardCreates: planMounts(profile, facts).guarded.size > 0,
+      hostSockets: profile.network.mode === 'allowList',
+      sharedNetwork: profile.network.mode === 'dangerouslyShareHostNetwork',
+      ...(profile.withoutNamespaces === undefined ? {} : { withoutNamespaces: tierOptions(profile, facts) })
+    }),
+    profile.syscalls
+  )
 
 const NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
 
@@ -57,7 +64,15 @@ export function judgeSyscall(profile: Profile, facts: HostFacts, name: string): 
     const reason = `${facts.arch} has no such call, or it is younger than qi-jail`
     return { state: 'refused', reason, origin: BUILT_IN, errno: 'ENOSYS', fixed: reason }
   }
-  const origin = `${BUILT_IN}: ${group.name}`
+  const told = judgeGroup(profile, group, name)
+  if (told.state === 'refused') return told
+  const imported = profile.syscalls.oci.map((one) => judgeImported(one, name)).filter((one) => one !== undefined)
+  return imported.find(({ state }) => state === 'refused') ?? imported[0] ?? told
+}
+
+function judgeGroup({ syscalls }: Profile, group: Group, name: string): Verdict {
+  const denied = syscalls.deny.some((one) => one.name === name && one.origin === group.name)
+  const origin = denied ? group.name : `${BUILT_IN}: ${group.name}`
   const fate = fateOf(group, name)
   if (fate === 'allowed') return { state: 'allowed', reason: group.reason, origin }
   const errno = answerOf(group)
@@ -65,3 +80,28 @@ export function judgeSyscall(profile: Profile, facts: HostFacts, name: string): 
   const how = (group.calls[name] ?? []).length > 0 ? 'in some cases of its arguments' : 'where qi-monitor says so'
   return { state: 'depends', reason: `passes ${how}: ${group.reason}`, origin, errno }
 }
+
+/** What an imported profile has against a call; of several rules that match the strictest counts. */
+function judgeImported({ origin, fallback, rules }: OciProfile, name: string): Verdict | undefined {
+  const own = rules.filter((rule) => rule.name === name)
+  const always = own.filter(({ args }) => args.length === 0).map(({ action }) => action)
+  const [against = always[0] ?? fallback] = always.filter(refuses)
+  const others = own.filter(({ args }) => args.length > 0).map(({ action }) => action)
+  const reason = 'An imported profile does not allow it'
+  if (refuses(against)) {
+    const passes = always.length === 0 && others.some((action) => !refuses(action))
+    if (!passes) return { state: 'refused', reason: `${reason}.`, origin, errno: errnoOf(against) }
+    return {
+      state: 'depends',
+      reason: `${reason} but in some cases of its arguments.`,
+      origin,
+      errno: errnoOf(against)
+    }
+  }
+  const some = others.find(refuses)
+  return some && { state: 'depends', reason: `${reason} in some cases of its arguments.`, origin, errno: errnoOf(some) }
+}
+
+const refuses = ({ kind }: OciAction): boolean => kind !== 'allow'
+const errnoOf = (action: OciAction): string =>
+  action.kind === 'errno' ? (NAMES.get(action.errno) ?? String(action.errno)) : 'killed'

@@ -113,11 +113,12 @@ function flip(question: Question, verdict: Verdict, profile: Profile, asked: Ask
 
 /** As if the rule of that origin had not been written. */
 function lifted(profile: Profile, origin: string): Profile {
-  const { network } = profile
+  const { network, syscalls } = profile
   const hosts = network.rules?.hosts.filter((rule) => rule.origin !== origin)
   return {
     ...profile,
     denies: profile.denies.filter((deny) => deny.origin !== origin),
+    syscalls: { ...syscalls, deny: syscalls.deny.filter((deny) => deny.origin !== origin) },
     network: network.rules && hosts ? { ...network, rules: { ...network.rules, hosts } } : network
   }
 }
@@ -125,7 +126,7 @@ function lifted(profile: Profile, origin: string): Profile {
 function candidates(question: Question, verdict: Verdict, fs: ReadFs): Candidate[] {
   if (question.kind === 'path') return pathCandidates(question, verdict, fs)
   if (question.kind === 'host') return hostCandidates(question.host, verdict)
-  return []
+  return syscallCandidates(question.written, verdict)
 }
 
 /** `--deny` alone would not say which. */
@@ -175,6 +176,13 @@ function hostCandidates({ pattern, port }: OneHost, { origin }: Verdict): Candid
   const yaml = `network: { allowedHosts: [${quoted(host)}] }`
   const allow = { flag: `--net ${shellWord(host)}`, yaml, config: { network: { allowedHosts: [host] } } }
   return /deniedHosts/.test(origin) ? [removal(origin, `for ${host}`)] : [allow]
+}
+
+/** Of a call that no policy may allow, the error of trying says why. */
+function syscallCandidates(name: string, { origin }: Verdict): Candidate[] {
+  const yaml = `syscalls: { allow: [${name}] }`
+  const allow = { flag: null, yaml, config: { syscalls: { allow: [name] } } }
+  return /syscalls\.deny/.test(origin) ? [removal(origin, `for ${name}`)] : [allow]
 }
 
 const quoted = (text: string): string => JSON.stringify(text)

@@ -84,7 +84,8 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   return { plan, protections: states }
 }
 
-const tierOptions = (profile: Profile, facts: HostFacts) => ({
+/** @internal What the filter of a jail without namespaces depends on. */
+export const tierOptions = (profile: Profile, facts: HostFacts) => ({
   network: profile.network.mode === 'dangerouslyShareHostNetwork',
   scoped: landlock(profile, facts, new Set()).landlockScope !== 0n
 })

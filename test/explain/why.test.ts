@@ -5,6 +5,7 @@ import type { SandboxConfig } from '../../src/policy/config.js'
 import { answer, type Given } from './world.js'
 
 const STANDARD: Given = { profile: 'standard' }
+const OPEN = 'syscalls: { allow: [kcmp] }'
 const DENIED: Given = {
   config: { filesystem: { readOnlyPaths: ['~/data'], deniedPaths: ['~/data/notes.txt'] } }
 }
@@ -96,6 +97,19 @@ const CASES: [what: string, access: Access | undefined, given: Given, state: str
     ['any.example.com:80', undefined, { profile: 'dev' }, 'allowed', 'network.dangerouslyShareHostNetwork'],
     ['read', undefined, {}, 'allowed', 'built-in: file-io'],
     ['clone', undefined, {}, 'depends', 'built-in: namespaces'],
+    ['uname', undefined, {}, 'allowed', 'built-in'],
+    [
+      'uname',
+      undefined,
+      { config: { syscalls: { deny: ['uname'] } } },
+      'refused',
+      'config: syscalls.deny[0]',
+      '# remove config: syscalls.deny'
+    ],
+    ['getcwd', undefined, { config: { syscalls: { deny: ['uname'] } } }, 'allowed', 'built-in'],
+    ['kcmp', undefined, {}, 'refused', 'built-in', OPEN],
+    ['kcmp', undefined, { config: { syscalls: { allow: ['kcmp'] } } }, 'allowed', 'syscalls.allow'],
+    ['init_module', undefined, {}, 'refused', 'built-in', 'fixed: QI_SYSCALLS'],
     ['connect', undefined, rules({ allowedHosts: ['*'] }), 'depends', 'built-in: connect']
   ]
 
