@@ -12,7 +12,7 @@ constexpr const char* kSomePublicAddress = "1.2.4.8";
 
 qi::Judgement JudgeName(const qi::Rules& rules, const qi::Name& name, uint16_t port, qi::Transport transport) {
   qi::Judgement by_name = rules.JudgeName(name);
-  if (!by_name.allowed) return by_name;
+  if (!by_name.allowed && !by_name.permit) return by_name;
   qi::Record record;
   record.name = name;
   record.expires_ms = 1;
@@ -49,6 +49,7 @@ Napi::Value JudgeHost(const Napi::CallbackInfo& info) {
   Napi::Object out = Napi::Object::New(env);
   out.Set("allowed", Napi::Boolean::New(env, judgement.allowed));
   out.Set("ask", Napi::Boolean::New(env, judgement.ask));
+  out.Set("permit", Napi::Boolean::New(env, judgement.permit));
   out.Set("inspect", Napi::Boolean::New(env, judgement.inspect));
   out.Set("reason", Napi::String::New(env, judgement.reason));
   out.Set("rule", Napi::Number::New(env, rules.IndexOf(judgement.rule)));

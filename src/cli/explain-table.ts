@@ -64,6 +64,11 @@ export function explanationText(told: Explanation, paint: Paint): string {
       paint
     ),
     section(
+      'settings',
+      rows(told.settings, ({ name, value, origin }) => [name, String(value), origin]),
+      paint
+    ),
+    section(
       'limits',
       rows(told.limits, ({ name, value, origin }) => [name, figure(name, value), origin]),
       paint

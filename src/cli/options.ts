@@ -296,6 +296,7 @@ const FLAGS: [key: string, flag: string, given: (options: RunOptions) => boolean
   ['resources\\.cgroup', '--no-cgroup', (o) => o.cgroup === false],
   ['resources\\.maxProcesses', '--pids', (o) => o.pids !== undefined],
   ['resources\\.maxExecutionTime', '--timeout', (o) => o.timeout !== undefined],
+  ['enforcement(?= =|$)', '--permissive', (o) => o.permissive === true],
   ['audit\\.files', '--audit-files', (o) => o.auditFiles !== undefined],
   ['protections\\.', '--tolerate/--protection ', (o) => o.tolerate.length + o.protection.length > 0],
   ['audit\\.file', '--audit', (o) => o.audit !== undefined],

@@ -10,7 +10,8 @@ export async function watchRefusals(jail: Pick<Jail, 'events'>): Promise<Refused
   const seen = new Map<string, Refused>()
   for await (const event of jail.events()) {
     const refused = refusedBy(event)
-    if (!refused) continue
+    // What permissive let through is another number.
+    if (!refused || event.event.outcome !== 'blocked') continue
     const key = `${refused.action} ${refused.what}`
     const known = seen.get(key)
     if (known) known.count += refused.count

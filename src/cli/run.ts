@@ -138,14 +138,14 @@ function logJail(jail: Jail, log: Log): void {
 
 /** Why a run ended that did not end by itself, and how much it was refused. */
 function sentences(
-  { terminationReason: reason, refusals, permitted, lostEvents: lost }: JailExit,
+  { terminationReason: reason, refusals, fileRefusals, permitted, lostEvents: lost }: JailExit,
   seen: Refused[],
   { audit }: RunOptions
 ): string[] {
   return [
     ...(reason === 'monitor-lost' ? ['stopped: qi-monitor was killed, and the jail with it'] : []),
     ...(lost > 0 ? [`${lost === 1 ? '1 event' : `${lost} events`} could not be written`] : []),
-    ...(refusals > 0 ? [refusalSentence(refusals, seen, audit)] : []),
+    ...(refusals + fileRefusals > 0 ? [refusalSentence(refusals + fileRefusals, seen, audit)] : []),
     ...(permitted > 0 ? [`permissive: strict would have refused ${permitted} more`] : [])
   ]
 }

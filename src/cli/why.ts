@@ -23,6 +23,7 @@ const program = (): Command =>
     ['qi-jail why ~/.ssh/id_ed25519', 'may a jail of the default profile read it?'],
     ['qi-jail why --write ./out -- node s.js', 'of the jail that this command would get'],
     ['qi-jail why api.example.com:443 --net "*.example.com"', 'a host'],
+    ['qi-jail why ntp.example.com:123/udp', 'a host, for datagrams'],
     ['qi-jail why ptrace', 'a system call'],
     ['qi-jail why --from audit.jsonl', 'all that a session was refused, and what would allow each']
   ])
@@ -120,12 +121,20 @@ function askedOf(options: Options, argv: string[]): Asked {
   }
 }
 
-export function answerText({ state, reason, origin, errno, question, change, fixed }: Answer, paint: Paint): string {
+const PERMISSIVE = {
+  'let through': 'recorded, let through',
+  refused: 'recorded, refused all the same',
+  depends: 'recorded; some of it is let through'
+}
+
+export function answerText(answer: Answer, paint: Paint): string {
+  const { state, reason, origin, errno, question, change, fixed, permissive } = answer
   const of = question.access ? `${question.access} ${question.of}` : question.of
   const lines = [
     `${colored(paint, state)}  ${printable(of)}${errno && state === 'refused' ? ` (${errno})` : ''}`,
     `  because  ${printable(reason)}`,
     `  rule     ${printable(origin)}`,
+    ...(permissive === undefined ? [] : [`  mode     permissive: ${PERMISSIVE[permissive]}`]),
     ...(change?.flag ? [`  flag     ${printable(change.flag)}`] : []),
     ...(change ? [`  policy   ${printable(change.yaml)}`] : []),
     ...(fixed === undefined ? [] : [`  fixed    ${printable(fixed)}`])

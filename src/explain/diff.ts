@@ -3,7 +3,7 @@ import type { Explanation } from './types.js'
 
 /** One rule that only one of two profiles has, or that they state differently. */
 export interface Difference {
-  section: 'grants' | 'denies' | 'network' | 'env' | 'limits' | 'devices' | 'tolerate'
+  section: 'grants' | 'denies' | 'network' | 'env' | 'limits' | 'devices' | 'tolerate' | 'settings'
   name: string
   /** What each says; null: nothing. */
   a: string | null
@@ -23,7 +23,8 @@ export function difference(a: Explanation, b: Explanation): Difference[] {
     ['env', env],
     ['limits', limits],
     ['devices', devices],
-    ['tolerate', tolerate]
+    ['tolerate', tolerate],
+    ['settings', settings]
   ]
   const all = sections.flatMap(([section, facts]) => compare(section, facts(a), facts(b)))
   return all.filter((each) => each.section !== 'denies' || takesAway(each, each.a === null ? a : b))
@@ -88,6 +89,16 @@ function limits({ limits }: Explanation): Facts {
 
 const devices = ({ devices }: Explanation): Facts =>
   new Map(Object.entries(devices).map(([name, has]) => [name, { text: String(has), power: has ? 1 : 0 }]))
+
+/** Of several imported profiles each takes away. */
+const settings = ({ settings }: Explanation): Facts =>
+  new Map(
+    settings.map(({ name, value, origin }) =>
+      name === 'syscalls.oci'
+        ? [origin, { text: String(value), power: -1 }]
+        : [name, { text: String(value), power: name === 'enforcement' ? (value === 'permissive' ? 1 : 0) : null }]
+    )
+  )
 
 /** What may be missing on the host. */
 const tolerate = ({ tolerate }: Explanation): Facts =>

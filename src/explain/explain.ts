@@ -33,6 +33,7 @@ export function explain(profile: Profile, facts: HostFacts, tell = (origin: stri
     syscalls: tellCalls(profile, facts),
     tolerate,
     audit: profile.audit.file ?? null,
+    settings: settingsOf(profile, tell),
     protections: findings(profile, facts),
     policyFiles: profile.policy?.files ?? [],
     notes: [
@@ -66,6 +67,19 @@ function networkOf({ mode, innerLoopback, rules, resolver }: Profile['network'],
     askMs: rules?.askMs ?? null,
     ...(resolver ? { resolver } : {})
   }
+}
+
+function settingsOf({ enforcement, audit, syscalls, origins }: Profile, tell: (origin: string) => string): ToldValue[] {
+  const origin = (key: string) => tell(origins[key] ?? BUILT_IN)
+  return [
+    { name: 'enforcement', value: enforcement, origin: origin('enforcement') },
+    { name: 'audit.files', value: audit.files, origin: origin('audit.files') },
+    ...syscalls.oci.map((each) => ({
+      name: 'syscalls.oci',
+      value: `${each.rules.length} rules`,
+      origin: tell(each.origin)
+    }))
+  ]
 }
 
 const OURS: Record<string, string> = { HOME: 'the caller’s home', TMPDIR: 'the private tmp' }

@@ -1,4 +1,4 @@
-import { dirname, isWithin } from '../profile/fs.js'
+import { ancestors, dirname, type FileKind, isWithin, normalize, type ReadFs, walk } from '../profile/fs.js'
 import { grantOf } from '../profile/grants.js'
 import type { Deny, Profile } from '../profile/types.js'
 import { BUILT_IN, type Verdict } from './types.js'
@@ -14,13 +14,30 @@ const refused = (errno: string, reason: string, origin: string, fixed?: string):
   ...(fixed === undefined ? {} : { fixed })
 })
 
-const OWN_DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'fd', 'stdin', 'stdout', 'stderr']
+const OWN_DEVICES = /^\/dev\/(?:null|zero|full|random|urandom|stdin|stdout|stderr|fd(?:\/.*)?)$/
+const OWN_TERMINALS = /^\/dev\/(?:ptmx|pts(?:\/[^/]+)?)$/
+/** The way from a process of the jail to its root, which is the jail's. */
+const TO_ROOT = /^\/proc\/(?:self|thread-self|\d+)(?:\/task\/\d+)?\/root(?=\/|$)/
+
+/** Of a path as the jail knows it, without what its own /proc says in between. */
+export function inJail(path: string): string {
+  let at = normalize(path)
+  while (TO_ROOT.test(at)) at = at.replace(TO_ROOT, '') || '/'
+  return at
+}
+
+/** Canonical, where the host has it; the jail's own /proc and /dev have other links than the host's. */
+export function canonical(fs: ReadFs, path: string): string {
+  const at = inJail(path)
+  return isWithin(at, '/proc') || OWN_DEVICES.test(at) || OWN_TERMINALS.test(at) ? at : walk(fs, at).real
+}
 
 /**
  * What a payload may do with a canonical path, as far as the jail decides it: the permissions of the file apply as well.
- * By the profile's own lists, which the mounts of a launch are made from (src/plan/mounts.ts).
+ * By the profile's own lists, which the mounts of a launch are made from (src/plan/mounts.ts). `kind`: what the host has there.
  */
-export function judgePath(profile: Profile, path: string, access: Access): Verdict {
+export function judgePath(profile: Profile, written: string, access: Access, kind?: FileKind | 'missing'): Verdict {
+  const path = inJail(written)
   const hidden = profile.denies.find((deny) => deny.kind === 'read' && isWithin(path, deny.path))
   if (hidden) return refused('EACCES', `${hidden.path} is denied`, hidden.origin, fixedBy(hidden))
   const socket = profile.sockets.find((each) => each.path === path)
@@ -28,6 +45,8 @@ export function judgePath(profile: Profile, path: string, access: Access): Verdi
     return allowed(`this socket of the host may be connected to${socket.risk ? `: ${socket.risk}` : ''}`, socket.origin)
   const grant = grantOf(profile.grants, path)
   if (!grant) return judgeOwn(profile, path, access)
+  if (kind === 'socket') return refused('EACCES', 'a socket of the host, which no rule lists', BUILT_IN)
+  if (grant.kind === 'file' && grant.path !== path) return noFolder(grant.path, grant.origin)
   if (access === 'write') {
     const guard = profile.denies.find((deny) => deny.kind === 'write' && isWithin(path, deny.path))
     if (guard)
@@ -47,8 +66,12 @@ function fixedBy({ origin }: Deny): string | undefined {
   return 'it configures or controls the jail; nothing lifts this protection'
 }
 
+const noFolder = (file: string, origin: string): Verdict =>
+  refused('ENOTDIR', `${file} is no folder`, origin, 'there is nothing below it')
+
 /** What is no grant: the jail's own places, or nothing. */
-function judgeOwn({ tempDirectory, files, symlinks, grants, devices }: Profile, path: string, access: Access): Verdict {
+function judgeOwn(profile: Profile, path: string, access: Access): Verdict {
+  const { tempDirectory, files, symlinks, grants, devices } = profile
   const writing = access === 'write'
   if ([tempDirectory, '/dev/shm'].some((folder) => isWithin(path, folder)))
     return allowed('the jail’s own private tmp, not the host’s: it begins empty', BUILT_IN)
@@ -56,9 +79,10 @@ function judgeOwn({ tempDirectory, files, symlinks, grants, devices }: Profile, 
     if (writing) return refused('EROFS', 'the jail’s own /proc may be read only', BUILT_IN, 'the jail mounts its own')
     return allowed('the jail’s own /proc: its processes only', BUILT_IN)
   }
-  const device = path.startsWith('/dev/') ? (path.split('/')[2] as string) : undefined
-  if (device && (OWN_DEVICES.includes(device) || (devices.pty && ['pts', 'ptmx'].includes(device))))
-    return allowed('a device of the jail’s own /dev', BUILT_IN)
+  const isDevice = (at: string) => OWN_DEVICES.test(at) || (devices.pty && OWN_TERMINALS.test(at))
+  if (isDevice(path)) return allowed('a device of the jail’s own /dev', BUILT_IN)
+  const above = ancestors(dirname(path)).find((at) => isDevice(at) || files.some((each) => each.path === at))
+  if (above !== undefined) return noFolder(above, BUILT_IN)
   const file = files.find((each) => each.path === path)
   if (file && !writing) return allowed('a file of the jail’s own, not the host’s', file.origin)
   if (file) return refused('EROFS', 'a file of the jail’s own may be read only', file.origin)

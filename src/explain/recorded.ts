@@ -42,11 +42,14 @@ function targetOf(
     const access = action.startsWith('network.') ? 'read' : (ACCESS[action] ?? 'write')
     return { kind: 'path', what: path, access }
   }
-  const address = member(given, 'address')
+  // Of the payload's own call, or of a datagram that the gateway saw.
+  const address = member(given, 'address') ?? parameters.address
   const name = isText(host) ? host : isText(address) ? address : member(address, 'address')
   const port = [parameters.port, member(given, 'port'), member(address, 'port')].find(Number.isInteger)
-  if (/^(?:network|dns)\./.test(action) && isText(name))
-    return { kind: 'host', what: hostAndPort(name, port as number | undefined) }
+  if (/^(?:network|dns)\./.test(action) && isText(name)) {
+    const transport = parameters.protocol === 'udp' && port !== undefined ? '/udp' : ''
+    return { kind: 'host', what: `${hostAndPort(name, port as number | undefined)}${transport}` }
+  }
   return isText(syscall) ? { kind: 'syscall', what: syscall } : undefined
 }
 

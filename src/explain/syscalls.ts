@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 import { withChoices } from '../filter/choices.js'
 import type { Group } from '../filter/group.js'
 import type { OciAction, OciProfile } from '../filter/oci.js'
+import { isOpen } from '../filter/refused.js'
 import { SYSCALLS } from '../filter/syscalls.gen.js'
 import { payloadGroups } from '../filter/table.js'
 import type { HostFacts } from '../host/facts.js'
@@ -23,6 +24,7 @@ const groupsOf = (profile: Profile, facts: HostFacts): Group[] =>
     profile.syscalls
   )
 
+const KILLED = 'killed'
 const NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
 
 type Fate = 'allowed' | 'judged' | 'refused'
@@ -66,14 +68,16 @@ export function judgeSyscall(profile: Profile, facts: HostFacts, name: string): 
   }
   const told = judgeGroup(profile, group, name)
   if (told.state === 'refused') return told
-  const imported = profile.syscalls.oci.map((one) => judgeImported(one, name)).filter((one) => one !== undefined)
+  const all = profile.syscalls.oci.map((one) => judgeImported(one, name)).filter((one) => one !== undefined)
+  // Permissive lets through what they answer with an errno.
+  const imported = profile.enforcement === 'permissive' ? all.filter(({ errno }) => errno === KILLED) : all
   return imported.find(({ state }) => state === 'refused') ?? imported[0] ?? told
 }
 
-function judgeGroup({ syscalls }: Profile, group: Group, name: string): Verdict {
+function judgeGroup({ syscalls, enforcement }: Profile, group: Group, name: string): Verdict {
   const denied = syscalls.deny.some((one) => one.name === name && one.origin === group.name)
   const origin = denied ? group.name : `${BUILT_IN}: ${group.name}`
-  const fate = fateOf(group, name)
+  const fate = enforcement === 'permissive' && !denied && isOpen(name, group) ? 'allowed' : fateOf(group, name)
   if (fate === 'allowed') return { state: 'allowed', reason: group.reason, origin }
   const errno = answerOf(group)
   if (fate === 'refused') return { state: 'refused', reason: group.reason, origin, errno }
@@ -104,4 +108,4 @@ function judgeImported({ origin, fallback, rules }: OciProfile, name: string): V
 
 const refuses = ({ kind }: OciAction): boolean => kind !== 'allow'
 const errnoOf = (action: OciAction): string =>
-  action.kind === 'errno' ? (NAMES.get(action.errno) ?? String(action.errno)) : 'killed'
+  action.kind === 'errno' ? (NAMES.get(action.errno) ?? String(action.errno)) : KILLED

@@ -64,6 +64,8 @@ export interface Explanation {
   syscalls: ToldCalls[]
   tolerate: ProtectionName[]
   audit: string | null
+  /** How it is enforced and observed, and each imported profile of system calls. */
+  settings: ToldValue[]
   /** Each layer of the jail on this host. */
   protections: Finding[]
   /** Those that were read, in their order. */

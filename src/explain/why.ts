@@ -9,7 +9,7 @@ import { dirname, join, type ReadFs, walk } from '../profile/fs.js'
 import { createHost, expand } from '../profile/host.js'
 import type { Profile } from '../profile/types.js'
 import { judgeHost, type OneHost } from './host.js'
-import { type Access, judgePath } from './path.js'
+import { type Access, canonical, judgePath } from './path.js'
 import type { Refused } from './recorded.js'
 
 export type { Access }
@@ -34,6 +34,8 @@ export interface Answer extends Verdict {
   question: { kind: Question['kind']; of: string; access?: Access }
   /** The smallest that flips a refusal; null where there is none, or none is needed. */
   change: Change | null
+  /** With `enforcement: permissive` the rest is the verdict of strict, and this what comes of it instead. */
+  permissive?: 'let through' | 'refused' | 'depends'
 }
 
 export interface Asked {
@@ -48,13 +50,12 @@ export interface Asked {
 
 /** What was meant: something with a slash, or that lies here, is a path; the name of a call is that call; the rest a host. */
 export function readQuestion(written: string, access: Access | undefined, { fs, cwd, home }: Asked): Question {
-  const looksLikePath = written.includes('/') && !/^[[\w.:*-]+\/\d+/.test(written)
+  const looksLikePath = written.includes('/') && !/^[[\w.:*-]+\/\d+/.test(written) && !TRANSPORT.test(written)
   const isPath = looksLikePath || /^[~.$]/.test(written) || access !== undefined || written === ''
   if (!isPath && isSyscall(written)) return { kind: 'syscall', written }
   if (isPath || fs.lstat(join(cwd, written))) {
     const host = createHost({ fs, writtenHome: home, callerCwd: cwd, env: {} })
-    const { real } = walk(fs, expand(host, written).path)
-    return { kind: 'path', written, path: real, access: access ?? 'read' }
+    return { kind: 'path', written, path: canonical(fs, expand(host, written).path), access: access ?? 'read' }
   }
   return { kind: 'host', written, host: oneHost(written) }
 }
@@ -65,28 +66,41 @@ export function recordedQuestion({ kind, what: written, access }: Refused): Ques
   return kind === 'syscall' ? { kind, written } : { kind, written, host: oneHost(written) }
 }
 
+/** Which of the two a port is of; a path would begin with `./`. */
+const TRANSPORT = /^([^/]+:\d+)\/(tcp|udp)$/
+
 function oneHost(written: string): OneHost {
-  const read = parseHost(written)
+  const [, target = written, transport] = TRANSPORT.exec(written) ?? []
+  const read = parseHost(target)
   const fault = (reason: string, hint: string) =>
     new QiError('QI_USAGE', `${JSON.stringify(written)} ${reason}`, { field: 'why', value: written, hint })
   if ('reason' in read) throw fault(`is no path, no system call, and as a host it ${read.reason}`, read.hint)
   const { pattern, port } = read.value
   if (pattern.kind === 'below' || pattern.kind === 'any' || (pattern.kind === 'net' && !isSingle(pattern)))
     throw fault('is many hosts', 'ask about one of them')
-  return { pattern, ...(port === undefined ? {} : { port }) }
+  return { pattern, ...(port === undefined ? {} : { port }), ...(transport === 'udp' ? { transport } : {}) }
 }
 
 const isSingle = ({ address, prefix }: { address: string; prefix: number }): boolean =>
   prefix === (address.includes(':') ? 128 : 32)
 
-export function judge(question: Question, profile: Profile, { facts, judge: judgeNative }: Asked): Verdict {
-  if (question.kind === 'path') return judgePath(profile, question.path, question.access)
+export function judge(question: Question, profile: Profile, { facts, fs, judge: judgeNative }: Asked): Verdict {
+  if (question.kind === 'path') return judgePath(profile, question.path, question.access, walk(fs, question.path).kind)
   if (question.kind === 'host') return judgeHost(profile, question.host, judgeNative)
   return judgeSyscall(profile, facts, question.written)
 }
 
 export function why(question: Question, asked: Asked): Answer {
   const profile = asked.resolve({})
+  if (profile.enforcement === 'strict') return answer(question, profile, asked)
+  const strict = { ...asked, resolve: (more: SandboxConfig) => asked.resolve({ ...more, enforcement: 'strict' }) }
+  const told = answer(question, strict.resolve({}), strict)
+  if (told.state === 'allowed') return told
+  const { state } = judge(question, profile, asked)
+  return { ...told, permissive: state === 'allowed' ? 'let through' : state }
+}
+
+function answer(question: Question, profile: Profile, asked: Asked): Answer {
   const verdict = judge(question, profile, asked)
   const of = question.kind === 'path' ? question.path : question.written
   const told = { kind: question.kind, of, ...(question.kind === 'path' ? { access: question.access } : {}) }
@@ -165,16 +179,17 @@ function existing(fs: ReadFs, path: string): string {
   return at
 }
 
-function hostCandidates({ pattern, port }: OneHost, { origin }: Verdict): Candidate[] {
+function hostCandidates({ pattern, port, transport }: OneHost, { origin }: Verdict): Candidate[] {
   if (pattern.kind === 'loopback') {
-    if (port === undefined) return []
+    if (port === undefined || transport === 'udp') return []
     const yaml = `network: { allowLoopback: [${port}] }`
     return [{ flag: `--allow-loopback ${port}`, yaml, config: { network: { allowLoopback: [port] } } }]
   }
   const name = pattern.kind === 'name' ? pattern.name : pattern.address
   const host = port === undefined ? name : hostAndPort(name, port)
-  const yaml = `network: { allowedHosts: [${quoted(host)}] }`
-  const allow = { flag: `--net ${shellWord(host)}`, yaml, config: { network: { allowedHosts: [host] } } }
+  const [flag, key] = transport === 'udp' ? ['--udp', 'udp'] : ['--net', 'allowedHosts']
+  const yaml = `network: { ${key}: [${quoted(host)}] }`
+  const allow = { flag: `${flag} ${shellWord(host)}`, yaml, config: { network: { [key as string]: [host] } } }
   return /deniedHosts/.test(origin) ? [removal(origin, `for ${host}`)] : [allow]
 }
 

@@ -55,7 +55,7 @@ export interface NativeAddon {
     host: string,
     port: number,
     udp: boolean
-  ): { allowed: boolean; ask: boolean; inspect: boolean; reason: string; rule: number } | null
+  ): { allowed: boolean; ask: boolean; permit: boolean; inspect: boolean; reason: string; rule: number } | null
   /** errno number -> name, e.g. 13 -> EACCES */
   errnoName(errno: number): string
 }

@@ -104,6 +104,18 @@ describe.each(users)('qi-jail run by %s', (user) => {
     expect(last).toMatchObject({ exit: { code: 1, signal: null, terminationReason: 'exit', refusals: 1 } })
   })
 
+  test('refused files are told in the same line, where they are observed', async () => {
+    const denied = inHome('denied')
+    writeFileSync(denied, 'x')
+    own(denied, user)
+    const of = async (...flags: string[]) => (await run(place, [...flags, 'cat', denied])).stderr
+    expect(await of('--audit-files', 'denied')).toMatch(
+      /\nqi-jail: 1 call was refused \(1 file access\); qi-jail why \/\S+\/denied, with the same options, explains it\n$/
+    )
+    expect(await of()).not.toContain('qi-jail:')
+    expect(await of('--audit-files', 'denied', '--ro', denied)).toBe('')
+  })
+
   test('--audit FILE appends whole lines of the published shape', async () => {
     const audit = inHome('audit.jsonl')
     for (let i = 0; i < 2; i++) await run(place, ['--audit', audit, '--', 'unshare', '-U', 'true'])
@@ -155,6 +167,7 @@ describe.each(users)('qi-jail run by %s', (user) => {
         "policyFiles",
         "profile",
         "protections",
+        "settings",
         "symlinks",
         "tempDirectory",
         "tolerate",

@@ -43,6 +43,26 @@ describe('explain', () => {
     expect([...reasons].sort()).toEqual(['command', 'default', 'mandatory', 'policy'])
   })
 
+  it('tells the mode, what is observed and each imported profile, with who said so', () => {
+    const oci = JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [] })
+    const given = {
+      tree: { '/home/u/oci.json': oci },
+      config: { enforcement: 'permissive', audit: { files: 'all' }, syscalls: { oci: '~/oci.json' } } as const
+    }
+    expect(explained(given).settings).toEqual([
+      { name: 'enforcement', value: 'permissive', origin: 'config: enforcement' },
+      { name: 'audit.files', value: 'all', origin: 'config: audit.files' },
+      { name: 'syscalls.oci', value: '2 rules', origin: 'config: syscalls.oci: /home/u/oci.json' }
+    ])
+    expect(text(explained(given))).toMatch(/settings\n +enforcement +permissive +config: enforcement\n/)
+    const found = difference(explained(), explained(given)).filter(({ section }) => section === 'settings')
+    expect(found.map(({ name, effect }) => [name, effect])).toEqual([
+      ['audit.files', 'other'],
+      ['config: syscalls.oci: /home/u/oci.json', 'less'],
+      ['enforcement', 'more']
+    ])
+  })
+
   it('says which layers this host lacks, and which of them refuse the launch', () => {
     const { protections } = explained({ facts: { ...HOSTLESS } })
     expect(protections.find(({ name }) => name === 'landlockFs')).toMatchObject({ state: 'off', refused: true })

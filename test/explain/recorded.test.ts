@@ -39,6 +39,8 @@ describe('a recorded refusal', () => {
       '[2001:db8::1]:80',
       undefined
     ],
+    ['network.refused', { address: '192.0.2.1', port: 123, protocol: 'udp' }, 'host', '192.0.2.1:123/udp', undefined],
+    ['network.refused', { address: '192.0.2.1', port: 123, protocol: 'tcp' }, 'host', '192.0.2.1:123', undefined],
     ['network.refused', { path: '/run/x.sock' }, 'path', '/run/x.sock', 'read'],
     ['dns.refused', { host: 'a.example' }, 'host', 'a.example', undefined],
     ['filesystem.refused', { syscall: 'openat', path: '/w/.env' }, 'path', '/w/.env', 'write'],

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { answerText } from '../../src/cli/why.js'
 import { withMore } from '../../src/explain/merge-config.js'
 import type { Access } from '../../src/explain/why.js'
 import type { SandboxConfig } from '../../src/policy/config.js'
@@ -9,8 +10,15 @@ const OPEN = 'syscalls: { allow: [kcmp] }'
 const DENIED: Given = {
   config: { filesystem: { readOnlyPaths: ['~/data'], deniedPaths: ['~/data/notes.txt'] } }
 }
+const ONE_FILE: Given = {
+  tree: { '/home/u/one.txt': 'x' },
+  config: { filesystem: { readOnlyPaths: ['~/one.txt'] } }
+}
+const IN_PROJECT: Given = { profile: 'standard', tree: { '/home/u/app/app.sock': 'socket:' } }
 const SOCKET: Given = { tree: { '/run/db.sock': 'socket:' } }
 const rules = (network: NonNullable<Given['config']>['network']): Given => ({ config: { network } as Given['config'] })
+
+const NTP = rules({ udp: ['ntp.example.com:123'] })
 
 /** What is asked, of which jail, the state, the origin, and the change that flips it or why none does. */
 const CASES: [what: string, access: Access | undefined, given: Given, state: string, origin: string, flip?: string][] =
@@ -36,6 +44,19 @@ const CASES: [what: string, access: Access | undefined, given: Given, state: str
     ['/proc/self/x', 'write', {}, 'refused', 'built-in', 'fixed: the jail mounts its own'],
     ['/sys/kernel', undefined, {}, 'refused', 'built-in', 'fixed: '],
     ['/dev/null', 'write', {}, 'allowed', 'built-in'],
+    ['/dev/null/x', undefined, {}, 'refused', 'built-in', 'fixed: there is nothing below it'],
+    ['/dev/full/x', 'write', {}, 'refused', 'built-in', 'fixed: there is nothing below it'],
+    ['/etc/passwd/x', undefined, {}, 'refused', 'built-in', 'fixed: there is nothing below it'],
+    ['/dev/fd/3', undefined, {}, 'allowed', 'built-in'],
+    ['/dev/pts/0', undefined, {}, 'refused', 'built-in', 'fixed: '],
+    ['/proc/self/root/etc/shadow', undefined, {}, 'refused', 'built-in', '--ro /etc/shadow'],
+    ['/proc/self/task/7/root/proc/9/root/etc/shadow', undefined, {}, 'refused', 'built-in', '--ro /etc/shadow'],
+    ['/proc/self/root', undefined, {}, 'depends', 'closure: system'],
+    ['/proc/self/root/usr/bin/node', 'write', {}, 'refused', 'closure: system', '--rw /usr/bin/node'],
+    ['/proc/self/rooted', undefined, {}, 'allowed', 'built-in'],
+    ['~/one.txt/x', undefined, ONE_FILE, 'refused', 'config: filesystem.readOnlyPaths[0]', 'fixed: there is nothing'],
+    ['~/one.txt', undefined, ONE_FILE, 'allowed', 'config: filesystem.readOnlyPaths[0]'],
+    ['app.sock', undefined, IN_PROJECT, 'refused', 'built-in', '--allow-unix-socket /home/u/app/app.sock'],
     ['/dev/sda', undefined, {}, 'refused', 'built-in', 'fixed: '],
     ['/run/db.sock', undefined, SOCKET, 'refused', 'built-in', '--allow-unix-socket /run/db.sock'],
     [
@@ -49,6 +70,21 @@ const CASES: [what: string, access: Access | undefined, given: Given, state: str
     ['/bin', undefined, {}, 'allowed', 'closure: system'],
     ['api.example.com:443', undefined, {}, 'refused', 'built-in', '--net api.example.com:443'],
     ['api.example.com', undefined, {}, 'refused', 'built-in', '--net api.example.com'],
+    ['ntp.example.com:123/udp', undefined, {}, 'refused', 'built-in', '--udp ntp.example.com:123'],
+    ['192.0.2.1:123/udp', undefined, rules({ allowedHosts: ['*'] }), 'refused', 'built-in', '--udp 192.0.2.1:123'],
+    ['8.8.8.8:53/tcp', undefined, rules({ allowedHosts: ['*'] }), 'allowed', 'config: network.allowedHosts[0]'],
+    ['ntp.example.com:123/udp', undefined, NTP, 'allowed', 'config: network.udp[0]'],
+    ['ntp.example.com:124/udp', undefined, NTP, 'refused', 'built-in', '--udp ntp.example.com:124'],
+    ['ntp.example.com:123', undefined, NTP, 'refused', 'built-in', '--net ntp.example.com:123'],
+    [
+      'ntp.example.com:123/udp',
+      undefined,
+      rules({ udp: ['*.example.com:123'], deniedHosts: ['ntp.example.com'] }),
+      'refused',
+      'config: network.deniedHosts[0]',
+      '# remove config'
+    ],
+    ['localhost:5353/udp', undefined, rules({ allowLoopback: [5353] }), 'refused', 'built-in', 'fixed: no key'],
     ['10.0.0.5:5432', undefined, {}, 'refused', 'built-in', '--net 10.0.0.5:5432'],
     ['[2001:db8::1]:443', undefined, {}, 'refused', 'built-in', "--net '[2001:db8::1]:443'"],
     ['localhost:5432', undefined, {}, 'refused', 'built-in', '--allow-loopback 5432'],
@@ -138,5 +174,52 @@ describe('why', () => {
   it('refuses to guess what is many hosts, or nothing at all', () => {
     for (const what of ['*.example.com', '10.0.0.0/8', '*', 'no such thing'])
       expect(() => answer(what, undefined)).toThrow(/QI_USAGE|is many hosts|is no path/)
+  })
+})
+
+const PERMISSIVE: SandboxConfig = { enforcement: 'permissive' }
+const OCI = JSON.stringify({
+  defaultAction: 'SCMP_ACT_ALLOW',
+  syscalls: [
+    { names: ['getcwd'], action: 'SCMP_ACT_ERRNO' },
+    { names: ['uname'], action: 'SCMP_ACT_KILL' }
+  ]
+})
+
+describe('why, of a permissive jail', () => {
+  const IMPORTED: SandboxConfig = { syscalls: { oci: '~/oci.json' } }
+  const OWN_LOOPBACK: SandboxConfig = { network: { innerLoopback: true } }
+  it.each<[what: string, access: Access | undefined, config: SandboxConfig, outcome: string | undefined]>([
+    ['~/data/notes.txt', undefined, {}, 'let through'],
+    ['~/data/notes.txt', 'write', {}, 'refused'],
+    ['~/data/notes.txt', undefined, { filesystem: { readOnlyPaths: ['~/data'] } }, undefined],
+    ['~/data/notes.txt', undefined, { filesystem: { deniedPaths: ['~/data'] } }, 'refused'],
+    ['~/.ssh/id_ed25519', undefined, {}, 'refused'],
+    ['/run/db.sock', undefined, {}, 'refused'],
+    ['/dev/sda', undefined, {}, 'refused'],
+    ['api.example.com:443', undefined, {}, 'let through'],
+    ['api.example.com:443', undefined, { network: { allowedHosts: ['api.example.com'] } }, undefined],
+    ['api.example.com:443', undefined, { network: { deniedHosts: ['*.example.com'] } }, 'refused'],
+    ['10.0.0.5:5432', undefined, {}, 'refused'],
+    ['localhost:5432', undefined, {}, 'depends'],
+    ['localhost:5432', undefined, OWN_LOOPBACK, 'depends'],
+    ['ntp.example.com:123/udp', undefined, {}, 'let through'],
+    ['ntp.example.com:124/udp', undefined, {}, 'refused'],
+    ['8.8.8.8:123/udp', undefined, {}, 'let through'],
+    ['ptrace', undefined, {}, 'let through'],
+    ['ptrace', undefined, { syscalls: { deny: ['ptrace'] } }, 'refused'],
+    ['ptrace', undefined, { syscalls: { allow: ['ptrace'] } }, undefined],
+    ['bpf', undefined, {}, 'refused'],
+    ['clone', undefined, {}, 'depends'],
+    ['getcwd', undefined, IMPORTED, 'let through'],
+    ['uname', undefined, IMPORTED, 'refused'],
+    ['read', undefined, IMPORTED, undefined]
+  ])('%s (%s) of %j: %s', (what, access, config, outcome) => {
+    const tree = { '/run/db.sock': 'socket:', '/home/u/oci.json': OCI }
+    const found = answer(what, access, { tree, config: { ...config, ...PERMISSIVE } })
+    expect(found.permissive).toBe(outcome)
+    const { permissive: _outcome, ...verdict } = found
+    expect(verdict).toEqual(answer(what, access, { tree, config }))
+    expect(answerText(found, (_, text) => text).includes('permissive: recorded')).toBe(outcome !== undefined)
   })
 })
