@@ -1,6 +1,6 @@
 import { QiError } from '../errors.js'
 import { DNS_PORT, type ReadEntry, readEntry } from './entry.js'
-import type { NetworkPolicy, Written } from './merge.js'
+import { type AllowedBy, type NetworkPolicy, portsOf, type Written } from './merge.js'
 import { hostLine, relays } from './text.js'
 import type { HostRule, NetworkRules, PortRule, Transport } from './types.js'
 
@@ -115,17 +115,15 @@ export function denials({ value, origin }: Pick<Written<string>, 'value' | 'orig
   return (['tcp', 'udp'] as const).flatMap((transport) => hostRules('deny', entry, transport, origin))
 }
 
-const HTTPS = 443
-
-function allowances(entry: ReadEntry, written: Written<unknown>, { allowedPorts }: NetworkPolicy): HostRule[] {
+function allowances(entry: ReadEntry, written: AllowedBy, policy: NetworkPolicy): HostRule[] {
+  const { allowedPorts } = policy
   if (!entry.ports && allowedPorts?.value.length === 0)
     throw contradiction(
       allowedPorts,
       `leaves ${written.field} without a port`,
       'leave it out for any port, or name some'
     )
-  // An inspected port has a socket of its own in the jail: it must be known.
-  const ports = entry.ports ?? allowedPorts?.value ?? (entry.inspect ? [HTTPS] : undefined)
+  const ports = portsOf(written, policy)
   return hostRules('allow', { ...entry, ...(ports ? { ports } : {}) }, 'tcp', written.origin)
 }
 

@@ -1,13 +1,7 @@
 import { networkOf, parseAddress } from './address.js'
-import { type AllowedHost, type ReadEntry, readEntry } from './entry.js'
-import type { NetworkPolicy } from './merge.js'
+import { type AllowedHost, readEntry, usualPorts } from './entry.js'
+import { type NetworkPolicy, portsOf } from './merge.js'
 import type { HostPattern } from './types.js'
-
-const HTTPS = 443
-
-/** Which ports an entry comes to; undefined: any. */
-const portsOf = ({ ports, inspect }: ReadEntry, allowedPorts: number[] | undefined): number[] | undefined =>
-  ports ?? allowedPorts ?? (inspect ? [HTTPS] : undefined)
 
 /** Does every host of `inner` belong to `outer`? `isLocal`: the host's own table has such a name, maybe private. */
 export function covers(outer: HostPattern, inner: HostPattern, isLocal: (inner: HostPattern) => boolean): boolean {
@@ -66,10 +60,10 @@ export function isAllowed(
   if (policy.shareHost) return true
   const entry = readEntry(written)
   if (entry.pattern.kind === 'loopback') return (entry.ports ?? []).every((port) => reachesLoopback(policy, port))
-  const ports = portsOf(entry, allowedPorts)
-  const known = policy.allowed.map(({ value }) => {
-    const read = readEntry(value)
-    return { pattern: read.pattern, inspect: read.inspect, ports: portsOf(read, policy.allowedPorts?.value) }
+  const ports = entry.ports ?? usualPorts(entry.inspect, allowedPorts)
+  const known = policy.allowed.map((one) => {
+    const read = readEntry(one.value)
+    return { pattern: read.pattern, inspect: read.inspect, ports: portsOf(one, policy) }
   })
   // Where any rule asks for inspection, that rule is obeyed: leaving it out would take the inspection away.
   if (!entry.inspect && known.some((k) => k.inspect && overlap(k.pattern, entry.pattern))) return false

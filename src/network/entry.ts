@@ -23,6 +23,12 @@ export function readEntry(entry: AllowedHost, action: 'allow' | 'deny' = 'allow'
   return { pattern, inspect: inspect === 'sni', ...(named ? { ports: named } : {}) }
 }
 
+const HTTPS = 443
+
+/** Of a host that names none; undefined: any. An inspected one has a socket of its own in the jail: it must be known. */
+export const usualPorts = (inspect: boolean, allowedPorts: number[] | undefined): number[] | undefined =>
+  allowedPorts ?? (inspect ? [HTTPS] : undefined)
+
 export const isAnyHost = (entry: AllowedHost): boolean => {
   const read = parseHost(typeof entry === 'string' ? entry : entry.host)
   return 'value' in read && read.value.pattern.kind === 'any'

@@ -1,6 +1,6 @@
 import type { ParsedConfig } from '../policy/config.js'
 import { type Layer, placeOf } from '../policy/layer.js'
-import { type AllowedHost, isAnyHost } from './entry.js'
+import { type AllowedHost, isAnyHost, readEntry, usualPorts } from './entry.js'
 import type { DeniedErrno } from './types.js'
 
 /** The network part of a layer. */
@@ -16,11 +16,14 @@ export interface Written<T> {
   origin: string
 }
 
+/** `most`: of a host without a port, those that a narrowing layer left it. */
+export type AllowedBy = Written<AllowedHost> & { most?: number[] }
+
 /** All layers as one: lists added up, everything else the last word. */
 export interface NetworkPolicy {
   shareHost: boolean
   innerLoopback: boolean
-  allowed: Written<AllowedHost>[]
+  allowed: AllowedBy[]
   denied: Written<string>[]
   udp: Written<string>[]
   loopback: Written<number>[]
@@ -28,6 +31,8 @@ export interface NetworkPolicy {
   /** Paths as written; whatever the mode. */
   unixSockets: Written<string>[]
   allowedPorts?: Written<number[]>
+  /** They are from a narrowing layer, where none had been before: an inspected host of a later one gets no port by them. */
+  portsNarrow?: boolean
   maxConnections?: Written<number>
   onDenied?: Written<DeniedErrno>
   updatable: boolean
@@ -77,9 +82,33 @@ export function mergeNetworkLayer(policy: NetworkPolicy, layer: NetworkLayer): v
   policy.loopback.push(...loopback)
   policy.publish.push(...publish)
   policy.unixSockets.push(...each('allowUnixSockets', network.allowUnixSockets))
-  if (network.allowedPorts) policy.allowedPorts = written('allowedPorts', network.allowedPorts)
+  mergePorts(policy, layer)
   if (network.maxConnections !== undefined) policy.maxConnections = written('maxConnections', network.maxConnections)
   if (network.onDenied !== undefined) policy.onDenied = written('onDenied', network.onDenied)
+}
+
+/** What holds with a narrowing layer comes to no more than the ports of now, whatever a later layer opens. */
+function mergePorts(policy: NetworkPolicy, layer: NetworkLayer): void {
+  const { allowedPorts, allowedHosts, denyInternet } = layer.network
+  const narrow = layer.narrows === true && (policy.allowedPorts === undefined || policy.portsNarrow === true)
+  if (allowedPorts) policy.allowedPorts = { value: allowedPorts, ...placeOf(layer, 'network.allowedPorts') }
+  if (layer.narrows && (allowedHosts || allowedPorts || denyInternet === false))
+    policy.allowed = policy.allowed.map((one) => {
+      const most = portsOf(one, policy)
+      return most === undefined ? one : { ...one, most }
+    })
+  if (allowedPorts) policy.portsNarrow = narrow
+}
+
+/** Which ports an allowed host comes to; undefined: any. */
+export function portsOf(
+  { value, most }: AllowedBy,
+  { allowedPorts, portsNarrow }: NetworkPolicy
+): number[] | undefined {
+  const { ports, inspect } = readEntry(value)
+  if (ports) return ports
+  const usual = most ?? usualPorts(inspect, portsNarrow && inspect ? undefined : allowedPorts?.value)
+  return allowedPorts ? usual?.filter((port) => allowedPorts.value.includes(port)) : usual
 }
 
 const LISTS = { allowedHosts: 'allowed', udp: 'udp', allowLoopback: 'loopback', publish: 'publish' } as const

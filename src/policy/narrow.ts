@@ -4,6 +4,7 @@ import { isAllowed, isAllowedUdp, reachesLoopback } from '../network/cover.js'
 import type { HostPattern } from '../network/types.js'
 import { PASSED } from '../profile/environment.js'
 import { FALLBACK } from '../profile/limits.js'
+import { PROTECTIONS, type ProtectionName } from '../profile/types.js'
 import { ENFORCEMENT_MODES, envRecord, type Layer, placeOf } from './layer.js'
 import type { Policy } from './merge.js'
 
@@ -56,6 +57,15 @@ const within =
 const resource = (key: keyof Policy['resources'] & keyof typeof FALLBACK): Rule =>
   atMost(({ resources }) => (resources[key] ?? FALLBACK[key]) as number)
 
+/** From the laxest: what of a layer may be missing. */
+const WANTED = ['off', 'degrade', 'require']
+
+function protection(name: ProtectionName): Rule {
+  return atLeast(WANTED, ({ tolerate, off }) =>
+    off.includes(name) ? 'off' : tolerate.includes(name) ? 'degrade' : 'require'
+  )
+}
+
 /** By field. One that is not here is no project's to set, so that a new one cannot widen before somebody thought of it. */
 const RULES: Record<string, Rule> = {
   'processIsolation.enabled': free, // only true is taken at all
@@ -104,7 +114,8 @@ const RULES: Record<string, Rule> = {
   'audit.file': same(({ auditFile }) => auditFile),
   'audit.files': auditFiles,
   cwd: same(({ cwd }) => cwd),
-  tolerate: within(({ tolerate }) => tolerate)
+  tolerate: within(({ tolerate }) => tolerate),
+  ...Object.fromEntries(PROTECTIONS.map((name) => [`protections.${name}`, protection(name)]))
 }
 
 /** @throws QiError QI_POLICY_WIDENS, located, when `layer` would add anything to what `policy` allows. */

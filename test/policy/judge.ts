@@ -105,6 +105,9 @@ export function widened(before: Profile, after: Profile): string[] {
   for (const [name, value] of after.env) if (env.get(name) !== value) out.push(`env ${name}`)
   if (after.devices.pty && !before.devices.pty) out.push('pty')
   for (const name of after.tolerate) if (!before.tolerate.includes(name)) out.push(`tolerate ${name}`)
+  for (const name of after.off) if (!before.off.includes(name)) out.push(`off ${name}`)
+  const recorded = ['off', 'denied', 'all']
+  if (recorded.indexOf(after.audit.files) < recorded.indexOf(before.audit.files)) out.push('audit.files')
   if (after.audit.file !== before.audit.file) out.push('audit.file')
   if (after.tempDirectory !== before.tempDirectory) out.push('tempDirectory')
   return out

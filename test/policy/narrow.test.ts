@@ -85,7 +85,15 @@ const config: fc.Arbitrary<SandboxConfig> = fc
       devices: fc.record({ pty: fc.boolean() }),
       tolerate: some(['cpuLimit', 'landlockNet', 'memoryLimit'] as const),
       cwd: fc.constantFrom('/w', '/w/a'),
-      audit: fc.record({ file: fc.constantFrom('/log/a', '/log/b') })
+      protections: fc.dictionary(
+        fc.constantFrom('landlockNet', 'landlockScope', 'cpuLimit'),
+        fc.constantFrom('require', 'degrade', 'off'),
+        { maxKeys: 2 }
+      ),
+      audit: fc.record(
+        { file: fc.constantFrom('/log/a', '/log/b'), files: fc.constantFrom('off', 'denied', 'all') },
+        { requiredKeys: [] }
+      )
     },
     { requiredKeys: [] }
   )
@@ -286,5 +294,149 @@ describe('what a later layer would open', () => {
   ])('%s', (_what, base, project, taken) => {
     const after = outcome([layerOf('base', base, false) as Layer, layerOf('p', project, true) as Layer])
     expect(after instanceof QiError ? after.code : 'taken').toBe(taken ? 'taken' : 'QI_POLICY_WIDENS')
+  })
+})
+
+describe('protections of a project layer', () => {
+  const ORDER = ['off', 'degrade', 'require'] as const
+  const NAMES = ['landlockNet', 'landlockScope', 'ioLimit'] as const
+  const stateOf = ({ tolerate, off }: Profile, name: (typeof NAMES)[number]) =>
+    off.includes(name) ? 0 : tolerate.includes(name) ? 1 : 2
+
+  it.each(
+    (['landlockNet', 'landlockScope'] as const).flatMap((name) =>
+      ORDER.flatMap((below) => ORDER.map((wanted) => [name, below, wanted] as const))
+    )
+  )('%s: %s below, %s wanted', (name, below, wanted) => {
+    const after = outcome([
+      layerOf('base', { protections: { [name]: below } }, false) as Layer,
+      layerOf('p', { protections: { [name]: wanted } }, true) as Layer
+    ])
+    const isWider = ORDER.indexOf(wanted) < ORDER.indexOf(below)
+    if (isWider) expect(after).toMatchObject({ code: 'QI_POLICY_WIDENS', field: `protections.${name}` })
+    else expect(stateOf(after as Profile, name)).toBe(ORDER.indexOf(wanted))
+  })
+
+  it('are required whatever, unless a layer below tolerates to miss them', () => {
+    expect(outcome([layerOf('p', { protections: { ioLimit: 'require' } }, true) as Layer])).not.toHaveProperty('code')
+    expect(outcome([layerOf('p', { protections: { ioLimit: 'degrade' } }, true) as Layer])).toMatchObject({
+      code: 'QI_POLICY_WIDENS'
+    })
+  })
+
+  it('never widen, in any order of what others say of them', () => {
+    const wanted = fc.dictionary(fc.constantFrom(...NAMES), fc.constantFrom('require', 'degrade', 'off'), {
+      maxKeys: 3
+    })
+    const files = fc.option(fc.constantFrom('off', 'denied', 'all'), { nil: undefined })
+    const said = fc.record({ wanted, tolerate: fc.option(some(NAMES), { nil: undefined }), files })
+    const configOf = ({ wanted: protections, tolerate, files }: Record<string, unknown>) =>
+      ({ protections, ...(tolerate ? { tolerate } : {}), ...(files ? { audit: { files } } : {}) }) as SandboxConfig
+    const seen = { refused: 0, taken: 0 }
+    fc.assert(
+      fc.property(said, said, said, (first, second, project) => {
+        const base = [first, second].flatMap((one, i) => layerOf(`base${i}`, configOf(one), false) ?? [])
+        const narrow = layerOf('p', configOf(project), true)
+        const before = outcome(base)
+        if (!narrow || before instanceof QiError) return
+        const after = outcome([...base, narrow])
+        if (after instanceof QiError) {
+          expect(after.code).toBe('QI_POLICY_WIDENS')
+          seen.refused++
+          return
+        }
+        seen.taken++
+        expect(NAMES.filter((name) => stateOf(after, name) < stateOf(before, name))).toEqual([])
+        expect(widened(before, after)).toEqual([])
+      }),
+      { numRuns: 300 }
+    )
+    expect(seen.refused).toBeGreaterThan(20)
+    expect(seen.taken).toBeGreaterThan(20)
+  })
+})
+
+describe('hosts of a project layer without a port', () => {
+  const inspected = { host: 'a.example', inspect: 'sni' as const }
+  const reached = (
+    project: SandboxConfig['network'] | undefined,
+    base: SandboxConfig['network'],
+    later: SandboxConfig['network']
+  ) => {
+    const layers = [
+      layerOf('base', { network: base }, false),
+      project && layerOf('p', { network: project }, true),
+      layerOf('later', { network: later }, false)
+    ].flatMap((layer) => layer ?? [])
+    const profile = outcome(layers)
+    if (profile instanceof QiError) throw profile
+    return [...reach(profile)].filter((target) => target.startsWith('tcp ')).sort()
+  }
+
+  it.each<[string, base: SandboxConfig['network'], project: SandboxConfig['network'], later: SandboxConfig['network']]>(
+    [
+      [
+        'a host',
+        { allowedHosts: ['a.example:443'], allowedPorts: [443] },
+        { allowedHosts: ['a.example'] },
+        { allowedPorts: [80] }
+      ],
+      [
+        'an inspected one',
+        { allowedHosts: [{ ...inspected, ports: [443] }] },
+        { allowedHosts: [inspected] },
+        { allowedPorts: [80] }
+      ],
+      ['its ports, for an inspected one that comes later', {}, { allowedPorts: [80] }, { allowedHosts: [inspected] }],
+      [
+        'every host',
+        { allowedHosts: ['*'], allowedPorts: [443] },
+        { denyInternet: false },
+        { allowedPorts: [80], allowedHosts: ['b.example'] }
+      ]
+    ]
+  )('%s takes none of a later layer’s', (_what, base, project, later) => {
+    const before = reached(undefined, base, later)
+    expect(reached(project, base, later).filter((target) => !before.includes(target))).toEqual([])
+  })
+
+  it('keep the ports of now; a later layer’s own hosts get its', () => {
+    const base = { allowedHosts: ['a.example'], allowedPorts: [443] }
+    const later = { allowedHosts: ['b.example'], allowedPorts: [80] }
+    const of = (targets: string[]) => targets.filter((target) => !target.includes('uninspected'))
+    expect(of(reached({ allowedHosts: ['a.example'] }, base, later))).toEqual(['tcp b.example:80'])
+    const wider = { ...later, allowedPorts: [80, 443] }
+    expect(of(reached({ allowedHosts: ['a.example'] }, base, wider))).toEqual([
+      'tcp a.example:443',
+      'tcp b.example:443',
+      'tcp b.example:80'
+    ])
+    expect(of(reached(undefined, base, later))).toEqual(['tcp a.example:80', 'tcp b.example:80'])
+  })
+
+  it('whatever the layers say', () => {
+    const hosts = fc.array(
+      fc.oneof(fc.constantFrom('a.example', 'b.example', 'a.example:443', '*'), fc.constant(inspected)),
+      { maxLength: 2 }
+    )
+    const ports = fc.uniqueArray(fc.constantFrom(...PORTS), { minLength: 1, maxLength: 2 })
+    const said = fc.record({ allowedHosts: hosts, allowedPorts: ports }, { requiredKeys: [] })
+    let taken = 0
+    fc.assert(
+      fc.property(said, said, ports, (base, project, allowedPorts) => {
+        const later = { allowedPorts }
+        const with_ = layerOf('p', { network: project }, true)
+        const both = (list: (Layer | undefined)[]) => outcome(list.flatMap((layer) => layer ?? []))
+        const [b, l] = [layerOf('base', { network: base }, false), layerOf('later', { network: later }, false)]
+        const [plain, after] = [both([b, with_]), both([b, with_, l])]
+        if (!with_ || plain instanceof QiError || after instanceof QiError) return
+        taken++
+        const without = both([b, l])
+        const allowed = without instanceof QiError ? new Set<string>() : reach(without)
+        expect([...reach(after)].filter((target) => !allowed.has(target))).toEqual([])
+      }),
+      { numRuns: 300 }
+    )
+    expect(taken).toBeGreaterThan(20)
   })
 })
