@@ -170,10 +170,12 @@ std::vector<char*> Pointers(std::vector<std::string>* texts) {
 Napi::Value Execute(const Napi::CallbackInfo& info) {
   std::vector<std::string> argv;
   std::vector<std::string> envp;
-  bool ok = info.Length() >= 3 && info[0].IsString() && ToTexts(info[1], &argv) && ToTexts(info[2], &envp);
-  if (!ok || argv.empty()) return Throw(info.Env(), "QI_INTERNAL", "execute(file, argv, envp)", EINVAL);
+  bool ok = info.Length() >= 4 && info[0].IsString() && ToTexts(info[1], &argv) && ToTexts(info[2], &envp) &&
+            info[3].IsNumber();
+  if (!ok || argv.empty()) return Throw(info.Env(), "QI_INTERNAL", "execute(file, argv, envp, openFiles)", EINVAL);
+  auto open_files = static_cast<uint64_t>(info[3].As<Napi::Number>().Int64Value());
   std::string file = info[0].As<Napi::String>();
-  int error = qi::Execute(file.c_str(), Pointers(&argv).data(), Pointers(&envp).data());
+  int error = qi::Execute(file.c_str(), Pointers(&argv).data(), Pointers(&envp).data(), open_files);
   return Throw(info.Env(), "QI_EXECUTE", "execve", error);
 }
 

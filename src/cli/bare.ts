@@ -6,7 +6,7 @@ import { openAudit, STDERR } from '../launch/audit-file.js'
 import { loadAddon } from '../launch/locate.js'
 import { checkArguments, findCommand } from '../profile/command.js'
 import type { JailDisabled } from '../profile/disabled.js'
-import { nodeFs } from '../profile/fs.js'
+import { nodeFs, readText } from '../profile/fs.js'
 import { printable, printableLines } from './printable.js'
 import { rawArguments, rawEnvironment } from './raw.js'
 import type { Reporter } from './report.js'
@@ -41,11 +41,24 @@ export function runBare({ origin, launch }: JailDisabled, command: string[], rep
     return execute(
       file,
       command.map((text, i) => Buffer.from(rawArgv.get(i) ?? Buffer.from(text))),
-      all.map(variable)
+      all.map(variable),
+      openFiles()
     )
   } catch (cause) {
     throw notExecuted(file, cause)
   }
+}
+
+const OPEN_FILES = /^Max open files +(\d+) +(\d+) /m
+
+/**
+ * The soft limit that we were started with. Node raises it before our first line and does not say from where: our parent has
+ * it still, unless its hard limit is another one, too.
+ */
+function openFiles(): number {
+  const of = (process: number | 'self') => OPEN_FILES.exec(readText(nodeFs, `/proc/${process}/limits`) ?? '') ?? []
+  const [, soft, hard] = of(process.ppid)
+  return soft !== undefined && hard === of('self')[2] ? Number(soft) : Number.MAX_SAFE_INTEGER
 }
 
 function notExecuted(file: string, cause: unknown): QiError {

@@ -37,9 +37,9 @@ export interface NativeAddon {
   }
   /**
    * execve(2): this process becomes `file`, with no jail. Returns never; throws {syscall, errno} where it failed, and then
-   * signals do what they do by default.
+   * signals do what they do by default, and no more than `openFiles` are its soft limit.
    */
-  execute(file: string, argv: Buffer[], environment: Buffer[]): never
+  execute(file: string, argv: Buffer[], environment: Buffer[], openFiles: number): never
   /** Sends a signal to qi-monitor through its pidfd. */
   kill(pidfd: number, signal: number): void
   /** Resolves with the wait status once qi-monitor is gone, and closes the pidfd. */

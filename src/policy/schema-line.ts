@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { readFileSync, realpathSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { PACKAGE_DIR } from './profiles.js'
 
 /** The kinds of files that we read, each with a schema beside it in the package. */
@@ -12,11 +11,23 @@ const schemaFile = (name: SchemaName): string => join(PACKAGE_DIR, 'schema', `${
 export const schemaText = (name: SchemaName): string => readFileSync(schemaFile(name), 'utf8')
 
 /**
- * By which an editor finds the schema of the policy `file`, without the `#`. Of a package below the file's folder by the way
- * there, which is the same for everybody who has the project; else this machine's.
+ * The first line of a policy `file`, without the `#`. By it an editor finds the schema of a package that is installed in the
+ * file's folder, which is the same for everybody who has the project. A path of this machine would be nobody else's.
  */
 export function schemaLine(file: string): string {
-  const way = relative(dirname(file), schemaFile('policy'))
-  const url = way.startsWith('..') ? pathToFileURL(schemaFile('policy')).href : `./${encodeURI(way)}`
-  return ` yaml-language-server: $schema=${url}`
+  const way = WAYS.map((folder) => `${folder}/schema/policy.schema.json`).find((each) =>
+    isOurs(join(dirname(file), each))
+  )
+  if (way !== undefined) return ` yaml-language-server: $schema=${way}`
+  return ' Editors complete this file by a schema: `qi-jail policy schema` prints it, docs/policy.md says how they find it.'
+}
+
+const WAYS = ['./node_modules/qi-jail', '.']
+
+function isOurs(path: string): boolean {
+  try {
+    return realpathSync(path) === realpathSync(schemaFile('policy'))
+  } catch {
+    return false
+  }
 }

@@ -55,6 +55,15 @@ describe.each(users)('enforcement_mode, as %s', { timeout: 600_000 }, (user) => 
     expect(stdout.toString()).toBe(`${child.pid}\nSigBlk:\t${none}\nSigIgn:\t${none}\n`)
   })
 
+  test('the soft limit of open files is the caller’s, not what Node made of it', async () => {
+    const of = async (limit: string) =>
+      (await shell(place, `ulimit -Sn ${limit}; "$QI" -- sh -c 'ulimit -Sn; ulimit -Hn'; ulimit -Hn`)).stdout.toString()
+    const [soft, hard, own] = (await of('200')).trim().split('\n')
+    expect([soft, hard]).toEqual(['200', own])
+    // The control: what is raised already stays.
+    expect((await of('$(ulimit -Hn)')).split('\n')[0]).toBe(own)
+  })
+
   test('arguments and variables arrive, also those that are no UTF-8; cwd and env of flags hold', async () => {
     const script =
       'ODD="$(printf "o\\377d")" "$QI" --env SET=value --cwd / -- sh -c \'printf "%s|%s|%s|%s" "$1" "$ODD" "$SET" "$PWD"\' sh "$(printf "a\\376b")"'

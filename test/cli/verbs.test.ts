@@ -17,7 +17,7 @@ describe('verbs', () => {
     expect((await run(place, ['help'])).stdout.toString()).toBe(text)
   })
 
-  test.each(names)('help %s is %s --help', async (name) => {
+  test.each(names)('help %s is the same as --help of the verb', async (name) => {
     const { status, stdout, stderr } = await run(place, ['help', name])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout.toString()).toContain(`Usage: qi-jail ${name}`)

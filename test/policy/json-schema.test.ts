@@ -1,5 +1,15 @@
 // The JSON Schemas that editors complete and check by: as generated, never stricter than the parser, and of some use.
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Ajv } from 'ajv'
@@ -86,10 +96,23 @@ describe('what we ship and show', () => {
     }
   })
 
-  it('a line of ours leads to the schema from below and from elsewhere', () => {
-    expect(schemaLine(join(root, '.qi-jail.yaml'))).toBe(' yaml-language-server: $schema=./schema/policy.schema.json')
-    const [, url = ''] = /^ yaml-language-server: \$schema=(file:\S+)$/.exec(schemaLine('/elsewhere/p.yaml')) ?? []
-    expect(fileURLToPath(url)).toBe(join(root, 'schema/policy.schema.json'))
+  it('a line of ours leads to the schema of a package in the project, and never to a place of this machine', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'qi-schema-'))
+    try {
+      const line = () => schemaLine(join(folder, '.qi-jail.yaml'))
+      expect(schemaLine(join(root, '.qi-jail.yaml'))).toBe(' yaml-language-server: $schema=./schema/policy.schema.json')
+      expect(line()).toMatch(/^ Editors .*`qi-jail policy schema`/)
+      mkdirSync(join(folder, 'node_modules'))
+      symlinkSync(root, join(folder, 'node_modules/qi-jail'))
+      expect(line()).toBe(' yaml-language-server: $schema=./node_modules/qi-jail/schema/policy.schema.json')
+      // Another one of that name is not what will read the file.
+      rmSync(join(folder, 'node_modules/qi-jail'))
+      mkdirSync(join(folder, 'node_modules/qi-jail/schema'), { recursive: true })
+      writeFileSync(join(folder, 'node_modules/qi-jail/schema/policy.schema.json'), '{}')
+      expect(line()).not.toContain('yaml-language-server')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 })
 
