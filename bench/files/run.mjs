@@ -1,5 +1,5 @@
-// What it costs that acts on files are observed (audit.files): one open+close in a loop, a start of node, the first answer
-// of an MCP server; off, denied and all in turn.
+// What it costs that acts on files are observed (audit.files: off, denied, all) or decided (filesystem.mediate), in turn:
+// one open+close in a loop, a start of node, the first answer of an MCP server.
 // node bench/files/run.mjs [--rounds N] [--opens N] [--only open,node,mcp] [--json]
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -19,14 +19,19 @@ const { values: flags } = parseArgs({
 })
 const rounds = Number(flags.rounds)
 const only = flags.only.split(',')
-const CHOICES = ['off', 'denied', 'all']
+const CHOICES = ['off', 'denied', 'all', 'mediate']
 
 const granted = mkdtempSync('/var/tmp/qi-bench-')
 const hidden = mkdtempSync('/var/tmp/qi-bench-')
 for (const folder of [granted, hidden]) writeFileSync(`${folder}/file`, 'content\n')
 
-const launch = (files, argv, stdio = ['ignore', 'pipe', 'inherit']) =>
-  spawnSandboxed({ filesystem: { readOnlyPaths: [granted] }, audit: { files } }, argv, { stdio, cwd: granted })
+const how = (choice) =>
+  choice === 'mediate'
+    ? { filesystem: { readOnlyPaths: [granted], deniedPaths: ['**/.env', '**/*.pem'], mediate: true } }
+    : { filesystem: { readOnlyPaths: [granted] }, audit: { files: choice } }
+
+const launch = (choice, argv, stdio = ['ignore', 'pipe', 'inherit']) =>
+  spawnSandboxed(how(choice), argv, { stdio, cwd: granted })
 
 const LOOP = `
 const { openSync, closeSync } = require('node:fs')
@@ -59,7 +64,7 @@ async function opens() {
       const { p50, p95 } = of[choice]
       rows.push({
         'a file that': what,
-        'audit.files': choice,
+        how: choice,
         'p50 µs': +quantile(p50, 0.5).toFixed(1),
         'p95 µs': +quantile(p95, 0.5).toFixed(1)
       })

@@ -6,6 +6,8 @@
 
 #include <initializer_list>
 
+#include "core/path_pattern.h"
+
 namespace qi {
 namespace {
 
@@ -70,6 +72,23 @@ const char* FindFileRuleFault(const PlanBlob& blob, const Plan& plan) {
   return observes != (previous == 1) ? "file rules without one about /" : nullptr;
 }
 
+constexpr size_t kMaxPatterns = 256;
+
+const char* FindPatternFault(const PlanBlob& blob, const Plan& plan) {
+  bool mediates = (plan.flags & kPlanMediate) != 0;
+  if (mediates != (plan.path_patterns.count > 0) || mediates != (plan.mediated_grants.count > 0)) return "mediation";
+  if (plan.path_patterns.count > kMaxPatterns) return "number of patterns";
+  for (const PathPattern& pattern : List(blob, plan.path_patterns)) {
+    if (!IsPlainPath(blob, pattern.base)) return "base of a pattern is not a plain absolute path";
+    Span<uint8_t> bytes = Bytes(blob, pattern.program);
+    if (!IsPattern({bytes.data, bytes.size})) return "pattern";
+  }
+  for (const PlanString& grant : List(blob, plan.mediated_grants)) {
+    if (!IsPlainPath(blob, grant)) return "mediated grant is not a plain absolute path";
+  }
+  return nullptr;
+}
+
 const char* FindFault(const PlanBlob& blob, const Plan& plan) {
   if (plan.argv.count == 0) return "argv is empty";
   if (!IsAbsolute(blob, plan.exec_path)) return "execPath is not absolute";
@@ -100,6 +119,7 @@ const char* FindFault(const PlanBlob& blob, const Plan& plan) {
   if ((plan.table_filter.length == 0) != (plan.imported_filter.length == 0)) return "half of an imported profile";
   if (const char* fault = FindCgroupFault(blob, plan)) return fault;
   if (const char* fault = FindFileRuleFault(blob, plan)) return fault;
+  if (const char* fault = FindPatternFault(blob, plan)) return fault;
   return FindNetworkFault(blob, plan);
 }
 

@@ -8,7 +8,7 @@
 namespace qi {
 
 inline constexpr uint32_t kPlanMagic = 1279871313u;
-inline constexpr uint32_t kPlanVersion = 7u;
+inline constexpr uint32_t kPlanVersion = 8u;
 inline constexpr uint32_t kPlanMaxBytes = 16777216u;
 inline constexpr uint32_t kPlanMaxItems = 65536u;
 
@@ -32,6 +32,7 @@ inline constexpr uint32_t kPlanObserveFiles = 1u << 17;  // calls that take path
 inline constexpr uint32_t kPlanObserveAllFiles = 1u << 18;  // what is not refused is an event too (audit.files: all)
 inline constexpr uint32_t kPlanJudgeFiles = 1u << 19;  // fileRules are what strict would grant; what goes beyond them is let through and said so
 inline constexpr uint32_t kPlanWithoutNamespaces = 1u << 20;  // the tier without user namespaces: Landlock, filter, limits and decisions of qi-monitor hold the jail alone; paths of the plan are the host's
+inline constexpr uint32_t kPlanMediate = 1u << 21;  // names are denied by pattern: what lies in mediatedGrants is opened and changed by qi-monitor alone
 
 inline constexpr uint32_t kMountRecursive = 1u << 0;  // with its submounts
 inline constexpr uint32_t kMountIdMap = 1u << 1;  // id-mapped: caller's files appear as the payload's (Privileged only)
@@ -178,6 +179,16 @@ static_assert(offsetof(GuardedName, parent) == 0);
 static_assert(offsetof(GuardedName, name) == 8);
 static_assert(offsetof(GuardedName, rule) == 16);
 
+struct PathPattern {
+  PlanString base;  // absolute, canonical; what follows it in a path is matched
+  PlanBytes program;  // see native/core/path_pattern.h
+  PlanString rule;  // which rule says so
+};
+static_assert(sizeof(PathPattern) == 24);
+static_assert(offsetof(PathPattern, base) == 0);
+static_assert(offsetof(PathPattern, program) == 8);
+static_assert(offsetof(PathPattern, rule) == 16);
+
 struct Relay {
   RelayKind kind;  // what the gateway does with what arrives there
   uint32_t port;  // port in the jail's network namespace; DNS on 127.0.0.1, the others on every address
@@ -238,7 +249,9 @@ struct Plan {
   PlanList<ObservedCase> observed_cases;  // of calls that are observed; several of one call are alternatives
   PlanList<FileRule> file_rules;  // longest path first, the last about /; empty without ObserveFiles
   PlanList<GuardedName> guarded_names;
-  PlanList<PlanString> writable_paths;  // WithoutNamespaces: grants in which qi-monitor does every change itself; guardedNames are what it leaves alone there
+  PlanList<PathPattern> path_patterns;  // names in mediatedGrants that are neither opened nor made, changed, moved or removed; empty without Mediate
+  PlanList<PlanString> mediated_grants;  // folders that Landlock gives no right to; none without Mediate
+  PlanList<PlanString> writable_paths;  // WithoutNamespaces, Mediate: grants in which qi-monitor does every change itself; guardedNames are what it leaves alone there
   PlanString temp_directory;  // WithoutNamespaces: made for this launch and removed after it; else empty
   PlanList<PlanString> guarded_grants;  // mount points in the jail in which only qi-monitor creates names
   PlanList<Relay> relays;  // sockets that pid 1 opens for the gateway
@@ -262,7 +275,7 @@ struct Plan {
   PlanString profile_name;  // for events
   PlanString command_line;  // for events
 };
-static_assert(sizeof(Plan) == 400);
+static_assert(sizeof(Plan) == 416);
 static_assert(offsetof(Plan, magic) == 0);
 static_assert(offsetof(Plan, version) == 4);
 static_assert(offsetof(Plan, size) == 8);
@@ -298,29 +311,31 @@ static_assert(offsetof(Plan, syscalls) == 184);
 static_assert(offsetof(Plan, observed_cases) == 192);
 static_assert(offsetof(Plan, file_rules) == 200);
 static_assert(offsetof(Plan, guarded_names) == 208);
-static_assert(offsetof(Plan, writable_paths) == 216);
-static_assert(offsetof(Plan, temp_directory) == 224);
-static_assert(offsetof(Plan, guarded_grants) == 232);
-static_assert(offsetof(Plan, relays) == 240);
-static_assert(offsetof(Plan, io_limits) == 248);
-static_assert(offsetof(Plan, unix_sockets) == 256);
-static_assert(offsetof(Plan, cgroup_mount) == 264);
-static_assert(offsetof(Plan, cgroup_parent) == 272);
-static_assert(offsetof(Plan, bus_socket) == 280);
-static_assert(offsetof(Plan, network_rules) == 288);
-static_assert(offsetof(Plan, resolver) == 296);
-static_assert(offsetof(Plan, payload_filter) == 304);
-static_assert(offsetof(Plan, table_filter) == 312);
-static_assert(offsetof(Plan, imported_filter) == 320);
-static_assert(offsetof(Plan, imported_rule) == 328);
-static_assert(offsetof(Plan, init_filter) == 336);
-static_assert(offsetof(Plan, monitor_filter) == 344);
-static_assert(offsetof(Plan, keeper_filter) == 352);
-static_assert(offsetof(Plan, gateway_filter) == 360);
-static_assert(offsetof(Plan, audit_head) == 368);
-static_assert(offsetof(Plan, launch_params) == 376);
-static_assert(offsetof(Plan, profile_name) == 384);
-static_assert(offsetof(Plan, command_line) == 392);
+static_assert(offsetof(Plan, path_patterns) == 216);
+static_assert(offsetof(Plan, mediated_grants) == 224);
+static_assert(offsetof(Plan, writable_paths) == 232);
+static_assert(offsetof(Plan, temp_directory) == 240);
+static_assert(offsetof(Plan, guarded_grants) == 248);
+static_assert(offsetof(Plan, relays) == 256);
+static_assert(offsetof(Plan, io_limits) == 264);
+static_assert(offsetof(Plan, unix_sockets) == 272);
+static_assert(offsetof(Plan, cgroup_mount) == 280);
+static_assert(offsetof(Plan, cgroup_parent) == 288);
+static_assert(offsetof(Plan, bus_socket) == 296);
+static_assert(offsetof(Plan, network_rules) == 304);
+static_assert(offsetof(Plan, resolver) == 312);
+static_assert(offsetof(Plan, payload_filter) == 320);
+static_assert(offsetof(Plan, table_filter) == 328);
+static_assert(offsetof(Plan, imported_filter) == 336);
+static_assert(offsetof(Plan, imported_rule) == 344);
+static_assert(offsetof(Plan, init_filter) == 352);
+static_assert(offsetof(Plan, monitor_filter) == 360);
+static_assert(offsetof(Plan, keeper_filter) == 368);
+static_assert(offsetof(Plan, gateway_filter) == 376);
+static_assert(offsetof(Plan, audit_head) == 384);
+static_assert(offsetof(Plan, launch_params) == 392);
+static_assert(offsetof(Plan, profile_name) == 400);
+static_assert(offsetof(Plan, command_line) == 408);
 
 inline bool CheckRefs(const PlanBlob& blob, const MountOp& v) {
   (void)blob, (void)v;
@@ -369,6 +384,14 @@ inline bool CheckRefs(const PlanBlob& blob, const GuardedName& v) {
   (void)blob, (void)v;
   if (!CheckRef(blob, v.parent)) return false;
   if (!CheckRef(blob, v.name)) return false;
+  if (!CheckRef(blob, v.rule)) return false;
+  return true;
+}
+
+inline bool CheckRefs(const PlanBlob& blob, const PathPattern& v) {
+  (void)blob, (void)v;
+  if (!CheckRef(blob, v.base)) return false;
+  if (!CheckRef(blob, v.program)) return false;
   if (!CheckRef(blob, v.rule)) return false;
   return true;
 }
@@ -423,6 +446,14 @@ inline bool CheckRefs(const PlanBlob& blob, const Plan& v) {
   }
   if (!CheckListRef(blob, v.guarded_names, kPlanMaxItems)) return false;
   for (const auto& item : List(blob, v.guarded_names)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.path_patterns, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.path_patterns)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.mediated_grants, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.mediated_grants)) {
     if (!CheckRefs(blob, item)) return false;
   }
   if (!CheckListRef(blob, v.writable_paths, kPlanMaxItems)) return false;

@@ -86,6 +86,7 @@ Result Broker::Init(int listener, pid_t payload, pid_t init) {
   unix_.SetRoot(root_.get(), st.st_dev, jail_.Has(kPlanWithoutNamespaces) ? &tree_ : nullptr);
   hosts_.SetRoot(root_.get());
   files_.SetRoot(root_.get());
+  if (jail_.Has(kPlanWithoutNamespaces) || jail_.Has(kPlanMediate)) QI_TRY(tree_.Init(root_.get()));
   if (jail_.Has(kPlanWithoutNamespaces)) return InitGuards(payload, init);
   return jail_.Has(kPlanGuardCreates) ? guard_.Init(root_.get()) : Ok();
 }
@@ -99,7 +100,6 @@ Result Broker::InitGuards(pid_t payload, pid_t init) {
   if (ReadMemory(payload, reinterpret_cast<uint64_t>(kSample), copy, sizeof(copy)) != sizeof(copy))
     return Fail(Step::kReachPayload, errno, "process_vm_readv");
   if (!Duplicate(payload, STDIN_FILENO)) return Fail(Step::kReachPayload, errno, "pidfd_getfd");
-  tree_.SetRoot(root_.get());
   return processes_.Init(init);
 }
 

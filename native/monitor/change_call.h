@@ -14,7 +14,21 @@ namespace qi {
 // Where a call keeps what matters; -1: it has no such argument.
 struct ChangeCall {
   const char* name;
-  enum Act { kOpen, kMkdir, kMknod, kSymlink, kRemove, kLink, kRename, kTruncate, kMode, kOwner, kTimes, kWatch } act;
+  enum Act {
+    kOpen,
+    kMkdir,
+    kMknod,
+    kSymlink,
+    kRemove,
+    kLink,
+    kRename,
+    kTruncate,
+    kMode,
+    kOwner,
+    kTimes,
+    kWatch,
+    kExecute
+  } act;
   int dirfd, path;            // of what is changed or comes to be; path -1: dirfd itself is it
   int from_dirfd, from_path;  // of what is linked or moved; symlink: from_path is its text
   int flags, value;           // value: mode, owner (group follows), length or times

@@ -145,17 +145,6 @@ const Guarded* CreateGuard::GuardOf(const Place& place) const {
   return nullptr;
 }
 
-// The jail's mounts are not in qi-monitor's mount namespace, so a rename done here does not find the name busy, as the
-// payload's own would: it would carry a pin or a write-deny away, or replace what is under it.
-bool CreateGuard::IsMountPoint(const Place& place) const {
-  UniqueFd at(openat(place.parent.get(), place.name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (!at) return errno != ENOENT;
-  struct statx here, around;
-  if (statx(at.get(), "", AT_EMPTY_PATH, kStatxMountId, &here) != 0) return true;
-  if (statx(place.parent.get(), "", AT_EMPTY_PATH, kStatxMountId, &around) != 0) return true;
-  return here.stx_mnt_id != around.stx_mnt_id;
-}
-
 const char* CreateGuard::RuleOfSocket(pid_t tid, const char* path) const {
   Place place;
   if (!Find(tid, AT_FDCWD, path, &place) || !place.guarded_grant) return nullptr;
@@ -252,7 +241,8 @@ CreateVerdict CreateGuard::Move(const seccomp_notif& request, const CreateCall& 
     return Done(linkat(from_dir, from.name, to_dir, to.name, 0) == 0 ? 0 : errno);
   }
   if ((flags & ~3u) != 0) return Refuse(EINVAL, "renameat2 flags in a guarded grant");  // whiteouts are device nodes
-  if (IsMountPoint(from) || IsMountPoint(to)) return Refuse(EBUSY, "a protected path, or a folder on the way to one");
+  if (IsMountPoint(from_dir, from.name) || IsMountPoint(to_dir, to.name))
+    return Refuse(EBUSY, "a protected path, or a folder on the way to one");
   long result = syscall(SYS_renameat2, from_dir, from.name, to_dir, to.name, flags);
   return Done(result == 0 ? 0 : errno);
 }

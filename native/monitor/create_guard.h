@@ -53,7 +53,6 @@ class CreateGuard {
   bool Find(pid_t tid, int dirfd, const char* text, Place* place) const;
   bool InGuardedGrant(int fd) const;
   const Guarded* GuardOf(const Place& place) const;
-  bool IsMountPoint(const Place& place) const;
   CreateVerdict Open(const seccomp_notif& request, const struct CreateCall& call, int listener);
   CreateVerdict Make(const seccomp_notif& request, const struct CreateCall& call, int listener);
   CreateVerdict Move(const seccomp_notif& request, const struct CreateCall& call, int listener);

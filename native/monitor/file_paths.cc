@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "core/uapi.h"
+#include "monitor/paths.h"
 #include "monitor/target.h"
 
 namespace qi {
@@ -88,10 +88,7 @@ bool FilePaths::Join(pid_t tid, int dirfd, const char* text, char* out, size_t r
   return n >= 0 && static_cast<size_t>(n) < room - base;
 }
 
-int FilePaths::Open(const char* path, int flags) const {
-  return uapi::Openat2(root_, path, O_PATH | O_CLOEXEC | flags, uapi::kResolveInRoot | uapi::kResolveNoMagiclinks, 0,
-                       /*tries=*/4);
-}
+int FilePaths::Open(const char* path, int flags) const { return OpenInside(root_, path, flags); }
 
 void FilePaths::OpenParent(FilePath* found) const {
   char folder[sizeof(found->path)];

@@ -178,7 +178,7 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
     int fd = -1;
     size_t count = 1;
     int sender = 0;
-    if (released && jail.Has(kPlanObserveFiles)) ServeUntil(status, broker);
+    if (released) ServeUntil(status, broker);
     int error = ReceiveMessage(status, &message, sizeof(message), &fd, &count, &sender);
     UniqueFd received(count == 1 ? fd : -1);
     if (IsGone(error)) return executing ? Ok() : Fail(Step::kExec, ESRCH, "the jail ended before the exec");

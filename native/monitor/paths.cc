@@ -1,5 +1,7 @@
 #include "monitor/paths.h"
 
+#include <sys/stat.h>
+
 #include <climits>
 #include <cstring>
 
@@ -10,6 +12,7 @@ namespace qi {
 namespace {
 
 constexpr int kFlags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+constexpr unsigned kStatxMountId = 0x1000;  // STATX_MNT_ID, 5.8
 
 int WalkPlain(int root, const char* path) {
   UniqueFd at(root >= 0 ? openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC)
@@ -70,6 +73,13 @@ int OpenParent(int root, const char* path, const char** name) {
   return OpenPlain(root, n == 0 ? "/" : parent);
 }
 
+int OpenInside(int root, const char* path, int flags) {
+  // A payload that renames without an end must not keep qi-monitor busy.
+  constexpr int kTries = 4;
+  return uapi::Openat2(root, path, O_PATH | O_CLOEXEC | flags, uapi::kResolveInRoot | uapi::kResolveNoMagiclinks, 0,
+                       kTries);
+}
+
 bool OpenFolderOf(int root, char* path, UniqueFd* folder, char (&name)[256]) {
   size_t end = strlen(path);
   while (end > 1 && path[end - 1] == '/') path[--end] = 0;
@@ -79,9 +89,17 @@ bool OpenFolderOf(int root, char* path, UniqueFd* folder, char (&name)[256]) {
     return false;
   memcpy(name, slash + 1, length + 1);
   slash[slash == path ? 1 : 0] = 0;
-  constexpr uint64_t kInside = uapi::kResolveInRoot | uapi::kResolveNoMagiclinks;
-  folder->reset(uapi::Openat2(root, path, O_PATH | O_DIRECTORY | O_CLOEXEC, kInside));
+  folder->reset(OpenInside(root, path, O_DIRECTORY));
   return static_cast<bool>(*folder);
+}
+
+bool IsMountPoint(int folder, const char* name) {
+  UniqueFd at(openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!at) return errno != ENOENT;
+  struct statx here, around;
+  if (statx(at.get(), "", AT_EMPTY_PATH, kStatxMountId, &here) != 0) return true;
+  if (statx(folder, "", AT_EMPTY_PATH, kStatxMountId, &around) != 0) return true;
+  return here.stx_mnt_id != around.stx_mnt_id;
 }
 
 }  // namespace qi

@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "monitor/change_call.h"
+#include "monitor/paths.h"
 #include "monitor/target.h"
 #include "monitor/tree_guard.h"
 
@@ -17,6 +18,12 @@ namespace {
 
 constexpr int kTmpfile = 020000000;  // __O_TMPFILE
 constexpr mode_t kSetIdBits = 06000;
+constexpr char kPinned[] = "a protected path, or a folder on the way to one";
+
+bool IsFolder(int parent, const char* name) {
+  struct stat st;
+  return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
 
 }  // namespace
 
@@ -31,13 +38,14 @@ void TreeGuard::Open(const seccomp_notif& request, const ChangeCall& call, Answe
   // By registers, before anything that the caller could keep from being read.
   bool makes = (flags & (O_CREAT | kTmpfile)) != 0;
   if (makes && (request.data.args[call.value] & kSetIdBits) != 0) return answer->Refuse(EPERM, "set-id files");
-  if (ReadText(tid, request.data.args[call.path], text, sizeof(text)) < 0) return RefuseHidden(errno, answer);
+  long length = ReadText(tid, request.data.args[call.path], text, sizeof(text));
+  if (length <= 0) return length < 0 ? RefuseHidden(errno, answer) : void();
   bool follow = (flags & O_NOFOLLOW) == 0 && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
   int error = Reach(tid, DirFd(request, call.dirfd), text, follow, &object);
   if (error == 0) return OpenExisting(request, object, flags, answer);
   Place place;
   if (error != ENOENT || (flags & O_CREAT) == 0 || !Find(tid, DirFd(request, call.dirfd), text, &place)) return;
-  if (place.zone == Zone::kProtected) return Refuse(place.path, place.rule, answer);
+  if (place.zone == Zone::kProtected || place.zone == Zone::kDenied) return Refuse(place.path, place.rule, answer);
   if (place.zone != Zone::kWritable) return;
   mode_t mode = static_cast<mode_t>(request.data.args[call.value]) & 01777 & ~ReadStatus(tid).umask;
   if (!notify_->Alive(request.id)) return answer->Done(EINTR);
@@ -50,25 +58,38 @@ void TreeGuard::Open(const seccomp_notif& request, const ChangeCall& call, Answe
   notify_->Inject(request.id, file.get(), (flags & O_CLOEXEC) != 0, answer);
 }
 
+// What Landlock keeps from the payload only so that it comes here: in mediated folders everything, and with them, since
+// no rule can name it alone, the skeleton of a private root, which is folders.
+bool TreeGuard::Withheld(const Object& object) const {
+  if (!jail_.Has(kPlanMediate)) return false;
+  if (patterns_.IsMediated(object.path)) return true;
+  struct stat st;
+  return OwnRoot() && fstat(object.fd.get(), &st) == 0 && st.st_dev == root_device_ && S_ISDIR(st.st_mode);
+}
+
 void TreeGuard::OpenExisting(const seccomp_notif& request, const Object& object, int flags, Answer* answer) {
   bool cuts = (flags & O_TRUNC) != 0, reads = (flags & O_ACCMODE) == O_RDONLY;
   bool tmpfile = (flags & kTmpfile) == kTmpfile;
   bool ours = object.zone == Zone::kWritable || (object.zone == Zone::kTemporary && cuts && reads);
+  if (object.zone == Zone::kDenied) return Refuse(object.path, object.rule, answer);
   answer->proceed = true;
-  // Landlock before ABI 3 does not see what O_TRUNC does to a file that is opened for reading.
-  if (reads && cuts && !ours) return Refuse(object.path, "O_TRUNC of a file that may only be read", answer);
+  // Landlock before ABI 3 does not see what O_TRUNC does to a file that is opened for reading. In a private root the
+  // mount does.
+  if (reads && cuts && !ours && !OwnRoot())
+    return Refuse(object.path, "O_TRUNC of a file that may only be read", answer);
   if (object.zone == Zone::kProtected && !reads) return Refuse(object.path, object.rule, answer);
-  if (!ours || (reads && !cuts && !tmpfile)) return;
+  bool only_reads = reads && !cuts && !tmpfile;
+  if (!(only_reads ? Withheld(object) : ours)) return;
   answer->proceed = false;
   struct stat st;
   if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL)) return answer->Done(EEXIST);
   if (tmpfile) return answer->Done(EOPNOTSUPP);  // a file without a name would get one by a path of /proc
   if (fstat(object.fd.get(), &st) != 0) return answer->Done(errno);
   if (S_ISLNK(st.st_mode)) return answer->Done(ELOOP);
-  if (S_ISDIR(st.st_mode)) return answer->Done(EISDIR);
-  if ((flags & O_DIRECTORY) != 0) return answer->Done(ENOTDIR);
+  if (S_ISDIR(st.st_mode) && (!only_reads || (flags & O_CREAT) != 0)) return answer->Done(EISDIR);
+  if (!S_ISDIR(st.st_mode) && (flags & O_DIRECTORY) != 0) return answer->Done(ENOTDIR);
   // Opening anything else may wait for somebody, or be a way to somebody.
-  if (!S_ISREG(st.st_mode)) return Refuse(object.path, "neither a file nor a folder", answer);
+  if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return Refuse(object.path, "neither a file nor a folder", answer);
   if (!notify_->Alive(request.id)) return answer->Done(EINTR);
   constexpr int kKept = O_ACCMODE | O_APPEND | O_DSYNC | O_SYNC | O_DIRECT | O_LARGEFILE | O_NOATIME | O_TRUNC;
   // O_NONBLOCK: a lease that somebody holds must not make qi-monitor wait.
@@ -82,7 +103,8 @@ void TreeGuard::OpenExisting(const seccomp_notif& request, const Object& object,
 bool TreeGuard::Protects(const Place& place, bool moves, Answer* answer) const {
   const char* rule = place.rule;
   answer->proceed = false;
-  if (place.zone == Zone::kProtected || (moves && place.zone == Zone::kWritable && HoldsProtected(place.path, &rule))) {
+  if (place.zone == Zone::kProtected || place.zone == Zone::kDenied ||
+      (moves && place.zone == Zone::kWritable && HoldsProtected(place.path, &rule))) {
     Refuse(place.path, rule, answer);
     return true;
   }
@@ -120,6 +142,7 @@ void TreeGuard::Remove(const seccomp_notif& request, const ChangeCall& call, Ans
   if (!Locate(request, call.dirfd, call.path, &place, answer) || Protects(place, true, answer)) return;
   int flags = call.flags < 0 ? 0 : static_cast<int>(request.data.args[call.flags]);
   if (strcmp(call.name, "rmdir") == 0) flags = AT_REMOVEDIR;
+  if (OwnRoot() && IsMountPoint(place.parent.get(), place.name)) return Refuse(place.path, kPinned, answer, EBUSY);
   if (!notify_->Alive(request.id)) return answer->Done(EINTR);
   answer->Done(unlinkat(place.parent.get(), place.name, flags) == 0 ? 0 : errno);
 }
@@ -140,6 +163,12 @@ void TreeGuard::Move(const seccomp_notif& request, const ChangeCall& call, Answe
   answer->proceed = false;
   // As between two mounts, which is what they are in a jail with a root of its own.
   if (!to_open || !from_open) return answer->Done(EXDEV);
+  for (const Place* place : {&from, &to}) {
+    if (OwnRoot() && IsMountPoint(place->parent.get(), place->name)) return Refuse(place->path, kPinned, answer, EBUSY);
+  }
+  bool folders = IsFolder(from.parent.get(), from.name) || IsFolder(to.parent.get(), to.name);
+  if (const char* rule = folders ? patterns_.RuleBetween(from.path, to.path) : nullptr)
+    return Refuse(from.path, rule, answer);
   if (!notify_->Alive(request.id)) return answer->Done(EINTR);
   int from_dir = from.parent.get(), to_dir = to.parent.get();
   if (call.act == ChangeCall::kLink) {
@@ -179,8 +208,10 @@ void TreeGuard::Alter(const seccomp_notif& request, const ChangeCall& call, Answ
     answer->Done(error);
     return RefuseHidden(error, answer);
   }
-  if (object.zone == Zone::kProtected) return Refuse(object.path, object.rule, answer);
-  if (object.zone == Zone::kOutside) return Refuse(object.path, "attributes of what is not writable", answer);
+  if (object.zone == Zone::kProtected || object.zone == Zone::kDenied) return Refuse(object.path, object.rule, answer);
+  // A private root has mounts to say what may be changed.
+  if (object.zone == Zone::kOutside && !OwnRoot())
+    return Refuse(object.path, "attributes of what is not writable", answer);
   struct stat st;
   if (fstat(object.fd.get(), &st) != 0) return answer->Done(errno);
   // Through /proc/self/fd the kernel would change what a link leads to.
@@ -216,13 +247,31 @@ void TreeGuard::Alter(const seccomp_notif& request, const ChangeCall& call, Answ
   answer->Done(result == 0 ? 0 : errno);
 }
 
-bool TreeGuard::MayRead(const char* path) const {
-  bool found = Within(path, jail_.Text(jail_.plan->temp_directory));
+bool TreeGuard::MayRead(const Object& object) const {
+  if (object.zone == Zone::kDenied) return false;
+  const char* path = object.path;
+  bool found = OwnRoot() || patterns_.IsMediated(path) || Within(path, jail_.Text(jail_.plan->temp_directory));
   for (const LandlockRule& rule : List(jail_.blob, jail_.plan->landlock_rules)) {
     const char* folder = jail_.Text(rule.path);
     found |= path[0] == '/' && (strcmp(folder, "/") == 0 || Within(path, folder));
   }
   return found;
+}
+
+// Nobody can execute for the payload, and what Landlock lets it execute it lets it read: so in mediated folders nothing
+// is but what the plan names file by file. The kernel says so, whatever the path turns into; here it is told why.
+void TreeGuard::Execute(const seccomp_notif& request, const ChangeCall& call, Answer* answer) {
+  constexpr uint64_t kExecuteRight = 1;  // LANDLOCK_ACCESS_FS_EXECUTE
+  unsigned flags = call.flags < 0 ? 0 : static_cast<unsigned>(request.data.args[call.flags]);
+  auto tid = static_cast<pid_t>(request.pid);
+  char text[PATH_MAX];
+  Object object;
+  answer->proceed = true;
+  if (ReadText(tid, request.data.args[call.path], text, sizeof(text)) <= 0) return;
+  if (Reach(tid, DirFd(request, call.dirfd), text, (flags & AT_SYMLINK_NOFOLLOW) == 0, &object) != 0) return;
+  if (object.zone == Zone::kDenied) return Refuse(object.path, object.rule, answer);
+  if (patterns_.IsMediated(object.path) && !rules_.LandlockAllows(object.path, kExecuteRight))
+    Refuse(object.path, "filesystem.mediate: nothing is executed where names are denied by pattern", answer);
 }
 
 // Landlock does not know watches, which tell of every name that is made or opened in a folder.
@@ -236,7 +285,8 @@ void TreeGuard::Watch(const seccomp_notif& request, Answer* answer) {
     return RefuseHidden(errno, answer);
   }
   if (int error = Reach(tid, AT_FDCWD, text, (mask & IN_DONT_FOLLOW) == 0, &object)) return answer->Done(error);
-  if (!MayRead(object.path)) return Refuse(object.path, "watching what is not granted", answer);
+  if (!MayRead(object))
+    return Refuse(object.path, object.rule != nullptr ? object.rule : "watching what is not granted", answer);
   UniqueFd watcher = Duplicate(tid, static_cast<int>(request.data.args[0]));
   if (!watcher || !notify_->Alive(request.id)) return answer->Done(watcher ? EINTR : errno);
   int watch = inotify_add_watch(watcher.get(), Link(object.fd.get()).text, mask & ~uint32_t{IN_DONT_FOLLOW});

@@ -1,10 +1,15 @@
 #include "monitor/tree_guard.h"
 
 #include <strings.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
+#include "core/try.h"
 #include "core/uapi.h"
 #include "monitor/change_call.h"
 #include "monitor/paths.h"
@@ -43,6 +48,8 @@ constexpr ChangeCall kCalls[] = {
     {"fchownat", ChangeCall::kOwner, 0, 1, -1, -1, 4, 2},
     {"utimensat", ChangeCall::kTimes, 0, 1, -1, -1, 3, 2},
     {"inotify_add_watch", ChangeCall::kWatch, 0, 1, -1, -1, -1, 2},
+    {"execve", ChangeCall::kExecute, -1, 0, -1, -1, -1, -1},
+    {"execveat", ChangeCall::kExecute, 0, 1, -1, -1, 4, -1},
 };
 
 // As the payload wrote it, from the directory it is meant from. All paths of a process lead from the host's root.
@@ -63,12 +70,84 @@ bool Absolute(pid_t tid, int dirfd, const char* text, char* out, size_t room) {
   return static_cast<size_t>(snprintf(out + base, room - base, "%s", text)) < room - base;
 }
 
+// File systems that keep names byte by byte, or know no other case than that of ASCII letters. What keeps them
+// elsewhere could find a denied name by another text, and make qi-monitor wait for it.
+bool KeepsNames(int fd) {
+  struct statfs fs;
+  if (fstatfs(fd, &fs) != 0) return false;
+  constexpr unsigned long kKnown[] = {0xef53,     0x58465342, 0x9123683e, 0x01021994,
+                                      0x794c7630, 0xf2f52010, 0xca451a4e, 0x858458f6};  // linux/magic.h
+  for (unsigned long known : kKnown) {
+    if (static_cast<unsigned long>(fs.f_type) == known) return true;
+  }
+  return false;
+}
+
+// What is made in such a folder (chattr +F) inherits it. It folds letters of all scripts, and leaves some out.
+bool FoldsNames(int folder) {
+  constexpr unsigned long kGetFlags = 0x80086601;  // FS_IOC_GETFLAGS
+  constexpr int kCasefold = 0x40000000;            // FS_CASEFOLD_FL
+  UniqueFd readable(openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  int flags = 0;
+  return readable && ioctl(readable.get(), kGetFlags, &flags) == 0 && (flags & kCasefold) != 0;
+}
+
+// The number in /proc/self/fd/N and the links to it, or -1.
+int DescriptorOf(const char* text) {
+  static constexpr const char* kFolders[] = {"/proc/self/fd/", "/proc/thread-self/fd/", "/dev/fd/"};
+  static constexpr const char* kStreams[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
+  for (int fd = 0; fd < 3; ++fd) {
+    if (strcmp(text, kStreams[fd]) == 0) return fd;
+  }
+  for (const char* folder : kFolders) {
+    size_t n = strlen(folder);
+    if (strncmp(text, folder, n) != 0) continue;
+    size_t digits = strspn(text + n, "0123456789");
+    return digits > 0 && digits < 8 && text[n + digits] == 0 ? atoi(text + n) : -1;
+  }
+  return -1;
+}
+
 }  // namespace
 
-// The innermost rule has its way; without case, since on some file systems `.GIT` is `.git`.
+Result TreeGuard::Init(int root) {
+  QI_BEGIN(jail_, Step::kMediate);
+  root_ = root;
+  struct stat st;
+  if (fstat(root, &st) != 0) return Fail(Step::kMediate, errno, "/");
+  root_device_ = st.st_dev;
+  for (const PlanString& grant : List(jail_.blob, jail_.plan->mediated_grants)) {
+    const char* path = jail_.Text(grant);
+    UniqueFd folder(uapi::Openat2(root, path, O_PATH | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoSymlinks));
+    if (!folder) return Fail(Step::kMediate, errno, path);
+    if (!KeepsNames(folder.get()) || FoldsNames(folder.get())) return Fail(Step::kMediate, EOPNOTSUPP, path);
+  }
+  return Ok();
+}
+
+// What somebody else removes or replaces between a look and this question is called "NAME (deleted)": denied and
+// protected it is as what it was.
 TreeGuard::Zone TreeGuard::ZoneOf(const char* path, const char** rule) const {
+  constexpr char kGone[] = " (deleted)";
+  size_t length = strlen(path), gone = sizeof(kGone) - 1;
+  if (length > gone && strcmp(path + length - gone, kGone) == 0) {
+    char name[PATH_MAX];
+    memcpy(name, path, length - gone);
+    name[length - gone] = 0;
+    Zone zone = ZoneOfName(name, rule);
+    if (zone == Zone::kDenied || zone == Zone::kProtected) return zone;
+  }
+  return ZoneOfName(path, rule);
+}
+
+// The innermost rule has its way; without case, since on some file systems `.GIT` is `.git`.
+TreeGuard::Zone TreeGuard::ZoneOfName(const char* path, const char** rule) const {
   if (path[0] == 0) return Zone::kOutside;
-  if (Within(path, jail_.Text(jail_.plan->temp_directory))) return Zone::kTemporary;
+  if (!OwnRoot() && Within(path, jail_.Text(jail_.plan->temp_directory))) return Zone::kTemporary;
+  if (const char* against = patterns_.RuleAgainst(path)) {
+    *rule = against;
+    return Zone::kDenied;
+  }
   size_t longest = 0;
   Zone zone = Zone::kOutside;
   for (const PlanString& grant : List(jail_.blob, jail_.plan->writable_paths)) {
@@ -131,17 +210,35 @@ bool TreeGuard::Locate(const seccomp_notif& request, int dirfd, int path, Place*
 
 int TreeGuard::Reach(pid_t tid, int dirfd, const char* text, bool follow, Object* object) const {
   char path[PATH_MAX * 2];
+  int own = follow ? DescriptorOf(text) : -1;
+  if (own >= 0) return ReachDescriptor(tid, own, object);
   if (!Absolute(tid, dirfd, text, path, sizeof(path))) return ENOENT;
-  int flags = O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW);
-  object->fd.reset(uapi::Openat2(root_, path, flags, uapi::kResolveInRoot | uapi::kResolveNoMagiclinks));
+  object->fd.reset(OpenInside(root_, path, follow ? 0 : O_NOFOLLOW));
   if (!object->fd) return errno;
   PathOf(object->fd.get(), object->path);
   object->zone = ZoneOf(object->path, &object->rule);
   return 0;
 }
 
-void TreeGuard::Refuse(const char* path, const char* rule, Answer* answer) const {
-  answer->Refuse(EACCES, rule);
+// A magic link opens anew what the descriptor stands for, which may be a file of the host outside of the jail's mounts:
+// only what the jail itself shows under that name is opened here.
+int TreeGuard::ReachDescriptor(pid_t tid, int fd, Object* object) const {
+  UniqueFd theirs = Duplicate(tid, fd);
+  struct stat here, there;
+  if (!theirs || fstat(theirs.get(), &there) != 0) return ELOOP;
+  char path[PATH_MAX];
+  PathOf(theirs.get(), path);
+  if (path[0] == 0) return ELOOP;
+  object->fd.reset(OpenInside(root_, path, O_NOFOLLOW));
+  if (!object->fd || fstat(object->fd.get(), &here) != 0) return ELOOP;
+  if (here.st_dev != there.st_dev || here.st_ino != there.st_ino) return ELOOP;
+  PathOf(object->fd.get(), object->path);
+  object->zone = ZoneOf(object->path, &object->rule);
+  return 0;
+}
+
+void TreeGuard::Refuse(const char* path, const char* rule, Answer* answer, int error) const {
+  answer->Refuse(error, rule);
   answer->action = "filesystem.refused";
   snprintf(answer->path, sizeof(answer->path), "%s", path);
 }
@@ -169,6 +266,8 @@ void TreeGuard::Decide(const seccomp_notif& request, const char* name, Answer* a
         return Alter(request, call, answer);
       case ChangeCall::kWatch:
         return Watch(request, answer);
+      case ChangeCall::kExecute:
+        return Execute(request, call, answer);
     }
   }
   answer->Refuse(EPERM, "unknown call that changes files");

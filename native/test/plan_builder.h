@@ -30,7 +30,8 @@ class PlanBuilder {
     plan().gateway_filter = plan().keeper_filter = {Reserve(8), 0};
     plan().table_filter = plan().imported_filter = {Reserve(8), 0};
     SetList(&qi::Plan::argv, std::vector<qi::PlanString>{Text("true")});
-    for (auto list : {&qi::Plan::envp, &qi::Plan::guarded_grants, &qi::Plan::writable_paths})
+    for (auto list :
+         {&qi::Plan::envp, &qi::Plan::guarded_grants, &qi::Plan::writable_paths, &qi::Plan::mediated_grants})
       SetList(list, std::vector<qi::PlanString>{});
   }
 

@@ -59,6 +59,16 @@ export function explanationText(told: Explanation, paint: Paint): string {
       paint
     ),
     section(
+      'denied names',
+      rows(told.mediation?.patterns ?? [], ({ pattern, origin }) => [pattern, origin]),
+      paint
+    ),
+    section(
+      'where each open is decided',
+      rows(told.mediation?.folders ?? [], (folder) => [folder]),
+      paint
+    ),
+    section(
       'env',
       rows(told.env, ({ name, origin }) => [name, origin]),
       paint

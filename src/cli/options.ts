@@ -14,6 +14,7 @@ export interface RunOptions {
   ro: string[]
   rw: string[]
   deny: string[]
+  mediate?: boolean
   net: string[]
   denyHost: string[]
   allowLoopback: string[]
@@ -105,6 +106,7 @@ export function withRunOptions(command: Command): Command {
     .option('--ro <path>', 'may be read (repeatable)', append, [])
     .option('--rw <path>', 'may be read and written (repeatable)', append, [])
     .option('--deny <path>', 'neither, also inside a granted folder (repeatable)', append, [])
+    .option('--mediate', 'wild cards in --deny, decided at each open (docs/files.md)')
     .option('--env <name[=value]>', 'pass a variable on, or set it (repeatable)', append, [])
     .option('--cwd <dir>', 'working directory; must be granted')
     .option('--audit <file|->', 'append audit events as JSON lines; - is stderr')
@@ -189,7 +191,8 @@ export function toConfig(options: RunOptions): SandboxConfig {
   const filesystem = {
     ...(options.ro.length ? { readOnlyPaths: options.ro } : {}),
     ...(options.rw.length ? { allowedPaths: options.rw } : {}),
-    ...(options.deny.length ? { deniedPaths: options.deny } : {})
+    ...(options.deny.length ? { deniedPaths: options.deny } : {}),
+    ...(options.mediate ? { mediate: true } : {})
   }
   const network = networkOf(options)
   const resources = limitsOf(options)
@@ -277,6 +280,7 @@ const FLAGS: [key: string, flag: string, given: (options: RunOptions) => boolean
   ['filesystem\\.readOnlyPaths(?:\\[\\d+\\])?', '--ro', (o) => o.ro.length > 0],
   ['filesystem\\.allowedPaths(?:\\[\\d+\\])?', '--rw', (o) => o.rw.length > 0],
   ['filesystem\\.deniedPaths(?:\\[\\d+\\])?', '--deny', (o) => o.deny.length > 0],
+  ['filesystem\\.mediate', '--mediate', (o) => o.mediate === true],
   ['network\\.allowedHosts(?:\\[\\d+\\])?', '--net', (o) => o.net.length > 0],
   ['network\\.deniedHosts(?:\\[\\d+\\])?', '--deny-host', (o) => o.denyHost.length > 0],
   ['network\\.udp(?:\\[\\d+\\])?', '--udp', (o) => o.udp.length > 0],

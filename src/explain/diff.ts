@@ -3,7 +3,7 @@ import type { Explanation } from './types.js'
 
 /** One rule that only one of two profiles has, or that they state differently. */
 export interface Difference {
-  section: 'grants' | 'denies' | 'network' | 'env' | 'limits' | 'devices' | 'tolerate' | 'settings'
+  section: 'grants' | 'denies' | 'denied names' | 'network' | 'env' | 'limits' | 'devices' | 'tolerate' | 'settings'
   name: string
   /** What each says; null: nothing. */
   a: string | null
@@ -19,6 +19,7 @@ export function difference(a: Explanation, b: Explanation): Difference[] {
   const sections: [Difference['section'], (of: Explanation) => Facts][] = [
     ['grants', grants],
     ['denies', denies],
+    ['denied names', deniedNames],
     ['network', network],
     ['env', env],
     ['limits', limits],
@@ -56,6 +57,9 @@ const grants = ({ grants }: Explanation): Facts =>
 
 const denies = ({ denies }: Explanation): Facts =>
   new Map(denies.map(({ path, kind }) => [path, { text: `no ${kind}`, power: kind === 'read' ? -2 : -1 }]))
+
+const deniedNames = ({ mediation }: Explanation): Facts =>
+  new Map(mediation?.patterns.map(({ pattern }) => [pattern, { text: 'not opened', power: -1 }]))
 
 const MODES = { none: 0, allowList: 1, dangerouslyShareHostNetwork: 2 }
 

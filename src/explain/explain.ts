@@ -26,6 +26,7 @@ export function explain(profile: Profile, facts: HostFacts, tell = (origin: stri
     symlinks: profile.symlinks.map(placed),
     files: profile.files.map(({ path, origin }) => ({ path, origin: tell(origin) })),
     denies: profile.denies.map(told),
+    mediation: mediationOf(profile, tell),
     network: networkOf(profile.network, tell),
     devices,
     env: profile.env.map(([variable]) => ({ name: variable, origin: tell(envOrigin(profile, variable)) })),
@@ -50,6 +51,17 @@ function whyOf(origin: string): Why {
   if (origin.startsWith('mandatory:')) return 'mandatory'
   if (origin.startsWith('closure: system') || origin.startsWith('system:')) return 'default'
   return origin.startsWith('closure:') ? 'command' : 'policy'
+}
+
+/** Programs get the patterns as they were written. */
+function mediationOf({ mediation }: Profile, tell: (origin: string) => string): Explanation['mediation'] {
+  if (!mediation) return null
+  const { patterns, folders, executables } = mediation
+  return {
+    patterns: patterns.map(({ text, origin }) => ({ pattern: text, origin: tell(origin) })),
+    folders,
+    executables
+  }
 }
 
 function networkOf({ mode, innerLoopback, rules, resolver }: Profile['network'], tell: (origin: string) => string) {

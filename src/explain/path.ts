@@ -1,5 +1,6 @@
 import { ancestors, dirname, type FileKind, isWithin, normalize, type ReadFs, walk } from '../profile/fs.js'
 import { grantOf } from '../profile/grants.js'
+import { patternAgainst } from '../profile/mediation.js'
 import type { Deny, Profile } from '../profile/types.js'
 import { BUILT_IN, type Verdict } from './types.js'
 
@@ -40,6 +41,8 @@ export function judgePath(profile: Profile, written: string, access: Access, kin
   const path = inJail(written)
   const hidden = profile.denies.find((deny) => deny.kind === 'read' && isWithin(path, deny.path))
   if (hidden) return refused('EACCES', `${hidden.path} is denied`, hidden.origin, fixedBy(hidden))
+  const mediated = judgeMediated(profile, path, access)
+  if (mediated) return mediated
   const socket = profile.sockets.find((each) => each.path === path)
   if (socket)
     return allowed(`this socket of the host may be connected to${socket.risk ? `: ${socket.risk}` : ''}`, socket.origin)
@@ -55,6 +58,17 @@ export function judgePath(profile: Profile, written: string, access: Access, kin
   }
   const how = grant.access === 'rw' ? 'may be read and written' : 'may be read'
   return allowed(`${grant.path} ${how}`, grant.origin)
+}
+
+/** In folders where names are denied by pattern. */
+function judgeMediated({ mediation }: Profile, path: string, access: Access): Verdict | undefined {
+  const folder = mediation?.folders.find((each) => isWithin(path, each))
+  if (!mediation || folder === undefined) return undefined
+  const pattern = patternAgainst(mediation.patterns, path)
+  if (pattern) return refused('EACCES', `its name is denied by the pattern ${pattern.text}`, pattern.origin)
+  if (access !== 'execute' || mediation.executables.includes(path)) return undefined
+  const reason = `names in ${folder} are denied by pattern, so nothing in it is executed but what the launch needs`
+  return refused('EACCES', reason, 'filesystem.mediate')
 }
 
 const guardText = ({ path, now }: Deny): string =>

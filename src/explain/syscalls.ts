@@ -16,9 +16,10 @@ import { BUILT_IN, type ToldCalls, type Verdict } from './types.js'
 const groupsOf = (profile: Profile, facts: HostFacts): Group[] =>
   withChoices(
     payloadGroups({
-      guardCreates: planMounts(profile, facts).guarded.size > 0,
+      guardCreates: planMounts(profile, facts).guarded.size > 0 && !profile.mediation,
       hostSockets: profile.network.mode === 'allowList',
       sharedNetwork: profile.network.mode === 'dangerouslyShareHostNetwork',
+      mediates: profile.mediation !== undefined,
       ...(profile.withoutNamespaces === undefined ? {} : { withoutNamespaces: tierOptions(profile, facts) })
     }),
     profile.syscalls

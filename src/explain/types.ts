@@ -48,6 +48,8 @@ export interface Explanation {
   symlinks: JailSymlink[]
   files: { path: string; origin: string }[]
   denies: Told<Deny>[]
+  /** Names that are denied by pattern, and where; null without `filesystem.mediate`. */
+  mediation: { patterns: { pattern: string; origin: string }[]; folders: string[]; executables: string[] } | null
   network: {
     mode: Profile['network']['mode']
     innerLoopback: boolean

@@ -127,12 +127,14 @@ function flip(question: Question, verdict: Verdict, profile: Profile, asked: Ask
 
 /** As if the rule of that origin had not been written. */
 function lifted(profile: Profile, origin: string): Profile {
-  const { network, syscalls } = profile
+  const { network, syscalls, mediation } = profile
+  const patterns = mediation?.patterns.filter((pattern) => pattern.origin !== origin)
   const hosts = network.rules?.hosts.filter((rule) => rule.origin !== origin)
   return {
     ...profile,
     denies: profile.denies.filter((deny) => deny.origin !== origin),
     syscalls: { ...syscalls, deny: syscalls.deny.filter((deny) => deny.origin !== origin) },
+    ...(mediation && patterns ? { mediation: { ...mediation, patterns } } : {}),
     network: network.rules && hosts ? { ...network, rules: { ...network.rules, hosts } } : network
   }
 }
@@ -162,6 +164,7 @@ function pathCandidates({ path, access }: Question & { kind: 'path' }, { origin 
     return [{ flag: `--allow-unix-socket ${shellWord(path)}`, yaml, config }]
   }
   const isDeny = /deniedPaths/.test(origin)
+  if (origin === 'filesystem.mediate') return []
   const [flag, key] = access === 'write' ? ['--rw', 'allowedPaths'] : ['--ro', 'readOnlyPaths']
   // What is not there yet is granted by the folder that it will be in.
   const places = walk(fs, path).kind === 'missing' ? [existing(fs, path)] : [path]

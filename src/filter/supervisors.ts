@@ -27,6 +27,9 @@ const SECCOMP_IOCTLS = {
   SECCOMP_IOCTL_NOTIF_SET_FLAGS: 0x40082104
 }
 
+/** Whether a folder ignores case. */
+const FS_IOC_GETFLAGS = 0x80086601
+
 /** Reaps orphans, forwards signals, reports the exit of the payload; `hostSockets`: makes TCP sockets of its network. */
 export function initCalls({ hostSockets, withoutNamespaces: tier }: Omit<PayloadOptions, 'guardCreates'>): Calls {
   return {
@@ -61,8 +64,10 @@ export function monitorCalls({
   hostSockets,
   asCaller,
   observeFiles,
+  mediates,
   withoutNamespaces: tier
 }: MonitorOptions): Calls {
+  const changesFiles = mediates === true || tier !== undefined
   return {
     ...always(`
       read pread64 readv write writev pwrite64 recvmsg recvfrom sendmsg sendto epoll_wait epoll_pwait epoll_ctl epoll_create1 poll ppoll
@@ -72,12 +77,12 @@ export function monitorCalls({
       restart_syscall brk munmap mremap madvise lseek umask`),
     mmap: [[clear(2, PROT_EXEC)]],
     mprotect: [[clear(2, PROT_EXEC)]],
-    ioctl: anyOf(1, Object.values(SECCOMP_IOCTLS)),
-    openat: guardCreates || tier !== undefined ? [[]] : [[clear(2, O_ANY_WRITE)]],
+    ioctl: anyOf(1, [...Object.values(SECCOMP_IOCTLS), ...(mediates ? [FS_IOC_GETFLAGS] : [])]),
+    openat: guardCreates || changesFiles ? [[]] : [[clear(2, O_ANY_WRITE)]],
     ...(guardCreates ? always(NAME_CALLS) : {}),
     ...(asCaller ? always('setfsuid setfsgid') : {}),
     ...(observeFiles ? always('faccessat faccessat2') : {}),
-    ...(tier === undefined ? {} : always(`${NAME_CALLS} ${CHANGES}`)),
+    ...(changesFiles ? always(`${NAME_CALLS} ${CHANGES}`) : {}),
     ...(hostSockets
       ? { ...always(HOST_SOCKET_CALLS), socket: inetSockets([SOCK_STREAM]), clone: [[is(0, OWN_TABLE)]] }
       : {})

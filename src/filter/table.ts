@@ -7,6 +7,7 @@ import { Verdict } from '../plan/layout.gen.js'
 import type { SyscallChoices } from './choices.js'
 import { always, anyOf, type Condition, clear, is, masked, never } from './conditions.js'
 import { ask, EINVAL, ENOSYS, EPERM, type Group, refuse } from './group.js'
+import { mediated } from './mediated.js'
 import { socketGroups } from './sockets.js'
 import { type TierOptions, withoutNamespaces } from './tier.js'
 
@@ -297,6 +298,8 @@ export interface PayloadOptions {
   sharedNetwork?: boolean
   /** Calls that take paths are passed up to be seen (PlanFlag.ObserveFiles). */
   observeFiles?: boolean
+  /** Names are denied by pattern (PlanFlag.Mediate). */
+  mediates?: boolean
   /** There are no namespaces (PlanFlag.WithoutNamespaces). */
   withoutNamespaces?: TierOptions
   /** What the policy changes. */
@@ -309,12 +312,9 @@ export interface PayloadOptions {
   imported?: boolean
 }
 
-export function payloadGroups({
-  guardCreates,
-  hostSockets,
-  sharedNetwork = false,
-  withoutNamespaces: tier
-}: PayloadOptions): Group[] {
-  const groups = [...COMMON, ...socketGroups(hostSockets, sharedNetwork), ...(guardCreates ? GUARDED_CREATES : CREATES)]
-  return tier === undefined ? groups : withoutNamespaces(groups, tier)
+export function payloadGroups(options: PayloadOptions): Group[] {
+  const { guardCreates, hostSockets, sharedNetwork = false, mediates, withoutNamespaces: tier } = options
+  const common = [...COMMON, ...socketGroups(hostSockets, sharedNetwork), ...(guardCreates ? GUARDED_CREATES : CREATES)]
+  const groups = tier === undefined ? common : withoutNamespaces(common, tier)
+  return mediates ? mediated(groups) : groups
 }

@@ -13,6 +13,7 @@ import { landlock, landlockAbi } from './landlock.js'
 import { type Plan, PlanFlag } from './layout.gen.js'
 import { limitFlags, planLimits } from './limits.js'
 import { planMounts } from './mounts.js'
+import { patternProgram } from './pattern.js'
 import { protections } from './protections.js'
 
 export interface BuildOptions {
@@ -41,14 +42,16 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   const mounts = planMounts(profile, facts)
   requireNotifications(facts)
   requireLandlock(profile, facts)
+  requireMediation(profile, facts)
   const states = protections(profile, facts)
-  const guardCreates = mounts.guarded.size > 0
+  const mediates = profile.mediation !== undefined
+  const guardCreates = mounts.guarded.size > 0 && !mediates
   const planFlags = flags(profile, facts, options, guardCreates)
   const keeper = (planFlags & PlanFlag.CgroupSubtree) !== 0
   const asCaller = facts.privileged && profile.sockets.length > 0
   const observeFiles = profile.audit.files !== 'off'
   const tier = profile.withoutNamespaces === undefined ? {} : { withoutNamespaces: tierOptions(profile, facts) }
-  const choices = { ...choicesOf(profile, states, guardCreates), asCaller, observeFiles, ...tier }
+  const choices = { ...choicesOf(profile, states, guardCreates), asCaller, observeFiles, mediates, ...tier }
   const filters = filtersOf(facts.arch, choices, keeper, options.compile)
   const { identity } = profile
   const plan: Plan = {
@@ -74,6 +77,7 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     ...network(profile),
     unixSockets: profile.sockets.map(({ path }) => path),
     ...fileRules(profile),
+    ...mediationOf(profile),
     ...filters,
     ...imported(profile.syscalls.oci, facts.arch, filters.payloadFilter),
     auditHead: options.auditHead,
@@ -168,6 +172,7 @@ function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardC
     [PlanFlag.WithoutNamespaces]: profile.withoutNamespaces !== undefined,
     [PlanFlag.LandlockOptional]: landlockAbi(profile, facts) === 0 && profile.tolerate.includes('landlockFs'),
     [PlanFlag.GuardCreates]: guardCreates,
+    [PlanFlag.Mediate]: profile.mediation !== undefined,
     ...fileFlags(profile),
     [PlanFlag.Permissive]: profile.enforcement === 'permissive',
     ...limitFlags(profile, facts)
@@ -200,6 +205,28 @@ function requireLandlock({ enforcement }: Profile, { landlockAbi }: HostFacts): 
       hint: 'boot with Landlock (lsm=landlock,…), or run strict'
     }
   )
+}
+
+/** Without Landlock a call that is let go on could open what it was not asked about. */
+function requireMediation(profile: Profile, facts: HostFacts): void {
+  if (!profile.mediation || landlockAbi(profile, facts) > 0) return
+  throw new QiError('QI_PROTECTION', 'filesystem.mediate: true needs Landlock, which this jail has not', {
+    field: 'filesystem.mediate',
+    value: true,
+    hint: 'boot with Landlock (lsm=landlock,…), leave protections.landlockFs on, or deny folders and files by name'
+  })
+}
+
+function mediationOf({ mediation }: Profile): Pick<Plan, 'pathPatterns' | 'mediatedGrants'> {
+  const patterns = mediation?.patterns ?? []
+  return {
+    pathPatterns: patterns.map(({ base, segments, origin }) => ({
+      base,
+      program: patternProgram(segments) ?? new Uint8Array(), // an empty one qi-monitor refuses
+      rule: origin
+    })),
+    mediatedGrants: mediation?.folders ?? []
+  }
 }
 
 /** Members of the launch event: what this jail is, honestly. */

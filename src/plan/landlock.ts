@@ -49,7 +49,7 @@ export interface Landlock {
  */
 export function landlock(profile: Profile, facts: HostFacts, guarded: ReadonlySet<string>): Landlock {
   const abi = landlockAbi(profile, facts)
-  const rules = profile.withoutNamespaces === undefined ? inPrivateRoot(profile, guarded) : onHost(profile)
+  const rules = rulesOf(profile, guarded)
   const scoped = abi >= 6 && !profile.off.includes('landlockScope')
   return {
     landlockFs: handledFs(abi),
@@ -57,6 +57,11 @@ export function landlock(profile: Profile, facts: HostFacts, guarded: ReadonlySe
     landlockScope: scoped ? 3n : 0n,
     landlockRules: abi === 0 ? [] : rules
   }
+}
+
+function rulesOf(profile: Profile, guarded: ReadonlySet<string>): LandlockRule[] {
+  if (profile.withoutNamespaces !== undefined) return onHost(profile)
+  return profile.mediation ? aroundMediated(profile) : inPrivateRoot(profile, guarded)
 }
 
 /** As if the kernel had none, where the policy wants it off. */
@@ -82,6 +87,27 @@ function inPrivateRoot(profile: Profile, guarded: ReadonlySet<string>): Landlock
   return rules
 }
 
+/** What nothing is mediated in; all changes in writable grants are qi-monitor's there, too (native/monitor/tree_guard.h). */
+const openGrants = ({ grants, mediation }: Profile): LandlockRule[] => [
+  ...grants.filter(({ path }) => !mediation?.folders.includes(path)).map(({ path }) => ({ path, access: READ })),
+  ...(mediation?.executables ?? []).map((path) => ({ path, access: Access.readFile | Access.execute }))
+]
+
+/**
+ * The private root without the folders in which names are denied by pattern: whatever a call that goes on turns into, it gets
+ * nowhere in those.
+ */
+function aroundMediated(profile: Profile): LandlockRule[] {
+  const write = Access.writeFile | (profile.devices.pty ? Access.ioctlDev : 0n)
+  return [
+    ...[profile.tempDirectory, '/dev/shm'].map((path) => ({ path, access: READ | CHANGE | CREATE })),
+    ...openGrants(profile),
+    ...profile.files.map(({ path }) => ({ path, access: Access.readFile })),
+    { path: '/proc', access: READ },
+    { path: '/dev', access: READ | write }
+  ]
+}
+
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom']
 
 /**
@@ -93,7 +119,7 @@ const DEVICES = ['null', 'zero', 'full', 'random', 'urandom']
 function onHost(profile: Profile): LandlockRule[] {
   return [
     { path: profile.tempDirectory, access: READ | CHANGE | CREATE },
-    ...profile.grants.map(({ path }) => ({ path, access: READ })),
+    ...openGrants(profile),
     { path: '/proc', access: Access.readFile | Access.readDir },
     ...DEVICES.map((name) => ({ path: `/dev/${name}`, access: Access.readFile | Access.writeFile }))
   ]

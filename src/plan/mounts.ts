@@ -53,7 +53,7 @@ export interface Mounts {
   guardedGrants: string[]
   /** Grants whose creations qi-monitor decides. */
   guarded: Set<string>
-  /** In which qi-monitor makes every change (PlanFlag.WithoutNamespaces). */
+  /** In which qi-monitor makes every change (PlanFlag.WithoutNamespaces, Mediate). */
   writablePaths: string[]
 }
 
@@ -89,16 +89,18 @@ export function planMounts(profile: Profile, facts: HostFacts): Mounts {
     guardedNames: denies.names,
     guardedGrants: denies.places,
     guarded: denies.guarded,
-    writablePaths: []
+    writablePaths: profile.mediation ? writableOf(profile) : []
   }
 }
 
 /** The host's tree as it is: qi-monitor leaves alone in the writable grants what is denied, be it there or not. */
 function planTree(profile: Profile): Mounts {
-  const writablePaths = profile.grants.filter((g) => g.access === 'rw').map((g) => g.path)
+  const writablePaths = writableOf(profile)
   const names = profile.denies.filter((deny) => writablePaths.some((path) => within(deny.path, path))).map(guardedName)
   return { mounts: [], guardedNames: names, guardedGrants: [], guarded: new Set(), writablePaths }
 }
+
+const writableOf = ({ grants }: Profile): string[] => grants.filter((g) => g.access === 'rw').map((g) => g.path)
 
 const guardedName = ({ path, origin }: Deny): GuardedName => ({
   parent: parentOf(path),

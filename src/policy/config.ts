@@ -45,6 +45,12 @@ const filesystem = z.strictObject({
     ),
   allowedPaths: z.array(path).optional().describe('May be read and written'),
   deniedPaths: z.array(path).optional().describe('Neither read nor written, also inside a granted folder'),
+  mediate: z
+    .boolean()
+    .optional()
+    .describe(
+      'Wild cards in deniedPaths are decided at each open (docs/files.md); nothing is executed in those folders'
+    ),
   tempDirectory: path.optional().describe('Where the private, size-limited tmp is seen'),
   maxFileSize: size.optional().describe('The largest file that may be written: bytes, or "1GiB"'),
   allowProtected: z.array(z.string().min(1)).optional().describe('Names of mandatory write-denies to lift, e.g. `.env`')

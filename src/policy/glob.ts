@@ -117,14 +117,17 @@ function readSet(inside: string[]): Piece | undefined {
     const from = members[i] as string
     const isRange = members[i + 1] === '-' && i + 2 < members.length
     const to = (isRange ? members[i + 2] : from) as string
-    if (from > to || from === '\\') return undefined
+    if (codeOf(from) > codeOf(to) || from === '\\') return undefined
     ranges.push([from, to])
     if (isRange) i += 2
   }
   return ranges.length > 0 ? { kind: 'set', negated, ranges } : undefined
 }
 
-/** Does a path below the base match? `names`: those after the base. The tree below a match belongs to it. */
+/**
+ * Does a path below the base match? `names`: those after the base. The tree below a match belongs to it. ASCII letters match
+ * in either case. qi-monitor decides by the same rules (native/core/path_pattern.h).
+ */
 export function matches({ segments }: Pick<PathPattern, 'segments'>, names: string[]): boolean {
   // Which segments may come next: each name is looked at once for each of them.
   let open = closure(segments, new Set([0]))
@@ -170,7 +173,15 @@ function matchesName(written: Piece[], characters: string[]): boolean {
 }
 
 function isOne(piece: Piece, c: string): boolean {
-  if (piece.kind === 'text') return piece.text === c
-  if (piece.kind === 'set') return piece.ranges.some(([from, to]) => c >= from && c <= to) !== piece.negated
-  return true
+  if (piece.kind === 'text') return lower(piece.text) === lower(c)
+  if (piece.kind !== 'set') return true
+  const inRanges = (one: string) =>
+    piece.ranges.some(([from, to]) => codeOf(one) >= codeOf(from) && codeOf(one) <= codeOf(to))
+  return piece.negated ? !inRanges(c) : inRanges(lower(c)) || inRanges(upper(c))
 }
+
+/** Of ASCII letters alone: on some file systems `.ENV` is `.env`. */
+export const lower = (text: string): string => text.replace(/[A-Z]/g, (c) => c.toLowerCase())
+const upper = (text: string): string => text.replace(/[a-z]/g, (c) => c.toUpperCase())
+
+export const codeOf = (character: string): number => character.codePointAt(0) as number

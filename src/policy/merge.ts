@@ -47,7 +47,7 @@ export interface Policy {
   /** `layer` counts as in PathRule; the caller's own layer is the last. */
   cwd?: string
   processIsolation: NonNullable<ParsedConfig['processIsolation']>
-  filesystem: { tempDirectory?: string; maxFileSize?: number; allowProtected: string[] }
+  filesystem: { tempDirectory?: string; maxFileSize?: number; mediate: boolean; allowProtected: string[] }
   network: NetworkPolicy
   resources: NonNullable<ParsedConfig['resources']>
   pty: boolean
@@ -72,7 +72,7 @@ export function mergeLayers(layers: Layer[], context: NarrowContext = {}): Polic
     callerLayer: layers.length - 1,
     env: {},
     processIsolation: {},
-    filesystem: { allowProtected: [] },
+    filesystem: { mediate: false, allowProtected: [] },
     network: noNetwork(),
     resources: {},
     pty: false,
@@ -108,6 +108,7 @@ function mergeOne(policy: Policy, layer: Layer): void {
   if (config.cwd !== undefined) policy.cwd = config.cwd
   if (filesystem.tempDirectory !== undefined) policy.filesystem.tempDirectory = filesystem.tempDirectory
   if (filesystem.maxFileSize !== undefined) policy.filesystem.maxFileSize = filesystem.maxFileSize
+  if (filesystem.mediate !== undefined) policy.filesystem.mediate = filesystem.mediate
   if (layer.narrows && filesystem.allowProtected) policy.filesystem.allowProtected = []
   policy.filesystem.allowProtected.push(...(filesystem.allowProtected ?? []))
   if (config.devices?.pty !== undefined) policy.pty = config.devices.pty

@@ -76,6 +76,7 @@ const RULES: Record<string, Rule> = {
   'filesystem.readOnlyPaths': free,
   'filesystem.allowedPaths': free,
   'filesystem.deniedPaths': free,
+  'filesystem.mediate': onlyIf(false, ({ filesystem }) => filesystem.mediate),
   'filesystem.tempDirectory': same(({ filesystem }) => filesystem.tempDirectory),
   'filesystem.maxFileSize': atMost(({ filesystem }) => filesystem.maxFileSize ?? FALLBACK.maxFileSize),
   'filesystem.allowProtected': within(({ filesystem }) => filesystem.allowProtected),

@@ -1,10 +1,11 @@
 import { QiError } from '../errors.js'
+import { patternProgram } from '../plan/pattern.js'
 import { parsePattern } from '../policy/glob.js'
 import type { PathRule, Policy } from '../policy/merge.js'
 import { isWithin, type Walk, walk } from './fs.js'
 import { expand, type Host, reachesCredentials } from './host.js'
 import { narrowPaths } from './narrow.js'
-import type { Grant, JailSymlink, Note } from './types.js'
+import type { Grant, JailSymlink, NamePattern, Note } from './types.js'
 
 /** A path rule after expansion and resolution. */
 export interface PlacedRule extends PathRule {
@@ -24,16 +25,20 @@ export interface ExplicitGrants {
   /** What would be writable without the files that narrow. */
   writableBefore: Place[]
   symlinks: JailSymlink[]
+  /** Names that are denied wherever they are (`filesystem.mediate`). */
+  patterns: NamePattern[]
   /** What was asked for and is not granted. */
   notes: Note[]
 }
 
 /** What the policy grants by name. Throws for everything that would grant other than what it says. */
 export function resolveGrants(
-  policy: Pick<Policy, 'paths' | 'pathLimits' | 'callerLayer'>,
+  policy: Pick<Policy, 'paths' | 'pathLimits' | 'callerLayer' | 'filesystem'>,
   host: Host
 ): ExplicitGrants {
-  const all = policy.paths.flatMap((rule) => place(rule, host))
+  const { mediate } = policy.filesystem
+  const byName = mediate ? policy.paths.filter(isNameDeny) : []
+  const all = policy.paths.filter((rule) => !byName.includes(rule)).flatMap((rule) => place(rule, host))
   const missing = policy.paths.filter((rule) => rule.sparesCommand && !all.some(({ origin }) => origin === rule.origin))
   const placed = override(narrowPaths(all, policy.pathLimits))
   const writable = writableOf(placed)
@@ -55,7 +60,25 @@ export function resolveGrants(
     text: `${path.replace(/\?$/, '')} does not exist, so it is not granted`,
     origin
   }))
-  return { grants: granted.map(toGrant), denied, writableBefore, symlinks, notes: [...absent, ...notes] }
+  const patterns = byName.map((rule) => placePattern(rule, host, [...writable, ...writableBefore]))
+  return { grants: granted.map(toGrant), denied, writableBefore, symlinks, patterns, notes: [...absent, ...notes] }
+}
+
+/** A denial that is no folder or file. */
+const isNameDeny = ({ access, path }: PathRule): boolean =>
+  access === 'deny' && parsePattern(path.replace(/(?<=.)\?$/, '')).kind === 'pattern'
+
+/** A base that is not there yet is where its path will be. */
+function placePattern(rule: PathRule, host: Host, writable: Place[]): NamePattern {
+  const parsed = parsePattern(rule.path)
+  if (parsed.kind !== 'pattern') throw fault(rule, 'QI_GLOB', 'ends with "?" behind a wild card', 'leave it out')
+  const { base, segments } = parsed.pattern
+  const { path } = expand(host, base)
+  const found = walk(host.fs, path)
+  refuseSteered({ ...rule, written: path, walk: found }, writable)
+  if (patternProgram(segments) === undefined)
+    throw fault(rule, 'QI_GLOB', 'is too long a pattern', 'write it as several shorter ones')
+  return { text: rule.path, base: found.real, anywhere: base === '/', segments, origin: rule.origin }
 }
 
 const writableOf = (rules: PlacedRule[]): Place[] =>
@@ -95,7 +118,7 @@ function subtree(rule: PathRule): string {
     rule.access === 'deny'
       ? [
           'cannot be kept from being read by mounts and Landlock, which know folders and files',
-          'name them (dir/** is a whole folder)'
+          'name them (dir/** is a whole folder), or have each open decided: filesystem.mediate: true'
         ]
       : [
           'cannot be granted: a mount shows a folder or a file',

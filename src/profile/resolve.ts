@@ -22,6 +22,7 @@ import { compact, type ExplicitGrants, grantOf, resolveGrants } from './grants.j
 import { createHost, expand, type Host } from './host.js'
 import { identity } from './identity.js'
 import { resolveLimits } from './limits.js'
+import { mediation } from './mediation.js'
 import { enterable, hostMasks, hostTree, outermost } from './permissive.js'
 import { resolveSockets } from './sockets.js'
 import { type Closed, close, maskable } from './spare.js'
@@ -113,6 +114,9 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const writes = mandatoryDenies(places, host, policy.filesystem.allowProtected, own).filter(
     (w) => !reads.some((r) => isWithin(w.path, r.path))
   )
+  const needed = [walk(fs, started).real, ...closure.grants.filter((g) => g.kind === 'file').map((g) => g.path)]
+  const mediated = mediation(explicit.patterns, grants, argv.length === 0 ? [] : needed, tempDirectory)
+  if (mediated && isPermissive) throw mediatesNothing()
   const place = workingDirectory(policy, host, grants, reads, tempDirectory, facts.privileged)
   if (place.cwdNote) {
     // Relative names still mean what they meant to the caller; Python finds its venv by argv[0].
@@ -141,6 +145,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     symlinks,
     files,
     denies: [...writes, ...reads],
+    ...(mediated ? { mediation: mediated } : {}),
     network,
     devices: { pty: policy.pty },
     syscalls,
@@ -167,6 +172,13 @@ const needsMounts = (why: string): QiError =>
     field: 'enforcement',
     value: 'permissive',
     hint: 'run strict, or where user namespaces are allowed'
+  })
+
+const mediatesNothing = (): QiError =>
+  new QiError('QI_MEDIATE', 'enforcement: permissive shows the host’s whole tree, in which names cannot be denied', {
+    field: 'filesystem.mediate',
+    value: true,
+    hint: 'run strict, or deny folders and files'
   })
 
 type Loaded = LoadedProfile & { policy?: LoadedPolicy }

@@ -2,6 +2,7 @@ import type { OciProfile } from '../filter/oci.js'
 import type { NetworkLayer } from '../network/merge.js'
 import type { NetworkRules, Resolver } from '../network/types.js'
 import type { LoadedPolicy } from '../policy/document/load.js'
+import type { Segment } from '../policy/glob.js'
 import type { IoTarget } from './io-target.js'
 
 /** `denied`: what is refused; `all`: what goes through too; `off`: nothing, and no call waits for qi-monitor to look. */
@@ -98,6 +99,27 @@ export interface Deny {
   origin: string
 }
 
+/** Names that are denied wherever they are below `base`, there or not. */
+export interface NamePattern {
+  /** As it was written. */
+  text: string
+  /** Canonical. */
+  base: string
+  /** Written without one: of everything that belongs to the policy or the project, not of the system. */
+  anywhere: boolean
+  segments: Segment[]
+  origin: string
+}
+
+/** `filesystem.mediate`: folders in which qi-monitor makes every open and change itself. */
+export interface Mediation {
+  patterns: NamePattern[]
+  /** Of the grants those in which a pattern could match. */
+  folders: string[]
+  /** Files in them that may be executed all the same: the command, and what it starts with. */
+  executables: string[]
+}
+
 export interface ProfileLimits {
   /** RLIMIT_NOFILE */
   maxFileDescriptors: number
@@ -171,6 +193,7 @@ export interface Profile {
   symlinks: JailSymlink[]
   files: JailFile[]
   denies: Deny[]
+  mediation?: Mediation
   network: {
     mode: 'none' | 'allowList' | 'dangerouslyShareHostNetwork'
     /** Connects to the jail's own loopback. */

@@ -63,6 +63,18 @@ describe('explain', () => {
     ])
   })
 
+  it('tells the patterns of names, and where they count', () => {
+    const told = explained({
+      config: { filesystem: { readOnlyPaths: ['~/data'], deniedPaths: ['**/.env'], mediate: true } }
+    })
+    const rule = { pattern: '**/.env', origin: 'config: filesystem.deniedPaths[0]' }
+    expect(told.mediation).toEqual({ patterns: [rule], folders: ['/home/u/data'], executables: [] })
+    expect(text(told)).toMatch(/denied names\n.*\*\*\/\.env +config[\s\S]*each open is decided\n +\/home\/u\/data\n/)
+    expect(text(explained())).not.toContain('denied names')
+    const found = difference(explained(), told).filter(({ section }) => section === 'denied names')
+    expect(found).toEqual([expect.objectContaining({ name: '**/.env', b: 'not opened', effect: 'less' })])
+  })
+
   it('says which layers this host lacks, and which of them refuse the launch', () => {
     const { protections } = explained({ facts: { ...HOSTLESS } })
     expect(protections.find(({ name }) => name === 'landlockFs')).toMatchObject({ state: 'off', refused: true })

@@ -15,6 +15,9 @@ const ONE_FILE: Given = {
   config: { filesystem: { readOnlyPaths: ['~/one.txt'] } }
 }
 const IN_PROJECT: Given = { profile: 'standard', tree: { '/home/u/app/app.sock': 'socket:' } }
+const BY_NAME: Given = {
+  config: { filesystem: { allowedPaths: ['~/app'], deniedPaths: ['**/.en[v]', '~/app/**/*.pem'], mediate: true } }
+}
 const SOCKET: Given = { tree: { '/run/db.sock': 'socket:' } }
 const rules = (network: NonNullable<Given['config']>['network']): Given => ({ config: { network } as Given['config'] })
 
@@ -37,6 +40,12 @@ const CASES: [what: string, access: Access | undefined, given: Given, state: str
     ['~', 'write', STANDARD, 'refused', 'built-in', 'fixed: QI_GRANT_TOO_WIDE'],
     ['~/data/notes.txt', undefined, DENIED, 'refused', 'config: filesystem.deniedPaths[0]', '# remove config'],
     ['~/data', undefined, DENIED, 'allowed', 'config: filesystem.readOnlyPaths[0]'],
+    ['.env', undefined, BY_NAME, 'refused', 'config: filesystem.deniedPaths[0]', '# remove config'],
+    ['sub/.ENV', 'write', BY_NAME, 'refused', 'config: filesystem.deniedPaths[0]', '# remove config'],
+    ['keys/a.pem', undefined, BY_NAME, 'refused', 'config: filesystem.deniedPaths[1]', '# remove config'],
+    ['server.js', undefined, BY_NAME, 'allowed', 'config: filesystem.allowedPaths[0]'],
+    ['server.js', 'execute', BY_NAME, 'refused', 'filesystem.mediate', 'fixed: no key'],
+    ['open', undefined, BY_NAME, 'depends', 'built-in: mediated'],
     ['/', undefined, {}, 'depends', 'closure: system'],
     ['/', 'write', {}, 'refused', 'built-in', 'fixed: QI_GRANT_TOO_WIDE'],
     ['/tmp/x', 'write', {}, 'allowed', 'built-in'],

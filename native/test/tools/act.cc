@@ -28,6 +28,7 @@ constexpr Act kActs[] = {
     {"open-many", act::OpenMany},
     {"swap-connect", act::SwapConnect},
     {"swap-path", act::SwapPath},
+    {"swap-read", act::SwapRead},
     {"swap-fd", act::SwapFd},
     {"swap-folder", act::SwapFolder},
     {"die-asking", act::DieAsking},

@@ -134,6 +134,28 @@ inline void SwapPath(const Words& words) {
   Failed(error, nullptr);
 }
 
+// `MS DENIED DECOY`: opens a path for reading that is now the one, now the other.
+inline void SwapRead(const Words& words) {
+  Until time(words.at(0));
+  static char shared[256];
+  const std::string denied = words.at(1), decoy = words.at(2);
+  memcpy(shared, decoy.c_str(), decoy.size() + 1);
+  int error = 0;
+  Meanwhile swapping([&] {
+    memcpy(shared, denied.c_str(), denied.size() + 1);
+    memcpy(shared, decoy.c_str(), decoy.size() + 1);
+  });
+  while (!time.Over(error)) {
+    char text[16] = "";
+    int fd = open(shared, O_RDONLY);
+    if (fd < 0 && error != EACCES) error = errno;
+    if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && strncmp(text, "secret", 6) == 0)
+      return Done("read %s", text);
+    (void)close(fd);
+  }
+  Failed(error, nullptr);
+}
+
 // `MS DIR NAME`: DIR/way leads to DIR/plain when looked at and to DIR when acted upon; makes and moves DIR/way/NAME.
 inline void SwapFolder(const Words& words) {
   Until time(words.at(0));
