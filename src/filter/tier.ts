@@ -99,6 +99,27 @@ const groups = (prctl: Condition[]): Group[] => [
   }
 ]
 
+const SOL_SOCKET = 1
+const PROTOCOLS = [0, 6, 17, 41, 58, 136, 255, 263, 270, 282, 284] // IP, TCP, UDP, IPv6, ICMPv6, …, MPTCP
+const NAMING = [16, 34, 76] // SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD
+
+const isNaming = ([level, name]: Condition): boolean =>
+  level?.value === BigInt(SOL_SOCKET) && NAMING.includes(Number(name?.value))
+
+/** A condition says what a number is, not what it is not. */
+const ANY_OPTION: Condition[] = [
+  ...PROTOCOLS.map((level): Condition => [is(1, level)]),
+  ...Array.from({ length: 100 }, (_, name): Condition => [is(1, SOL_SOCKET), is(2, name)])
+]
+
+const socketNames = (listed: Condition[], shared: boolean): Group => ({
+  name: 'socket-names',
+  reason:
+    'A local socket that asks who speaks is given a name in the host’s abstract namespace when it connects (unix(7), autobind).',
+  calls: { setsockopt: (shared ? ANY_OPTION : listed).filter((each) => !isNaming(each)) },
+  otherwise: refuse(EPERM)
+})
+
 const SIGNALS: Group[] = [
   {
     name: 'signals-to',
@@ -134,7 +155,9 @@ export function withoutNamespaces(all: Group[], { network, scoped }: TierOptions
   const { prctl = [], ...options } = all.find((group) => group.name === 'process-options')?.calls ?? {}
   const dumpable = ([first]: Condition) => first?.arg === 0 && first.value === BigInt(PR_SET_DUMPABLE)
   const cases = [...prctl.filter((each) => !dumpable(each)), [is(0, PR_SET_DUMPABLE), is(1, SUID_DUMP_USER)]]
-  const ours = [...groups(cases), ...(network ? [] : NO_NETWORK), ...(scoped ? [] : SIGNALS)]
+  const { setsockopt = [] } = all.find((group) => group.name === 'socket-options')?.calls ?? {}
+  const names = socketNames(setsockopt, network)
+  const ours = [...groups(cases), names, ...(network ? [] : NO_NETWORK), ...(scoped ? [] : SIGNALS)]
   for (const group of ours) if (group.name === 'process-options') Object.assign(group.calls, options)
   const moved = new Set(ours.flatMap(({ calls }) => Object.keys(calls)))
   const kept = all.map((group) => ({

@@ -42,6 +42,32 @@ def own_socket():
         return talk(path)
 
 
+def given_name():
+    ours, theirs = socket.socketpair()
+    for option in (34, 76, 16):  # SO_PASSSEC, SO_PASSPIDFD, SO_PASSCRED
+        try:
+            ours.setsockopt(socket.SOL_SOCKET, option, 1)
+        except OSError as error:
+            # Not every kernel has each; what is refused is refused before it is looked up.
+            if error.errno == errno.EPERM:
+                raise
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        path = f'{temp}/named-{os.getpid()}'
+        server.bind(path)
+        server.listen()
+        client.connect(path)
+        return 'ok' if client.getsockname()[:1] == b'\0' else 'unnamed'
+
+
+def options():
+    with socket.socket(socket.AF_UNIX) as local, socket.socket(socket.AF_INET6) as tcp:
+        local.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+
+
 def child():
     process = subprocess.Popen(['sleep', '100'])
     process.kill()
@@ -137,6 +163,9 @@ ACTS = {
     'a socket of the host': lambda: talk(home + '/host.sock'),
     'an abstract socket of the host': lambda: talk('\0' + os.environ['ABSTRACT']),
     'take an abstract name': lambda: socket.socket(socket.AF_UNIX).bind('\0' + os.environ['ABSTRACT'] + '-2'),
+    'have an abstract name given': given_name,
+    'have a name chosen': lambda: socket.socket(socket.AF_UNIX).bind(''),
+    'options of sockets': options,
     'one’s own socket': own_socket,
     'System V memory': shared_memory,
     'a POSIX queue': queue,

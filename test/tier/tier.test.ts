@@ -72,6 +72,8 @@ const JAILED: Record<string, string> = {
   'a socket of the host': 'EACCES',
   'an abstract socket of the host': 'EACCES',
   'take an abstract name': 'EACCES',
+  'have an abstract name given': 'EPERM',
+  'have a name chosen': 'EACCES',
   'System V memory': 'EPERM',
   'a POSIX queue': 'EPERM',
   'shared memory by name': 'EACCES',
@@ -89,7 +91,8 @@ const ALLOWED: Record<string, string> = {
   'signal oneself': 'ok',
   'end a child': 'ok',
   'one’s own environment': 'ok',
-  'one’s own socket': 'mine'
+  'one’s own socket': 'mine',
+  'options of sockets': 'ok'
 }
 
 const GIVEN: Record<string, string> = {
