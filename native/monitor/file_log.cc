@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "core/errno_names.h"
-#include "core/hash.h"
 #include "monitor/decode.h"
 #include "monitor/target.h"
 
@@ -13,8 +12,7 @@ namespace {
 
 constexpr uint64_t kWindowNs = 1000000000u;
 
-uint64_t KeyOf(const FileEvent& event) {
-  uint64_t key = kHashSeed;
+uint64_t KeyOf(uint64_t key, const FileEvent& event) {
   for (const char* text : {event.syscall, event.action, event.access, event.path, event.to, event.rule}) {
     key = Hash(key, text, strlen(text) + 1);
   }
@@ -57,7 +55,7 @@ bool FileLog::MayTell(Outcome outcome) {
 void FileLog::Add(const FileEvent& event) {
   Outcome outcome = event.would_be ? kWouldBe : event.error != 0 ? kBlocked : kDone;
   if (outcome == kBlocked) ++refused_;
-  uint64_t key = KeyOf(event);
+  uint64_t key = KeyOf(seed_, event);
   Kind* kind = Slot(key);
   if (kind != nullptr && kind->action != nullptr) {
     ++kind->repeats;

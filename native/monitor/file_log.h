@@ -5,6 +5,7 @@
 #pragma once
 #include <linux/seccomp.h>
 
+#include "core/hash.h"
 #include "monitor/events.h"
 
 namespace qi {
@@ -57,6 +58,7 @@ class FileLog {
   void WriteTotal();
 
   EventWriter* events_;
+  const uint64_t seed_ = DrawHashSeed();
   JsonWriter scratch_;
   Kind* slots_ = nullptr;  // hashed by key, probed linearly; null until the first event
   size_t used_ = 0;

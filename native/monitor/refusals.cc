@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "core/errno_names.h"
-#include "core/hash.h"
 #include "monitor/decode.h"
 #include "monitor/target.h"
 
@@ -21,7 +20,7 @@ void RefusalLog::Add(const Refusal& refusal) {
   scratch_.Open('{');
   DescribeArguments(refusal.syscall, request, &scratch_, refusal.address);
   scratch_.Close('}');
-  uint64_t key = Hash(kHashSeed, scratch_.data(), scratch_.size());
+  uint64_t key = Hash(seed_, scratch_.data(), scratch_.size());
   const uint64_t identity[4] = {request.pid, static_cast<uint64_t>(request.data.nr),
                                 static_cast<uint64_t>(refusal.error), refusal.permitted};
   key = Hash(key, identity, sizeof(identity));
@@ -66,7 +65,7 @@ void RefusalLog::AddNetwork(const NetworkRefusal& refusal) {
   }
   if (refusal.said[0] != 0) scratch_.Pair("claimedHost", refusal.said);
   scratch_.Pair("rule", refusal.rule);
-  uint64_t key = Hash(Hash(kHashSeed, scratch_.data(), scratch_.size()), refusal.action, strlen(refusal.action));
+  uint64_t key = Hash(Hash(seed_, scratch_.data(), scratch_.size()), refusal.action, strlen(refusal.action));
   key = Hash(key, &refusal.permitted, sizeof(refusal.permitted));
   if (Counted(key, refusal.permitted)) return;
   ProcessFacts facts;

@@ -3,6 +3,7 @@
 #pragma once
 #include <linux/seccomp.h>
 
+#include "core/hash.h"
 #include "monitor/decode.h"
 #include "monitor/events.h"
 #include "monitor/jail_processes.h"
@@ -72,6 +73,7 @@ class RefusalLog {
   void WriteFlood(uint64_t* count, bool permitted);
 
   EventWriter* events_;
+  const uint64_t seed_ = DrawHashSeed();
   JsonWriter scratch_;
   Kind kinds_[kKinds];
   size_t used_ = 0;
