@@ -1,5 +1,6 @@
 import type { ParsedConfig } from '../policy/config.js'
 import { type Layer, placeOf } from '../policy/layer.js'
+import { covers } from './cover.js'
 import { type AllowedHost, isAnyHost, readEntry, usualPorts } from './entry.js'
 import type { DeniedErrno } from './types.js'
 
@@ -16,7 +17,7 @@ export interface Written<T> {
   origin: string
 }
 
-/** `most`: of a host without a port, those that a narrowing layer left it. */
+/** `most`: the ports that a narrowing layer left it. */
 export type AllowedBy = Written<AllowedHost> & { most?: number[] }
 
 /** All layers as one: lists added up, everything else the last word. */
@@ -33,6 +34,8 @@ export interface NetworkPolicy {
   allowedPorts?: Written<number[]>
   /** They are from a narrowing layer, where none had been before: an inspected host of a later one gets no port by them. */
   portsNarrow?: boolean
+  /** What narrowing layers named of the host's own network, and the loopback as it was before them. */
+  carved?: { lists: HostList[]; innerLoopback: boolean }
   maxConnections?: Written<number>
   onDenied?: Written<DeniedErrno>
   updatable: boolean
@@ -59,7 +62,14 @@ export function mergeNetwork(layers: NetworkLayer[]): NetworkPolicy {
 export function mergeNetworkLayer(policy: NetworkPolicy, layer: NetworkLayer): void {
   const { network } = layer
   const written = <T>(key: string, value: T): Written<T> => ({ value, ...placeOf(layer, `network.${key}`) })
-  if (layer.narrows) keepNamed(policy, network)
+  const unshares =
+    HOST_LISTS.some((key) => (network[key]?.length ?? 0) > 0) ||
+    network.updatable === true ||
+    network.denyInternet !== undefined ||
+    network.dangerouslyShareHostNetwork === false
+  const before = [...policy.allowed]
+  if (layer.narrows) carve(policy, network)
+  else if (unshares) uncarve(policy)
   const each = <T>(key: string, list: T[] | undefined) => (list ?? []).map((value, i) => written(`${key}[${i}]`, value))
   // A later denyInternet takes back what an earlier layer opened to everybody; what it named stays.
   if (network.denyInternet === true) {
@@ -82,22 +92,35 @@ export function mergeNetworkLayer(policy: NetworkPolicy, layer: NetworkLayer): v
   policy.loopback.push(...loopback)
   policy.publish.push(...publish)
   policy.unixSockets.push(...each('allowUnixSockets', network.allowUnixSockets))
-  mergePorts(policy, layer)
+  mergePorts(policy, layer, before)
   if (network.maxConnections !== undefined) policy.maxConnections = written('maxConnections', network.maxConnections)
   if (network.onDenied !== undefined) policy.onDenied = written('onDenied', network.onDenied)
 }
 
-/** What holds with a narrowing layer comes to no more than the ports of now, whatever a later layer opens. */
-function mergePorts(policy: NetworkPolicy, layer: NetworkLayer): void {
+/**
+ * What holds with a narrowing layer comes to no more than the ports of now: a later layer opens none to it, and closes what it
+ * closes to hosts without a port, unless a layer below (`before`) named host and port.
+ */
+function mergePorts(policy: NetworkPolicy, layer: NetworkLayer, before: AllowedBy[]): void {
   const { allowedPorts, allowedHosts, denyInternet } = layer.network
   const narrow = layer.narrows === true && (policy.allowedPorts === undefined || policy.portsNarrow === true)
+  const keep = (most: number[]) => (allowedPorts ? most.filter((port) => allowedPorts.includes(port)) : most)
+  policy.allowed = policy.allowed.map((one) => (one.most ? { ...one, most: keep(one.most) } : one))
   if (allowedPorts) policy.allowedPorts = { value: allowedPorts, ...placeOf(layer, 'network.allowedPorts') }
   if (layer.narrows && (allowedHosts || allowedPorts || denyInternet === false))
     policy.allowed = policy.allowed.map((one) => {
-      const most = portsOf(one, policy)
+      const most = isNamed(one.value, before) ? undefined : portsOf(one, policy)
       return most === undefined ? one : { ...one, most }
     })
   if (allowedPorts) policy.portsNarrow = narrow
+}
+
+/** With its port, by the layers below. */
+function isNamed(value: AllowedHost, before: AllowedBy[]): boolean {
+  const { pattern, ports } = readEntry(value)
+  const known = before.filter(({ most }) => !most).map((one) => readEntry(one.value))
+  const holders = known.filter((one) => covers(one.pattern, pattern, () => false))
+  return ports?.every((port) => holders.some((one) => one.ports?.includes(port))) ?? false
 }
 
 /** Which ports an allowed host comes to; undefined: any. */
@@ -106,12 +129,33 @@ export function portsOf(
   { allowedPorts, portsNarrow }: NetworkPolicy
 ): number[] | undefined {
   const { ports, inspect } = readEntry(value)
-  if (ports) return ports
-  const usual = most ?? usualPorts(inspect, portsNarrow && inspect ? undefined : allowedPorts?.value)
-  return allowedPorts ? usual?.filter((port) => allowedPorts.value.includes(port)) : usual
+  const named = most ?? ports
+  if (named || !allowedPorts || !inspect || !portsNarrow) return named ?? usualPorts(inspect, allowedPorts?.value)
+  return usualPorts(inspect, undefined)?.filter((port) => allowedPorts.value.includes(port))
+}
+
+type HostList = keyof typeof LISTS
+
+/** Of a shared network, what a narrowing layer left of it: gone when a later one ends the sharing, which was all it came from. */
+function carve(policy: NetworkPolicy, network: NetworkLayer['network']): void {
+  if (policy.shareHost || policy.carved) {
+    const { lists = [], innerLoopback = policy.innerLoopback } = policy.carved ?? {}
+    policy.carved = { lists: [...lists, ...HOST_LISTS.filter((key) => network[key])], innerLoopback }
+    if (network.denyInternet === false) policy.carved.lists.push('allowedHosts')
+  }
+  keepNamed(policy, network)
+}
+
+function uncarve(policy: NetworkPolicy): void {
+  if (!policy.carved) return
+  for (const key of policy.carved.lists) policy[LISTS[key]] = []
+  policy.innerLoopback = policy.carved.innerLoopback
+  delete policy.carved
 }
 
 const LISTS = { allowedHosts: 'allowed', udp: 'udp', allowLoopback: 'loopback', publish: 'publish' } as const
+
+const HOST_LISTS = Object.keys(LISTS) as HostList[]
 
 /** Of a list that a narrowing layer has, what it names stays; it named nothing that was not there (policy/narrow.ts). */
 function keepNamed(policy: NetworkPolicy, network: NetworkLayer['network']): void {

@@ -400,6 +400,33 @@ describe('hosts of a project layer without a port', () => {
     expect(reached(project, base, later).filter((target) => !before.includes(target))).toEqual([])
   })
 
+  it.each<[string, SandboxConfig['network']]>([
+    ['hosts', { allowedHosts: ['a.example'] }],
+    ['no internet', { denyInternet: true }],
+    ['no sharing', { dangerouslyShareHostNetwork: false }]
+  ])('of a shared network go when a later layer has %s', (_what, later) => {
+    const base = { dangerouslyShareHostNetwork: true }
+    const all = {
+      allowedHosts: ['*'],
+      allowLoopback: [5432],
+      publish: [3000],
+      udp: ['b.example:4433'],
+      innerLoopback: true
+    }
+    const of = (project?: SandboxConfig['network']) =>
+      outcome(
+        [
+          layerOf('base', { network: base }, false),
+          project && layerOf('p', { network: project }, true),
+          layerOf('l', { network: later }, false)
+        ].flatMap((layer) => layer ?? [])
+      ) as Profile
+    expect([...reach(of(all))].sort()).toEqual([...reach(of())].sort())
+    // Until then it is what the project left of it.
+    const left = outcome([base, all].map((network, i) => layerOf(`${i}`, { network }, i === 1) as Layer)) as Profile
+    expect(reach(left).has('tcp b.example:443')).toBe(true)
+  })
+
   it('keep the ports of now; a later layer’s own hosts get its', () => {
     const base = { allowedHosts: ['a.example'], allowedPorts: [443] }
     const later = { allowedHosts: ['b.example'], allowedPorts: [80] }
