@@ -20,13 +20,17 @@ export function hunks(text: string, edits: Edit[], secrets: Node[]): Hunk[] {
     const masked = masks.filter(({ offset, length }) => offset >= start && offset + length <= end)
     const moved = (list: Edit[]) => list.map((edit) => ({ ...edit, offset: edit.offset - start }))
     const slice = text.slice(start, end)
-    const [before, after] = [applyEdits(slice, moved(masked)), applyEdits(slice, moved([...masked, ...here]))]
+    // What goes with its line needs no mask there.
+    const kept = masked.filter((mask) => !here.some((edit) => overlap(mask, edit)))
+    const [before, after] = [applyEdits(slice, moved(masked)), applyEdits(slice, moved([...kept, ...here]))]
     const [oldLines, newLines] = cut(before.split(/\r?\n/), after.split(/\r?\n/))
     const hunk = { oldStart: line, oldLines, newStart: line + shift, newLines }
     shift += newLines.length - oldLines.length
     return hunk
   })
 }
+
+const overlap = (a: Edit, b: Edit): boolean => a.offset < b.offset + b.length && b.offset < a.offset + a.length
 
 const count = (text: string): number => text.split('\n').length - 1
 

@@ -1,6 +1,7 @@
 import { createScanner, type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser'
 import { QiError } from '../errors.js'
 import type { Place } from './places.js'
+import { maskWords } from './secrets.js'
 
 /** One server of a configuration, as it is written. */
 export interface Entry {
@@ -13,7 +14,7 @@ export interface Entry {
   reason?: string
   /** The parts of one that is started by a command. */
   parts?: Parts
-  /** Values of its variables: nobody's to be shown. */
+  /** Values of its variables and headers, and arguments that hold a secret: nobody's to be shown. */
   secrets: Node[]
 }
 
@@ -103,9 +104,7 @@ const READ = ['type', 'url', 'serverUrl', 'httpUrl', 'command', 'args', 'env', '
 function entry(node: Node): Omit<Entry, 'name'> {
   const found = new Map<string, { value: Node; property: Node }>()
   const all = members(node)
-  const secrets = all
-    .filter(([key]) => key === 'env')
-    .flatMap(([, value]) => members(value).map(([, secret]) => secret))
+  const secrets = all.flatMap(([key, value]) => secretsOf(key, value))
   for (const [key, value, property] of all) {
     if (READ.includes(key) && found.has(key)) return unclear(`the key "${key}" is there twice`, secrets)
     found.set(key, { value, property })
@@ -129,6 +128,15 @@ function entry(node: Node): Omit<Entry, 'name'> {
     hasEnvFile: found.has('envFile')
   }
   return { kind: 'stdio', parts, secrets }
+}
+
+function secretsOf(key: string, value: Node): Node[] {
+  if (key === 'env' || key === 'headers') return members(value).map(([, secret]) => secret)
+  if (key === 'command') return []
+  const words = key === 'args' ? (value.children ?? []) : [value]
+  const texts = words.map(({ value: text }) => (typeof text === 'string' ? text : ''))
+  const masked = maskWords(texts)
+  return words.filter((_, i) => texts[i] !== masked[i])
 }
 
 function faultOf(command: Node, args: Node | undefined, env: Node | undefined): string | undefined {

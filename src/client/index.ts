@@ -8,6 +8,7 @@ import { backupOf, type Content, readConfig, replaceConfig } from './file.js'
 import { recognise } from './known.js'
 import { launcherFor, steering, type Wrapped, wrappedForm } from './launcher.js'
 import type { Place, Surroundings } from './places.js'
+import { maskWords } from './secrets.js'
 
 export { CLIENTS, isClient, type Place, placeOfFile, placesOf, type Surroundings } from './places.js'
 
@@ -61,7 +62,7 @@ function infoOf(place: Place, entry: Entry, around: Surroundings, wanted?: strin
   if (kind !== 'stdio' || !parts) {
     return { ...info, state: kind === 'remote' ? 'remote' : 'unclear', notes: reason ? [reason] : [] }
   }
-  const command = [commandOf(parts), ...argsOf(parts)]
+  const command = maskWords([commandOf(parts), ...argsOf(parts)])
   const form = wrappedForm(parts)
   if (form) {
     const profile = form.profile ?? 'strict'
@@ -100,12 +101,13 @@ function loading(profile: string, { cwd }: Surroundings): { profile: string; loa
 const steeredNote = (name: string): string =>
   `its variable ${name} would act on qi-jail itself, outside the jail: take it out of env, and give it after wrapping as --env ${name}=…`
 
-function notesOfWrapped(parts: Parts, { foreign, env }: Wrapped): string[] {
+function notesOfWrapped(parts: Parts, { foreign, env, given }: Wrapped): string[] {
   const missing = parts.env.filter((name) => !env.some((given) => given === name || given.startsWith(`${name}=`)))
   const steered = steering(parts.env, !commandOf(parts).includes('/'))
   return [
     ...(foreign === undefined ? [] : [`not by this qi-jail, but by ${foreign}`]),
     ...(steered === undefined ? [] : [steeredNote(steered)]),
+    ...(given.length ? [`given besides: ${given.join(', ')}`] : []),
     ...(missing.length ? [`not passed on: ${missing.join(', ')}`] : []),
     ...fileNotes(parts)
   ]
@@ -200,7 +202,9 @@ function wrapOne(
   const known = recognise(parts)
   const grants = 'grants' in known ? known.grants : []
   const own = [...['--profile', profile], ...grants, ...parts.env.flatMap((name) => ['--env', name])]
-  return { outcome: 'wrapped', profile, edits: wrapEdits(text, parts, launcher, own) }
+  const pairs = grants.flatMap((flag, i) => (i % 2 === 0 ? [`${flag} ${grants[i + 1]}`] : []))
+  const notes = [...info.notes, ...(pairs.length ? [`given besides: ${pairs.join(', ')}`] : [])]
+  return { outcome: 'wrapped', profile, notes, edits: wrapEdits(text, parts, launcher, own) }
 }
 
 function unwrapOne({ text }: Content, { parts }: Entry, info: ServerInfo): Outcome {

@@ -1,9 +1,9 @@
 import { realpathSync } from 'node:fs'
 import { basename, delimiter, isAbsolute, join } from 'node:path'
-import { parseArguments } from '../cli/options.js'
+import { parseArguments, type RunOptions } from '../cli/options.js'
 import { VERBS } from '../cli/verbs.js'
 import { QiError } from '../errors.js'
-import { PACKAGE_DIR } from '../policy/profiles.js'
+import { isShipped, PACKAGE_DIR } from '../policy/profiles.js'
 import { DEFAULT_PATH } from '../profile/command.js'
 import { argsOf, commandOf, type Parts } from './document.js'
 import type { Place } from './places.js'
@@ -59,6 +59,8 @@ export interface Wrapped {
   optionsAt: number
   /** Variables that are passed on. */
   env: string[]
+  /** Options that give more than the profile, as they are typed. */
+  given: string[]
   /** Its args were an empty list, not left out. */
   hadArgs: boolean
   /** Another program than this qi-jail, which may be anything. */
@@ -85,9 +87,33 @@ export function wrappedForm(parts: Parts): Wrapped | undefined {
     ...(options.profile === undefined ? {} : { profile: options.profile }),
     ...(profileAt < 0 ? {} : { profileAt }),
     env: options.env,
+    given: givenBy(options),
     hadArgs: words[0] === 'run',
     ...(foreign === undefined ? {} : { foreign })
   }
+}
+
+function givenBy(options: RunOptions): string[] {
+  const each = (flag: string, values: string[]) => values.map((value) => `${flag} ${value}`)
+  const { policy, permissive, cgroup, tolerate, protection, profile } = options
+  return [
+    ...(typeof policy === 'string' ? [`--policy ${policy}`] : policy === false ? ['--no-policy'] : []),
+    ...(permissive ? ['--permissive'] : []),
+    ...(profile !== undefined && !isShipped(profile) ? [`--profile ${profile}`] : []),
+    ...each('--ro', options.ro),
+    ...each('--rw', options.rw),
+    ...each('--net', options.net),
+    ...each('--udp', options.udp),
+    ...each('--allow-loopback', options.allowLoopback),
+    ...each('--allow-unix-socket', options.allowUnixSocket),
+    ...each('--publish', options.publish),
+    ...each('--tolerate', tolerate),
+    ...each(
+      '--protection',
+      protection.filter((one) => !one.endsWith('=require'))
+    ),
+    ...(cgroup === false ? ['--no-cgroup'] : [])
+  ]
 }
 
 /** The word of the launcher that leads to something else than this qi-jail and the node that runs it. */
