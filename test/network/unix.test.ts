@@ -1,5 +1,16 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { chmodSync, existsSync, linkSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { createServer as createHttp } from 'node:http'
 import { createServer, type Server } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -24,6 +35,8 @@ import {
 import { skipUnless } from '../support/skip.js'
 
 const PAYLOAD = fileURLToPath(new URL('unix-payload.mjs', import.meta.url))
+const PASSING = fileURLToPath(new URL('passing.py', import.meta.url))
+const PASSED = readFileSync(PASSING, 'utf8')
 const [UNIX, STREAM, DGRAM, SEQPACKET] = [1, 1, 2, 5]
 const STRANGER = 'named sockets of programs outside the jail'
 const REPLACED = 'network.allowUnixSockets: the socket was replaced'
@@ -273,6 +286,51 @@ describe.each(users)('local sockets of the host, launched by %s', (user: User) =
       expect(result.stdout).toBe('EACCES #1\n')
       expect(refusals(result)).toMatchObject([{ rule: REPLACED }])
     })
+  })
+
+  it('a socket where PostgreSQL has its own', async () => {
+    // As root in the very folder: the jail's /run is its own.
+    const place = `${isRoot ? '/run' : folder}/qi-postgresql-${process.pid}-${user}`
+    mkdirSync(place)
+    closers.push(() => rmSync(place, { recursive: true }))
+    give(place, user)
+    const path = `${place}/.s.PGSQL.5432`
+    await serve(path, 'postgres', user)
+    await serve(`${place}/.s.PGSQL.5433`, 'another', user)
+    writeFileSync(`${path}.lock`, '1')
+    const { said } = await act(['ask', path, `${place}/.s.PGSQL.5433`], config([`${path}?`]))
+    expect(said).toEqual(['postgres', 'ENOENT'])
+    const argv = ['/bin/ls', '-A', place]
+    expect((await jailed(user, { argv, config: config([path]) })).stdout).toBe('.s.PGSQL.5432\n')
+  })
+
+  it('a file that a server passes is the payload’s; a folder opens nothing', async () => {
+    const place = scratch(user)
+    writeFileSync(`${place}/secret`, 'secret')
+    await start(['/usr/bin/python3', PASSING, 'give', place], `${place}/giver`, user)
+    const words = ['/usr/bin/python3', '-c', PASSED, 'take', place]
+    const { stdout, stderr } = await jailed(user, { argv: words, config: config([`${place}/giver`]) })
+    expect(stderr).toBe('')
+    const took = { 'by its path': 'ENOENT', 'as it was passed': 'secret', 'in the folder': 'EACCES' }
+    expect(JSON.parse(stdout)).toEqual(took)
+    const outside = { 'by its path': 'secret', 'as it was passed': 'secret', 'in the folder': 'secret' }
+    expect(JSON.parse(bare(words))).toEqual(outside)
+  })
+
+  it.each([
+    ['stays inside', {}, 'ECONNREFUSED'],
+    ['is the host’s in its network', { dangerouslyShareHostNetwork: true }, 'own']
+  ] as const)('a name that the kernel chooses %s', async (_, network, outside) => {
+    const place = scratch(user)
+    const words = ['/usr/bin/python3', '-c', PASSED, 'name', place]
+    const jail = jailed(user, { argv: words, config: { network, filesystem: { allowedPaths: [place] } } })
+    await expect.poll(() => existsSync(`${place}/name`), { timeout: 60_000 }).toBe(true)
+    const name = readFileSync(`${place}/name`, 'utf8')
+    expect(name).toMatch(/^[0-9a-f]{5}$/)
+    const answer = execFileSync('/usr/bin/python3', [PASSING, 'reach', name], { encoding: 'utf8' }).trim()
+    mkdirSync(`${place}/go`)
+    expect(answer).toBe(outside)
+    expect((await jail).stdout).toBe('answered\n')
   })
 
   it('ssh-agent', async () => {
