@@ -87,8 +87,10 @@ const isLifted = (name: string, allowed: string[]): boolean =>
 function named(grant: Grant, fs: ReadFs, allowed: string[]): Deny[] {
   const names = [...PROTECTED, ...gitNames(fs, grant.path, allowed)].filter((name) => !isLifted(name, allowed))
   return names.flatMap((name) => {
+    const path = join(grant.path, name)
     refuseLinks(fs, grant.path, name)
-    return denyAt(fs, join(grant.path, name), `mandatory: ${name}`)
+    // Programs make a .config of their own in any home that they are given; in that of the caller `absolute` protects it.
+    return fs.lstat(dirname(path))?.kind === 'dir' ? [denyAt(fs, path, `mandatory: ${name}`)] : []
   })
 }
 
@@ -118,10 +120,10 @@ function protectedLink(path: string, name: string): QiError {
   })
 }
 
-function denyAt(fs: ReadFs, path: string, origin: string): Deny[] {
+function denyAt(fs: ReadFs, path: string, origin: string): Deny {
   const stat = fs.lstat(path)
-  if (!stat) return fs.lstat(dirname(path))?.kind === 'dir' ? [{ path, kind: 'write', now: 'missing', origin }] : []
-  return [{ path, kind: 'write', now: stat.kind === 'dir' ? 'dir' : 'file', origin }]
+  if (!stat) return absent(fs, path, 'write', origin)
+  return { path, kind: 'write', now: stat.kind === 'dir' ? 'dir' : 'file', origin }
 }
 
 function absolute(grant: Grant, host: Host, allowed: string[]): Deny[] {
@@ -165,7 +167,7 @@ function ownDenies(grant: Grant, host: Host, own: OwnPaths): Deny[] {
     if (found.kind !== 'missing' && isWithin(grant.path, found.real)) throw ownPath(grant, path, 'holds or is')
     if (!isWithin(found.real, grant.path)) return []
     const origin = `mandatory: qi-jail's own ${basename(path)}`
-    if (path !== audit) return denyAt(fs, firstMissing(fs, found.real), origin)
+    if (path !== audit) return denyAt(fs, found.real, origin)
     // A read-only mount does not keep anybody from writing into a FIFO.
     if (found.kind === 'other' || found.kind === 'socket') throw ownPath(grant, path, 'is no regular file, and')
     // The launch makes it before the jail: it is there to be covered, not a name to be guarded.
@@ -174,10 +176,12 @@ function ownDenies(grant: Grant, host: Host, own: OwnPaths): Deny[] {
 }
 
 /** What does not exist yet is kept from coming to be by the first of its names that is missing. */
-function firstMissing(fs: ReadFs, path: string): string {
+function absent(fs: ReadFs, path: string, kind: Deny['kind'], origin: string): Deny {
   let at = path
-  while (!fs.lstat(at) && !fs.lstat(dirname(at))) at = dirname(at)
-  return at
+  while (!fs.lstat(dirname(at))) at = dirname(at)
+  // A file where a folder would be: the folder could come in its place.
+  if (fs.lstat(dirname(at))?.kind !== 'dir') return { path: dirname(at), kind: 'write', now: 'file', origin }
+  return { path: at, kind, now: 'missing', origin }
 }
 
 function ownPath(grant: Grant, path: string, how: string): QiError {
@@ -196,9 +200,6 @@ export function readDenies(denied: PlacedRule[], grants: Grant[], fs: ReadFs): D
     if (!grantOf(grants, real)) return []
     if (kind !== 'missing')
       return [{ path: real, kind: 'read', now: kind === 'dir' ? 'dir' : 'file', origin: rule.origin }]
-    // Without its parent there is nothing to deny yet, and what the payload creates there is its own.
-    return fs.lstat(dirname(real))?.kind === 'dir'
-      ? [{ path: real, kind: 'read', now: 'missing', origin: rule.origin }]
-      : []
+    return [absent(fs, real, 'read', rule.origin)]
   })
 }

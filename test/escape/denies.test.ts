@@ -315,6 +315,27 @@ escapes(
   project
 )
 
+const NESTED = 'config: filesystem.deniedPaths[0]'
+const ways: [string, string[][], string, number][] = [
+  ['the folder', [call('mkdirat', -100, 's:{d}/ci', 0o700)], 'mkdirat', 0],
+  ['a link in its place', [call('symlinkat', 's:plain', -100, 's:{d}/ci')], 'symlinkat', 0],
+  ['another folder moved there', [call('renameat', -100, 's:{d}/plain', -100, 's:{d}/ci')], 'renameat', 0],
+  ['a folder of an existing one', [call('mkdirat', -100, 's:{d}/plain/ci', 0o700)], 'mkdirat', 1]
+]
+escapes(
+  'a denied name whose folder is missing',
+  ways.map(([name, act, syscall, which]) => ({
+    name,
+    act: ['call', ...chain(...act)],
+    expect: 'EACCES',
+    event: { syscall, rule: NESTED.replace('0', String(which)) },
+    config: (d) => ({ filesystem: { allowedPaths: [d], deniedPaths: [`${d}/ci/run/me`, `${d}/plain/ci/me`] } }),
+    after: untouched,
+    control: { where: 'jail', config: writable }
+  })),
+  project
+)
+
 describe.each(users)('litter, launched by %s', (user: User) => {
   it('is not left when everything is killed in the middle', async () => {
     const folder = project(user)

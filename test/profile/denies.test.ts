@@ -45,7 +45,7 @@ describe('mandatory write-denies', () => {
     expect(denies(RW, { '/w/.git': 'gitdir: /elsewhere' })).toContain('write file /w/.git')
   })
 
-  it('leave a name alone whose folder does not exist, and see it when it does', () => {
+  it('leave settings alone whose folder does not exist, and see them when it does', () => {
     expect(denies(RW, { '/w/.config/fish': null })).toContain('write missing /w/.config/fish/config.fish')
     expect(denies(RW, { '/w/.config': null }).filter((d) => d.includes('fish'))).toEqual([])
   })
@@ -174,6 +174,16 @@ describe('deniedPaths', () => {
       tree
     )
     expect(list).toEqual(['read dir /w/secret', 'read file /w/file', 'read missing /w/later'])
+  })
+
+  it('keep the first missing folder on the way from coming to be', () => {
+    const list = (at: string, more: Tree = {}) => denies({ ...RW, deniedPaths: [at] }, { ...tree, ...more })
+    expect(list('/w/a/b/c')).toContain('read missing /w/a')
+    expect(list('/w/a/b/c', { '/w/a': null })).toContain('read missing /w/a/b')
+    expect(list('/w/file/b/c')).toContain('write file /w/file')
+    expect(
+      denies({ allowedPaths: ['/home/u/x'], deniedPaths: ['/home/u/y/z'] }, { '/home/u/x': null }).join()
+    ).not.toMatch(/u\/y/)
   })
 
   it('hide parts of the system', () => {
