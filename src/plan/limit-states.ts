@@ -1,5 +1,6 @@
 import { QiError } from '../errors.js'
 import type { CgroupFacts, HostFacts } from '../host/facts.js'
+import { placeIn } from '../profile/limits.js'
 import type { Profile, ProfileLimits, Protection, ProtectionName } from '../profile/types.js'
 import { type CgroupChoice, CPU_PERIOD_US, chooseCgroup, lacks } from './limits.js'
 import type { State } from './state.js'
@@ -92,7 +93,7 @@ const FIELDS: Partial<Record<ProtectionName, (limits: ProfileLimits) => [key: st
 /** Limits that nothing but a cgroup can hold say what would give one. */
 export function unsupported(
   name: ProtectionName,
-  { limits }: Profile,
+  { limits, origins }: Profile,
   { cgroup }: HostFacts,
   reason: string
 ): QiError | undefined {
@@ -103,7 +104,7 @@ export function unsupported(
   const hint = `${remedy}; or leave it out, or add '${name}' to tolerate to run without it`
   return new QiError(
     'QI_LIMIT_UNSUPPORTED',
-    `${field} = ${JSON.stringify(value)}: cannot be enforced here: ${reason}`,
+    `${placeIn(origins, field)} = ${JSON.stringify(value)}: cannot be enforced here: ${reason}`,
     {
       field,
       value,

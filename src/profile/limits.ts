@@ -20,26 +20,37 @@ export const FALLBACK = {
 /** Where a limit warns before it holds, of a maximum that says nothing of it. */
 const THRESHOLD = 0.9
 
-export function resolveLimits({ resources, filesystem }: Policy, host: Host): ProfileLimits {
+export function resolveLimits({ resources, filesystem, origins }: Policy, host: Host): ProfileLimits {
   const { memoryThreshold: _threshold, maxIo, ...given } = resources
   const io = maxIo && { ...maxIo, ...ioTarget(host.fs, maxIo.path ? expand(host, maxIo.path).path : host.cwd) }
   return {
     ...FALLBACK,
     ...given,
     ...(filesystem.maxFileSize === undefined ? {} : { maxFileSize: filesystem.maxFileSize }),
-    ...threshold(resources),
+    ...threshold(resources, origins),
     ...(io ? { maxIo: io } : {})
   }
 }
 
-function threshold({ maxMemory, memoryThreshold }: Policy['resources']): { memoryThreshold?: number } {
+function threshold(
+  { maxMemory, memoryThreshold }: Policy['resources'],
+  origins: Policy['origins']
+): { memoryThreshold?: number } {
   if (maxMemory === undefined && memoryThreshold === undefined) return {}
   if (memoryThreshold === undefined) return { memoryThreshold: Math.floor((maxMemory as number) * THRESHOLD) }
   if (maxMemory !== undefined && memoryThreshold < maxMemory) return { memoryThreshold }
   const field = 'resources.memoryThreshold'
+  const at = (key: string) => placeIn(origins, key)
   const [fault, hint] =
     maxMemory === undefined
       ? ['warns before a limit, and there is none', 'set resources.maxMemory']
-      : [`is not below resources.maxMemory = ${maxMemory}`, 'lower it, or leave it out for nine tenths of maxMemory']
-  throw new QiError('QI_LIMIT', `${field} = ${memoryThreshold}: ${fault}`, { field, value: memoryThreshold, hint })
+      : [
+          `is not below ${at('resources.maxMemory')} = ${maxMemory}`,
+          'lower it, or leave it out for nine tenths of maxMemory'
+        ]
+  throw new QiError('QI_LIMIT', `${at(field)} = ${memoryThreshold}: ${fault}`, { field, value: memoryThreshold, hint })
 }
+
+/** Where a limit was written: `file:line:column: …`; of the caller's own configuration the key alone. */
+export const placeIn = (origins: Policy['origins'], key: string): string =>
+  (origins[key] ?? key).replace(/^config: /, '')

@@ -6,8 +6,10 @@ import { payloadFilter } from '../../src/filter/build.js'
 import { lifted, type OciProfile } from '../../src/filter/oci.js'
 import { asking, inTurn, ociProgram } from '../../src/filter/program.js'
 import { SYSCALLS } from '../../src/filter/syscalls.gen.js'
+import { buildPlan } from '../../src/plan/build.js'
 import { loadOci } from '../../src/policy/oci-file.js'
 import { nodeFs } from '../../src/profile/fs.js'
+import { ROOT, resolveOn } from '../profile/fake.js'
 import { checked, compileBytes } from './compile.js'
 import { AUDIT_ARCH, type SeccompData, verdict } from './evaluator.js'
 import { applying, corners, type Document, namesOf, oracle } from './oci-oracle.js'
@@ -98,4 +100,53 @@ it('the shapes of engines cover what they are to show', () => {
         syscalls.some((rule) => namesOf(rule).includes(name) && (rule.args ?? rule.excludes ?? rule.includes))
       ).toBe(true)
   }
+})
+
+describe('of several layers', () => {
+  const FIXTURES = ['docker-shaped.json', 'podman-shaped.json'].map((file) => readFileSync(`${folder}${file}`, 'utf8'))
+  const only = (name: string) =>
+    JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: [name], action: 'SCMP_ACT_ERRNO' }] })
+  const LAX = JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW' })
+
+  /** The filter of a launch whose layers import these, the last of them a project's. */
+  const filterOf = (texts: string[]) => {
+    const layers = texts.map((_, i) => ({
+      origin: `layer${i}`,
+      config: { syscalls: { oci: `/oci${i}.json` } },
+      ...(i > 0 && i === texts.length - 1 ? { narrows: true } : {})
+    }))
+    const tree = Object.fromEntries(texts.map((text, i) => [`/oci${i}.json`, text]))
+    const profile = resolveOn({ tree, facts: ROOT, profile: { name: 't', purpose: 't', layers, files: [] } })
+    const facts = { ...ROOT, landlockAbi: 6 }
+    const options = { compile: compileBytes, auditHead: '', control: false, auditFile: false }
+    return checked(buildPlan(profile, facts, options).plan.payloadFilter)
+  }
+  const passes = (program: ReturnType<typeof checked>, name: string, args = [0n, 0n, 0n, 0n, 0n, 0n]) =>
+    verdict(program, { nr: SYSCALLS[name]?.x64 as number, arch: AUDIT_ARCH.x64, args }) === 'allow'
+
+  it('each only takes away, whatever the others say and whichever comes last', () => {
+    const each = ['getcwd', 'uname', 'sync'] as const
+    for (const order of [each, [...each].reverse()]) {
+      const chain = filterOf(order.map(only))
+      expect(each.filter((name) => passes(chain, name))).toEqual([])
+      expect(passes(chain, 'getpid')).toBe(true)
+    }
+    expect(passes(filterOf([only('getcwd'), LAX]), 'getcwd')).toBe(false)
+    expect(passes(filterOf([LAX, LAX]), 'getcwd')).toBe(true)
+  })
+
+  it('a call passes the chain where it passes each alone', () => {
+    const alone = FIXTURES.map((text) => filterOf([text]))
+    const chain = filterOf(FIXTURES)
+    const seen = { passed: 0, refused: 0 }
+    for (const name of Object.keys(SYSCALLS).filter((one) => SYSCALLS[one]?.x64 !== undefined))
+      for (const text of FIXTURES)
+        for (const args of corners(applying(JSON.parse(text), 'x64', '6.1'), name)) {
+          const got = passes(chain, name, args)
+          if (got !== alone.every((one) => passes(one, name, args))) expect.fail(`${name}(${args})`)
+          seen[got ? 'passed' : 'refused']++
+        }
+    expect(seen.passed).toBeGreaterThan(500)
+    expect(seen.refused).toBeGreaterThan(100)
+  })
 })

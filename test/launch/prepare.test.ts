@@ -44,3 +44,44 @@ it.each(['a file', 'a link'])('a kept plan is made anew when what it was read fr
   await settle()
   expect(launch(folder).grants).toEqual([`${folder}/sub`])
 })
+
+it('a kept plan is made anew when a policy file changes, comes or goes', async () => {
+  const folder = mkdtempSync(`${root}/policy-`)
+  const [project, policy] = [`${folder}/.qi-jail.yaml`, `${folder}/more.yaml`]
+  const memory = (value: string) =>
+    `sandbox: { default: p, profiles: { p: { extends: strict, resources: { maxMemory: ${value} } } } }\n`
+  writeFileSync(policy, memory('64MiB'))
+  const request = {
+    config: { tolerate: ['memoryLimit' as const] },
+    argv: ['/bin/true'],
+    env: { PATH: '/usr/bin:/bin' },
+    cwd: folder,
+    home: '/nonexistent',
+    policyFiles: policy,
+    systemPolicy: '/nonexistent/policy.yaml'
+  }
+  const facts = probeHost()
+  const launched = async () => {
+    await settle()
+    return prepare(request, facts, {}).profile
+  }
+  const megabytes = async () => ((await launched()).limits.maxMemory ?? 0) / 2 ** 20
+  expect(await megabytes()).toBe(64)
+  let kept = false
+  for (let tries = 0; tries < 50 && !kept; tries++) {
+    const first = await launched()
+    kept = (await launched()) === first
+  }
+  expect(kept).toBe(true)
+  writeFileSync(policy, memory('65MiB'))
+  expect(await megabytes()).toBe(65)
+  writeFileSync(
+    project,
+    'sandbox: { profiles: { q: { extends: strict } } }\nservers: { a: { command: none, profile: q } }\n'
+  )
+  expect((await launched()).policy?.files.map(({ file }) => file)).toContain(project)
+  writeFileSync(project, 'nonsense: 1\n')
+  await expect(launched()).rejects.toThrow(/\.qi-jail\.yaml:1:1: unknown key nonsense/)
+  rmSync(project)
+  expect((await launched()).policy?.files.map(({ file }) => file)).not.toContain(project)
+})

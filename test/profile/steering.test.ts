@@ -100,3 +100,27 @@ describe('a package', () => {
     expect(granted({ profile: profileOf({ filesystem }) })).not.toContain('/home/u/mono')
   })
 })
+
+describe('a link of the repository, under a relative grant of a caller who makes nothing writable', () => {
+  const tree: Tree = { [`${APP}/docs`]: '-> /home/u/notes', '/home/u/notes/n': '', [`${APP}/keys`]: '-> /home/u/.ssh' }
+  const on = (path: string) =>
+    resolveOn({ argv: ['bash'], tree, profile: profileOf(), config: { filesystem: { readOnlyPaths: [path] } } })
+
+  it('is followed, and told: the place it leads to, and the link, by who named it', () => {
+    const { grants, symlinks } = on('./docs')
+    expect(grants).toContainEqual(
+      expect.objectContaining({ path: '/home/u/notes', access: 'ro', origin: 'config: filesystem.readOnlyPaths[0]' })
+    )
+    expect(symlinks).toContainEqual({
+      path: `${APP}/docs`,
+      target: '/home/u/notes',
+      origin: 'config: filesystem.readOnlyPaths[0]'
+    })
+  })
+
+  it('to secrets is refused, and so is any where the project is writable', () => {
+    expect(codeOf(() => on('./keys'))).toBe('QI_GRANT_LINK')
+    const writable = { tree, profile: WRITABLE, config: { filesystem: { readOnlyPaths: ['./docs'] } } }
+    expect(codeOf(() => resolveOn({ argv: ['bash'], ...writable }))).toBe('QI_GRANT_LINK')
+  })
+})
