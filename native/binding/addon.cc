@@ -111,28 +111,45 @@ bool IsSpawnRequest(const Napi::Value& value) {
   return options.Get("auditFd").IsNumber();
 }
 
-Napi::Value Spawn(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  if (!IsSpawnRequest(info[0])) return Throw(env, "QI_SPAWN", "arguments of spawn", EINVAL);
-  Napi::Object options = info[0].As<Napi::Object>();
-  std::string monitor = options.Get("monitor").As<Napi::String>();
+std::vector<std::string> ToStrings(const Napi::Value& value) {
+  std::vector<std::string> strings;
+  if (!value.IsArray()) return strings;
+  Napi::Array list = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); ++i) strings.push_back(list.Get(i).As<Napi::String>());
+  return strings;
+}
+
+// As execve takes them; valid as long as `texts`.
+std::vector<char*> Pointers(std::vector<std::string>* texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : *texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// What both ways to start it are told. `monitor` holds the text that the request refers to.
+qi::SpawnRequest ToRequest(const Napi::Object& options, std::string* monitor) {
+  *monitor = options.Get("monitor").As<Napi::String>();
   auto plan = options.Get("plan").As<Napi::Uint8Array>();
   Napi::Array stdio = options.Get("stdio").As<Napi::Array>();
   qi::SpawnRequest request;
-  request.monitor = monitor.c_str();
+  request.monitor = monitor->c_str();
   request.plan = plan.Data();
   request.plan_size = plan.ByteLength();
   for (uint32_t i = 0; i < 3; ++i) request.stdio[i] = stdio.Get(i).As<Napi::Number>().Int32Value();
   request.audit = options.Get("auditFd").As<Napi::Number>().Int32Value();
-  std::vector<std::string> environment;
-  std::vector<const char*> pointers;
-  if (options.Get("environment").IsArray()) {
-    Napi::Array list = options.Get("environment").As<Napi::Array>();
-    for (uint32_t i = 0; i < list.Length(); ++i) environment.push_back(list.Get(i).As<Napi::String>());
-    for (const std::string& entry : environment) pointers.push_back(entry.c_str());
-    pointers.push_back(nullptr);
-    request.environment = pointers.data();
-  }
+  return request;
+}
+
+Napi::Value Spawn(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!IsSpawnRequest(info[0])) return Throw(env, "QI_SPAWN", "arguments of spawn", EINVAL);
+  Napi::Object options = info[0].As<Napi::Object>();
+  std::string monitor;
+  qi::SpawnRequest request = ToRequest(options, &monitor);
+  std::vector<std::string> environment = ToStrings(options.Get("environment"));
+  std::vector<char*> pointers = Pointers(&environment);
+  request.environment = pointers.data();
   qi::Spawned spawned;
   const char* what = "";
   int error = qi::SpawnMonitor(request, &spawned, &what);
@@ -160,13 +177,6 @@ bool ToTexts(const Napi::Value& value, std::vector<std::string>* texts) {
   return true;
 }
 
-std::vector<char*> Pointers(std::vector<std::string>* texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : *texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
 Napi::Value Execute(const Napi::CallbackInfo& info) {
   std::vector<std::string> argv;
   std::vector<std::string> envp;
@@ -177,6 +187,19 @@ Napi::Value Execute(const Napi::CallbackInfo& info) {
   std::string file = info[0].As<Napi::String>();
   int error = qi::Execute(file.c_str(), Pointers(&argv).data(), Pointers(&envp).data(), open_files);
   return Throw(info.Env(), "QI_EXECUTE", "execve", error);
+}
+
+// Does not return where it succeeds: this process is qi-monitor then.
+Napi::Value BecomeMonitor(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!IsSpawnRequest(info[0])) return Throw(env, "QI_SPAWN", "arguments of becomeMonitor", EINVAL);
+  Napi::Object options = info[0].As<Napi::Object>();
+  std::string monitor;
+  qi::SpawnRequest request = ToRequest(options, &monitor);
+  std::vector<std::string> argv = ToStrings(options.Get("argv"));
+  const char* what = "";
+  int error = qi::BecomeMonitor(request, Pointers(&argv).data(), &what);
+  return Throw(env, "QI_SPAWN", what, error);
 }
 
 void Kill(const Napi::CallbackInfo& info) {
@@ -245,6 +268,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("checkPlan", Napi::Function::New(env, CheckPlan));
   exports.Set("spawn", Napi::Function::New(env, Spawn));
   exports.Set("execute", Napi::Function::New(env, Execute));
+  exports.Set("becomeMonitor", Napi::Function::New(env, BecomeMonitor));
   exports.Set("kill", Napi::Function::New(env, Kill));
   exports.Set("reap", Napi::Function::New(env, Reap));
   exports.Set("getXattr", Napi::Function::New(env, GetXattr));

@@ -89,6 +89,20 @@ const char* FindPatternFault(const PlanBlob& blob, const Plan& plan) {
   return nullptr;
 }
 
+const char* FindForegroundFault(const PlanBlob& blob, const Plan& plan) {
+  bool control = (plan.flags & kPlanControl) != 0;
+  if (plan.foreground.count > (control ? 0 : 1)) return "a run without a host has one";
+  for (const ForegroundPlan& one : List(blob, plan.foreground)) {
+    // A file name of its own, src/launch/ctl-server.ts.
+    const char* id = Str(blob, one.id);
+    if (one.id.length > 64 || id[0] == '.' || memchr(id, '/', one.id.length) != nullptr) return "id of the jail";
+    for (const PlanString& folder : List(blob, one.control_folders)) {
+      if (!IsPlainPath(blob, folder)) return "control folder is not a plain absolute path";
+    }
+  }
+  return nullptr;
+}
+
 const char* FindFault(const PlanBlob& blob, const Plan& plan) {
   if (plan.argv.count == 0) return "argv is empty";
   if (!IsAbsolute(blob, plan.exec_path)) return "execPath is not absolute";
@@ -117,6 +131,7 @@ const char* FindFault(const PlanBlob& blob, const Plan& plan) {
     if (filter.length % 8 != 0 || filter.length / 8 > 4096) return "filter length";
   }
   if ((plan.table_filter.length == 0) != (plan.imported_filter.length == 0)) return "half of an imported profile";
+  if (const char* fault = FindForegroundFault(blob, plan)) return fault;
   if (const char* fault = FindCgroupFault(blob, plan)) return fault;
   if (const char* fault = FindFileRuleFault(blob, plan)) return fault;
   if (const char* fault = FindPatternFault(blob, plan)) return fault;

@@ -8,7 +8,7 @@
 namespace qi {
 
 inline constexpr uint32_t kPlanMagic = 1279871313u;
-inline constexpr uint32_t kPlanVersion = 8u;
+inline constexpr uint32_t kPlanVersion = 9u;
 inline constexpr uint32_t kPlanMaxBytes = 16777216u;
 inline constexpr uint32_t kPlanMaxItems = 65536u;
 
@@ -84,6 +84,13 @@ enum class RelayKind : uint32_t {
   kInspect = 4,
 };
 inline constexpr bool IsValid(RelayKind v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 4u; }
+
+enum class Telling : uint32_t {
+  kNothing = 1,
+  kSentences = 2,
+  kJson = 3,
+};
+inline constexpr bool IsValid(Telling v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 3u; }
 
 struct MountOp {
   MountKind kind;  // what to do
@@ -213,6 +220,56 @@ static_assert(offsetof(IoLimit, write_bytes) == 16);
 static_assert(offsetof(IoLimit, read_ops) == 24);
 static_assert(offsetof(IoLimit, write_ops) == 32);
 
+struct EndText {
+  PlanString reason;  // termination reason of the events
+  uint32_t signal;  // that ended the payload; 0 = any
+  uint32_t reserved;  // zero
+  PlanString text;  // the sentence
+};
+static_assert(sizeof(EndText) == 24);
+static_assert(offsetof(EndText, reason) == 0);
+static_assert(offsetof(EndText, signal) == 8);
+static_assert(offsetof(EndText, reserved) == 12);
+static_assert(offsetof(EndText, text) == 16);
+
+struct LateFailure {
+  uint32_t step;  // of the launch
+  uint32_t error;  // its errno
+  uint32_t status;  // to exit with
+  uint32_t reserved;  // zero
+  PlanString line;  // the error as it is told, whole
+};
+static_assert(sizeof(LateFailure) == 24);
+static_assert(offsetof(LateFailure, step) == 0);
+static_assert(offsetof(LateFailure, error) == 4);
+static_assert(offsetof(LateFailure, status) == 8);
+static_assert(offsetof(LateFailure, reserved) == 12);
+static_assert(offsetof(LateFailure, line) == 16);
+
+struct ForegroundPlan {
+  Telling telling;  // what is said on standard error at the end
+  uint32_t reserved;  // zero
+  PlanString started;  // a line that is said once the payload runs; empty = none
+  PlanString explained;  // of refusals, what explains them; empty = by the most frequent one
+  PlanList<EndText> ends;  // why the payload ended, where that is worth a sentence
+  PlanList<LateFailure> late_failures;  // known causes that come when `retry` is not possible any more
+  PlanList<PlanString> retry;  // program and first arguments, before our own, of what tells in our place that the launch failed
+  PlanList<PlanString> control_folders;  // where the control socket may lie; the first that can be had
+  PlanString id;  // of the jail, for qi-jail ctl; empty = one is drawn, and a jail that cannot have a control socket does without
+  PlanString network_state;  // what the network rules came from, as JSON: kept for the clients that change them (src/launch/ctl-network.ts)
+};
+static_assert(sizeof(ForegroundPlan) == 72);
+static_assert(offsetof(ForegroundPlan, telling) == 0);
+static_assert(offsetof(ForegroundPlan, reserved) == 4);
+static_assert(offsetof(ForegroundPlan, started) == 8);
+static_assert(offsetof(ForegroundPlan, explained) == 16);
+static_assert(offsetof(ForegroundPlan, ends) == 24);
+static_assert(offsetof(ForegroundPlan, late_failures) == 32);
+static_assert(offsetof(ForegroundPlan, retry) == 40);
+static_assert(offsetof(ForegroundPlan, control_folders) == 48);
+static_assert(offsetof(ForegroundPlan, id) == 56);
+static_assert(offsetof(ForegroundPlan, network_state) == 64);
+
 struct Plan {
   uint32_t magic;
   uint32_t version;
@@ -274,8 +331,9 @@ struct Plan {
   PlanString launch_params;  // JSON object: parameters of the launch event
   PlanString profile_name;  // for events
   PlanString command_line;  // for events
+  PlanList<ForegroundPlan> foreground;  // one: qi-monitor took the place of the command line tool, and has no host; none: it has
 };
-static_assert(sizeof(Plan) == 416);
+static_assert(sizeof(Plan) == 424);
 static_assert(offsetof(Plan, magic) == 0);
 static_assert(offsetof(Plan, version) == 4);
 static_assert(offsetof(Plan, size) == 8);
@@ -336,6 +394,7 @@ static_assert(offsetof(Plan, audit_head) == 384);
 static_assert(offsetof(Plan, launch_params) == 392);
 static_assert(offsetof(Plan, profile_name) == 400);
 static_assert(offsetof(Plan, command_line) == 408);
+static_assert(offsetof(Plan, foreground) == 416);
 
 inline bool CheckRefs(const PlanBlob& blob, const MountOp& v) {
   (void)blob, (void)v;
@@ -404,6 +463,48 @@ inline bool CheckRefs(const PlanBlob& blob, const Relay& v) {
 
 inline bool CheckRefs(const PlanBlob& blob, const IoLimit& v) {
   (void)blob, (void)v;
+  return true;
+}
+
+inline bool CheckRefs(const PlanBlob& blob, const EndText& v) {
+  (void)blob, (void)v;
+  if (!CheckRef(blob, v.reason)) return false;
+  if (v.reserved != 0) return false;
+  if (!CheckRef(blob, v.text)) return false;
+  return true;
+}
+
+inline bool CheckRefs(const PlanBlob& blob, const LateFailure& v) {
+  (void)blob, (void)v;
+  if (v.reserved != 0) return false;
+  if (!CheckRef(blob, v.line)) return false;
+  return true;
+}
+
+inline bool CheckRefs(const PlanBlob& blob, const ForegroundPlan& v) {
+  (void)blob, (void)v;
+  if (!IsValid(v.telling)) return false;
+  if (v.reserved != 0) return false;
+  if (!CheckRef(blob, v.started)) return false;
+  if (!CheckRef(blob, v.explained)) return false;
+  if (!CheckListRef(blob, v.ends, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.ends)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.late_failures, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.late_failures)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.retry, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.retry)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckListRef(blob, v.control_folders, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.control_folders)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
+  if (!CheckRef(blob, v.id)) return false;
+  if (!CheckRef(blob, v.network_state)) return false;
   return true;
 }
 
@@ -494,6 +595,10 @@ inline bool CheckRefs(const PlanBlob& blob, const Plan& v) {
   if (!CheckRef(blob, v.launch_params)) return false;
   if (!CheckRef(blob, v.profile_name)) return false;
   if (!CheckRef(blob, v.command_line)) return false;
+  if (!CheckListRef(blob, v.foreground, kPlanMaxItems)) return false;
+  for (const auto& item : List(blob, v.foreground)) {
+    if (!CheckRefs(blob, item)) return false;
+  }
   return true;
 }
 

@@ -51,6 +51,41 @@ int RunChild(void* raw) {
   _exit(125);
 }
 
+// Descriptors that something else of this process sits on, moved away and, if need be, back.
+class Replaced {
+ public:
+  // `source` gets the number `target`.
+  bool Replace(int target, int source) {
+    int saved = fcntl(target, F_DUPFD_CLOEXEC, kChildFds);
+    if (saved < 0 && errno != EBADF) return false;
+    targets_[count_] = target;
+    flags_[count_] = saved < 0 ? 0 : fcntl(target, F_GETFD);
+    saved_[count_++].reset(saved);
+    return dup2(source, target) >= 0;
+  }
+  void Undo() {
+    while (count_ > 0) {
+      UniqueFd& saved = saved_[--count_];
+      int target = targets_[count_];
+      (void)(saved ? dup3(saved.get(), target, (flags_[count_] & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0) : close(target));
+    }
+  }
+
+ private:
+  int targets_[kChildFds];
+  int flags_[kChildFds];
+  UniqueFd saved_[kChildFds];
+  size_t count_ = 0;
+};
+
+bool HasChildren() {
+  siginfo_t info;
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
+// Out of the way of 0 to 5, where it is to go.
+UniqueFd Above(int fd) { return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, kChildFds)); }
+
 bool MakePipe(int index, int* theirs, UniqueFd* ours) {
   int pair[2];
   if (pipe2(pair, O_CLOEXEC) != 0) return false;
@@ -130,6 +165,38 @@ int SpawnMonitor(const SpawnRequest& request, Spawned* spawned, const char** wha
   }
   spawned->pid = pid;
   return 0;
+}
+
+int BecomeMonitor(const SpawnRequest& request, char* const* argv, const char** what) {
+  *what = "waitid";
+  if (HasChildren()) return EBUSY;
+  *what = "memfd_create";
+  UniqueFd plan(SealPlan(request.plan, request.plan_size));
+  if (!plan) return errno;
+  *what = "open /dev/null";
+  UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return errno;
+  *what = "dup";
+  UniqueFd sources[] = {Above(plan.get()), Above(null.get()), Above(request.audit < 0 ? null.get() : request.audit)};
+  sigset_t all, before;
+  sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+  Replaced replaced;
+  int error = 0;
+  for (int i = 0; i < 3 && error == 0; ++i) {
+    if (!sources[i] || !replaced.Replace(kPlanFd + i, sources[i].get())) error = errno;
+  }
+  if (error == 0) {
+    *what = "execve";
+    for (int fd = 0; fd < kPlanFd; ++fd) (void)fcntl(fd, F_SETFD, 0);  // Node marks whatever it inherits close-on-exec
+    (void)uapi::CloseRange(kChildFds, ~0u, CLOSE_RANGE_CLOEXEC);       // ENOSYS: pid 1 closes them all the same
+    execve(request.monitor, argv, environ);
+    error = errno;
+  }
+  for (int fd = 0; fd < kPlanFd; ++fd) (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+  replaced.Undo();
+  (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return error;
 }
 
 }  // namespace qi

@@ -37,4 +37,10 @@ int SealPlan(const uint8_t* data, size_t size);
 // the call.
 int SpawnMonitor(const SpawnRequest& request, Spawned* spawned, const char** what);
 
+// Becomes qi-monitor: same process, same standard streams, `argv` as it is to be seen, our environment. Signals that
+// come from here on wait for it. Returns only when that failed, with an errno and `*what`, and everything as it was but
+// for descriptors above 5, which are close-on-exec now. EBUSY: this process has children, which it would take for its
+// own.
+int BecomeMonitor(const SpawnRequest& request, char* const* argv, const char** what);
+
 }  // namespace qi

@@ -109,6 +109,7 @@ JsonWriter& EventWriter::StartMessage(const char* type) {
 
 void EventWriter::FinishMessage() {
   json_.Close('}');
+  if (sink_ != nullptr) return sink_->OnMessage(json_.data(), json_.size());
   Queue("", json_.data(), json_.size(), "\n", kQueueBytes);
 }
 

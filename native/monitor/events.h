@@ -6,11 +6,21 @@
 
 #include "monitor/jail.h"
 #include "monitor/json.h"
+#include "monitor/refusal_tally.h"
 
 namespace qi {
 
 // ISO 8601, UTC, milliseconds. `ns` since the epoch.
 void FormatTime(uint64_t ns, char (&text)[32]);
+
+// Where messages go in place of the host.
+class MessageSink {
+ public:
+  virtual void OnMessage(const char* json, size_t size) = 0;
+
+ protected:
+  ~MessageSink() = default;
+};
 
 class EventWriter {
  public:
@@ -26,6 +36,7 @@ class EventWriter {
   // it.
   JsonWriter& StartMessage(const char* type);
   void FinishMessage();
+  void Divert(MessageSink* sink) { sink_ = sink; }
 
   // Sends what is queued. False when the host is gone.
   bool Flush();
@@ -33,6 +44,8 @@ class EventWriter {
   uint64_t sent() const { return sent_; }  // bytes that the host took
   uint64_t lost() const { return lost_; }
   uint64_t written() const { return written_; }
+  // Of the refusals among them.
+  RefusalTally* tally() { return &tally_; }
 
  private:
   void Queue(const char* head, const char* body, size_t size, const char* tail, size_t room);
@@ -46,6 +59,8 @@ class EventWriter {
   uint64_t lost_ = 0;  // events the host did not take in time; reported in the exit message
   uint64_t written_ = 0;
   uint64_t sent_ = 0;
+  RefusalTally tally_;
+  MessageSink* sink_ = nullptr;
 };
 
 }  // namespace qi

@@ -59,6 +59,7 @@ void FileLog::Add(const FileEvent& event) {
   Kind* kind = Slot(key);
   if (kind != nullptr && kind->action != nullptr) {
     ++kind->repeats;
+    CountRefusals(kind->tallied, 1);
     return;
   }
   if (kind == nullptr || !MayTell(outcome)) {
@@ -76,7 +77,9 @@ void FileLog::Add(const FileEvent& event) {
   memcpy(text, scratch_.data(), size);
   text[size] = 0;
   text_bytes_ += size;
-  *kind = {key, NowNs(), 0, event.action, text, outcome};
+  TalliedRefusal* tallied = outcome == kBlocked ? events_->tally()->OfPath(event.action, event.path) : nullptr;
+  CountRefusals(tallied, 1);
+  *kind = {key, NowNs(), 0, event.action, text, outcome, tallied};
   ++used_;
   Write(*kind, text, 1);
 }
@@ -124,6 +127,7 @@ void FileLog::WriteTotal() {
   json.Key("repeatCount");
   json.Unsigned(overflow_);
   events_->Finish("high");
+  CountRefusals(events_->tally()->OfCall("file.various", "(various)"), overflow_);
   overflow_ = 0;
 }
 

@@ -44,6 +44,7 @@ class FileLog {
     const char* action;
     char* text;  // members of context.parameters but repeatCount; null: counted only
     Outcome outcome;
+    TalliedRefusal* tallied;
   };
   static constexpr size_t kKinds = 4096;
   static constexpr size_t kSlots = 2 * kKinds;  // so that probing ends soon

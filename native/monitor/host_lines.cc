@@ -1,7 +1,5 @@
 #include "monitor/host_lines.h"
 
-#include <sys/socket.h>
-
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -9,19 +7,11 @@
 namespace qi {
 
 void HostLines::Read(const bool& done) {
-  ssize_t n = recv(kControlFd, line_ + size_, sizeof(line_) - 1 - size_, MSG_DONTWAIT);
-  if (n < 0 && errno == EAGAIN) return;
-  if (n <= 0) return commands_->HostGone();
-  size_ += static_cast<size_t>(n);
-  line_[size_] = 0;
-  while (char* end = strchr(line_, '\n')) {
-    *end = 0;
-    OnLine(line_);
+  if (!lines_.Receive(kControlFd)) return commands_->HostGone();  // no command is longer than the room: no host of ours
+  while (char* line = lines_.Next()) {
+    OnLine(line);
     if (done) return;
-    size_ -= static_cast<size_t>(end + 1 - line_);
-    memmove(line_, end + 1, size_ + 1);
   }
-  if (size_ == sizeof(line_) - 1) commands_->HostGone();  // no command is this long: not a host of ours
 }
 
 // kill     signal NUMBER GROUP     stats|pause|resume ID
@@ -38,6 +28,11 @@ void HostLines::OnLine(char* line) {
   if (jail_.Has(kPlanAllowListNetwork)) OnNetwork(line);
 }
 
+size_t HostLines::ChangeRules(char* rules, bool add) {
+  for (char* p = strchr(rules, ';'); p != nullptr; p = strchr(p, ';')) *p = '\n';
+  return broker_->hosts()->Update(rules, strlen(rules), add);
+}
+
 // network ID set|add RULE;RULE...     answer ID allow|deny
 void HostLines::OnNetwork(char* line) {
   unsigned id = 0;
@@ -46,8 +41,7 @@ void HostLines::OnNetwork(char* line) {
   if (sscanf(line, "answer %u %7s", &id, word) == 2) return broker_->hosts()->OnAnswer(id, strcmp(word, "allow") == 0);
   if (sscanf(line, "network %u %7s%n", &id, word, &used) != 2) return;
   char* rules = line + used + (line[used] == ' ' ? 1 : 0);
-  for (char* p = strchr(rules, ';'); p != nullptr; p = strchr(p, ';')) *p = '\n';
-  size_t fault = broker_->hosts()->Update(rules, strlen(rules), strcmp(word, "add") == 0);
+  size_t fault = ChangeRules(rules, strcmp(word, "add") == 0);
   JsonWriter& message = events_->StartMessage("network");
   message.Pair("id", static_cast<int64_t>(id));
   message.Key("ok");

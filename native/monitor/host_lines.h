@@ -5,6 +5,7 @@
 
 #include "monitor/broker.h"
 #include "monitor/events.h"
+#include "monitor/line_buffer.h"
 
 namespace qi {
 
@@ -30,6 +31,10 @@ class HostLines {
   // Reads what there is and does it, until a command has ended the jail.
   void Read(const bool& done);
 
+  // RULE;RULE...: instead of those that hold, or in addition. 0, or the number of the rule that is none; then nothing
+  // has changed.
+  size_t ChangeRules(char* rules, bool add);
+
  private:
   void OnLine(char* line);
   void OnNetwork(char* line);
@@ -39,8 +44,8 @@ class HostLines {
   EventWriter* events_;
   HostCommands* commands_;
   // Network rules make a line long. Untouched pages cost nothing.
-  char line_[1 << 20];
-  size_t size_ = 0;
+  char room_[1 << 20];
+  LineBuffer lines_{room_, sizeof(room_)};
 };
 
 }  // namespace qi

@@ -19,6 +19,7 @@
 #include "core/uapi.h"
 #include "monitor/channel.h"
 #include "monitor/descendants.h"
+#include "monitor/environment.h"
 #include "monitor/jail_network.h"
 #include "monitor/payload.h"
 #include "monitor/private_temp.h"
@@ -79,6 +80,7 @@ Result CheckStandardStreams(const Jail& jail) {
 
 Result KeepOnlyChannels(const Jail& jail, int status, int init, int factory) {
   QI_BEGIN(jail, Step::kCloseFds);
+  ForgetEnvironment();
   // A folder of the host as a standard stream would be a way past the private root (CVE-2024-21626).
   QI_TRY(CheckStandardStreams(jail));
   // All are above 5 here: 0 to 5 were taken when they were made.

@@ -6,10 +6,8 @@
 #include <initializer_list>
 
 namespace qi {
-namespace {
 
-// Length of the valid UTF-8 sequence at `p`, 0 if there is none. RFC 3629: no overlong forms, no surrogates.
-size_t SequenceLength(const unsigned char* p, const unsigned char* end) {
+size_t Utf8Length(const unsigned char* p, const unsigned char* end) {
   size_t n = p[0] < 0x80                   ? 1
              : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
              : (p[0] & 0xf0) == 0xe0       ? 3
@@ -26,14 +24,12 @@ size_t SequenceLength(const unsigned char* p, const unsigned char* end) {
   return n;
 }
 
-}  // namespace
-
 void JsonWriter::Quote(const char* text, const char* text_end) {
   const auto* p = reinterpret_cast<const unsigned char*>(text);
   const auto* end = text_end != nullptr ? reinterpret_cast<const unsigned char*>(text_end) : p + strlen(text);
   Put('"');
   while (p < end) {
-    size_t n = SequenceLength(p, end);
+    size_t n = Utf8Length(p, end);
     char escape[8];
     if (n == 0) {
       for (char c : {'\xef', '\xbf', '\xbd'}) Put(c);

@@ -6,6 +6,9 @@
 
 namespace qi {
 
+// Length of the valid UTF-8 sequence at `p`, 0 if there is none. RFC 3629: no overlong forms, no surrogates.
+size_t Utf8Length(const unsigned char* p, const unsigned char* end);
+
 class JsonWriter {
  public:
   void Clear() { size_ = 0, fresh_ = true, overflow_ = false; }

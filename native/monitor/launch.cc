@@ -168,6 +168,10 @@ void ServeUntil(int channel, Broker* broker) {
   }
 }
 
+// Without a host qi-monitor is confined as late as it can be: until then it can make room for the command line tool,
+// which tells best what went wrong.
+bool HasNoHost(const Jail& jail) { return jail.plan->foreground.count > 0; }
+
 // Follows the jail's progress until the exec closed the status channel.
 Result Follow(const Jail& jail, int status, Broker* broker, Running* running, const BeforeExec& before) {
   bool executing = false;
@@ -192,6 +196,7 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
         broker->network()->Init(message.network);
         break;
       case StatusType::kListener:
+        if (HasNoHost(jail)) QI_TRY(before.confine());
         QI_TRY(TakeListener(jail, std::move(received), broker, *running));
         break;
       case StatusType::kConfined:
@@ -289,7 +294,7 @@ Result Build(const Jail& jail, Broker* broker, Running* running, const BeforeExe
   }
   if (!supplied.ok()) return FirstCause(status.get(), supplied);
   // Now, while pid 1 is busy: what is left to do needs no privilege.
-  QI_TRY(before.confine());
+  if (!HasNoHost(jail)) QI_TRY(before.confine());
   return Follow(jail, status.get(), broker, running, before);
 }
 

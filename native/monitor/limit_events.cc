@@ -3,6 +3,8 @@
 namespace qi {
 namespace {
 
+Reached reached;
+
 void Write(EventWriter* events, JsonWriter* json, const LimitEvent& event, const char* risk) {
   json->Pair("limit", event.limit);
   auto number = [json](const char* key, uint64_t value) {
@@ -30,8 +32,11 @@ void WriteThreshold(EventWriter* events, const LimitEvent& event) {
 }
 
 void WriteExceeded(EventWriter* events, const LimitEvent& event, bool fatal) {
+  reached = {event.limit, event.value, event.enforced_by};
   const char* severity = fatal ? "critical" : "warning";
   Write(events, &events->Start("security", "limit.exceeded", "blocked", severity), event, fatal ? "high" : "medium");
 }
+
+const Reached& LastReached() { return reached; }
 
 }  // namespace qi

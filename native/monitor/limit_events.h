@@ -22,4 +22,12 @@ void WriteThreshold(EventWriter* events, const LimitEvent& event);
 // `fatal`: it ends the jail.
 void WriteExceeded(EventWriter* events, const LimitEvent& event, bool fatal);
 
+// What the last event about an exceeded limit said; `limit` is null before any.
+struct Reached {
+  const char* limit = nullptr;
+  uint64_t value = 0;
+  const char* enforced_by = "";
+};
+const Reached& LastReached();
+
 }  // namespace qi

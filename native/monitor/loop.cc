@@ -26,7 +26,10 @@ enum Source : uint32_t {
   kProcessEvents,
   kLookTimer,
   kFreezerEvents,
-  kFreezerTimer
+  kFreezerTimer,
+  kClientListener,
+  kClientTimer,
+  kFirstClient  // and those that follow
 };
 
 bool Watch(int epoll, int fd, uint32_t source, uint32_t events = EPOLLIN) {
@@ -34,6 +37,12 @@ bool Watch(int epoll, int fd, uint32_t source, uint32_t events = EPOLLIN) {
   event.events = events;
   event.data.u32 = source;
   return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+// What a terminal sends with its keys and its hangup goes to a whole group when there is no jail; so does it here, by
+// whomever it was sent. The rest goes to the one process, as by kill(1).
+bool GoesToGroup(int signal) {
+  return signal == SIGINT || signal == SIGQUIT || signal == SIGHUP || signal == SIGWINCH || signal == SIGCONT;
 }
 
 // -1: there is no such source in this jail. Files of a group say by EPOLLPRI that they have changed.
@@ -53,6 +62,7 @@ bool Loop::Setup() {
             Watch(e, broker_->pending()->fd(), kPending);
   if (ok && jail_.Has(kPlanAllowListNetwork)) ok = Watch(e, broker_->hosts()->link().fd(), kGateway);
   if (ok && jail_.Has(kPlanControl)) ok = Watch(e, kControlFd, kControl);
+  if (ok) ok = control_->Attach({e, kClientListener, kClientTimer, kFirstClient}, &host_, this, running_->payload);
   return ok && SetupLimits();
 }
 
@@ -119,6 +129,12 @@ void Loop::Dispatch(uint32_t source, uint32_t ready) {
       return pauser_.OnChange();
     case kFreezerTimer:
       return pauser_.OnTimeout();
+    case kClientListener:
+      return control_->OnConnection();
+    case kClientTimer:
+      return control_->OnTimer();
+    default:
+      return control_->OnClient(source - kFirstClient, done_);
   }
 }
 
@@ -144,11 +160,13 @@ void Loop::OnTimer() {
   limits_.Tick();
 }
 
-void Loop::Signal(int signal, bool group) {
+void Loop::Signal(int signal, bool group) { SendSignal(signal, group ? 1 : 0); }
+
+void Loop::SendSignal(int signal, uint32_t group) {
   InitMessage message = {};
   message.command = InitCommand::kSignal;
   message.signal = signal;
-  message.group = group ? 1 : 0;
+  message.group = group;
   (void)SendMessage(running_->channel.get(), &message, sizeof(message));  // gone: OnInit will see it
 }
 
@@ -164,12 +182,23 @@ void Loop::OnSignal() {
   if (read(signals_, &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return;
   int signal = static_cast<int>(info.ssi_signo);
   if (signal == SIGCHLD) return OnChild();
-  // What the terminal sends (SI_KERNEL) goes to a whole group when there is no jail; so does it here.
-  bool group = info.ssi_code == SI_KERNEL;
-  if (signal != SIGTSTP) return Signal(signal, group || signal == SIGCONT);
-  // The payload leads an orphaned process group, in which SIGTSTP is ignored: stop it the hard way, then ourselves.
-  Signal(SIGSTOP, true);
+  if (signal == SIGTSTP) return StopAll();
+  if (signal == SIGCONT && stopped_) return ContinueAll();
+  Signal(signal, GoesToGroup(signal));
+}
+
+// The payload leads an orphaned process group, in which SIGTSTP is ignored: it is stopped the hard way, and then
+// ourselves. All of the jail with it: what goes on while we are stopped would be held to no limit of ours.
+void Loop::StopAll() {
+  stopped_ = true;
+  // A process that was being forked is there for the second one.
+  for (int i = 0; i < 2; ++i) SendSignal(SIGSTOP, kEverybody);
   (void)kill(getpid(), SIGSTOP);
+}
+
+void Loop::ContinueAll() {
+  stopped_ = false;
+  if (!pauser_.paused()) SendSignal(SIGCONT, kEverybody);
 }
 
 // Pid 1's end is told by its channel. A jail without its warden could outlive us.

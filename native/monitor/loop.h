@@ -1,6 +1,7 @@
 // What qi-monitor does while the payload runs: waits, and hands each thing that happens to who has to do with it.
 // Runs in: monitor.
 #pragma once
+#include "monitor/control_server.h"
 #include "monitor/execution_clock.h"
 #include "monitor/host_lines.h"
 #include "monitor/launch.h"
@@ -20,12 +21,14 @@ struct Outcome {
 
 class Loop final : private HostCommands, private Limits::Ender {
  public:
-  Loop(const Jail& jail, Broker* broker, RefusalLog* log, EventWriter* events, Running* running, int signals)
+  Loop(const Jail& jail, Broker* broker, RefusalLog* log, EventWriter* events, Running* running, ControlServer* control,
+       int signals)
       : jail_(jail),
         broker_(broker),
         log_(log),
         events_(events),
         running_(running),
+        control_(control),
         signals_(signals),
         host_(jail, broker, events, this),
         limits_(jail, events) {}
@@ -39,6 +42,9 @@ class Loop final : private HostCommands, private Limits::Ender {
   void Dispatch(uint32_t source, uint32_t ready);
   void OnSignal();
   void OnChild();
+  void StopAll();
+  void ContinueAll();
+  void SendSignal(int signal, uint32_t group);
   void OnInit();
   void OnTimer();
   void OnDeadline();
@@ -62,6 +68,7 @@ class Loop final : private HostCommands, private Limits::Ender {
   RefusalLog* log_;
   EventWriter* events_;
   Running* running_;
+  ControlServer* control_;
   int signals_;
   HostLines host_;
   Limits limits_;
@@ -72,6 +79,7 @@ class Loop final : private HostCommands, private Limits::Ender {
   Outcome outcome_;
   uint64_t began_ns_ = 0;
   bool done_ = false;
+  bool stopped_ = false;
   bool flush_armed_ = false;
   bool watching_writes_ = false;
 };

@@ -19,6 +19,7 @@
 #include "core/plan.h"
 #include "core/try.h"
 #include "core/uapi.h"
+#include "monitor/foreground.h"
 #include "monitor/loop.h"
 #include "monitor/namespace_probe.h"
 #include "monitor/privileges.h"
@@ -33,6 +34,8 @@ Jail jail;
 EventWriter events;
 RefusalLog refusals(&events);
 Running running;
+Foreground foreground;
+ControlServer control;
 Result no_cgroup;  // why there is none, where the plan can do without
 
 Result OpenSignals(UniqueFd* signals) {
@@ -41,7 +44,7 @@ Result OpenSignals(UniqueFd* signals) {
   sigemptyset(&set);
   for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD})
     sigaddset(&set, signal);
-  if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return Fail(Step::kBlockSignals, errno);
+  if (sigprocmask(SIG_SETMASK, &set, nullptr) != 0) return Fail(Step::kBlockSignals, errno);
   signals->reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   return *signals ? Ok() : Fail(Step::kBlockSignals, errno, "signalfd");
 }
@@ -49,6 +52,10 @@ Result OpenSignals(UniqueFd* signals) {
 // From here on qi-monitor reads what a hostile program wrote: it keeps what its loop needs and nothing else.
 Result ConfineMonitor() {
   QI_BEGIN(jail, Step::kConfineMonitor);
+  if (foreground.on()) {
+    QI_TRY(control.Open(jail, &events));
+    foreground.OnConfined();
+  }
   // The payload's standard streams are the payload's alone: the reader at the other end must see their end of file.
   UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   for (int fd = 0; fd < 3; ++fd) {
@@ -176,6 +183,7 @@ int ReportFailure(const Result& r) {
     events.Finish();
     TellHost(r);
   }
+  if (foreground.on()) return foreground.OnFailure(r);
   if (!told) {
     char text[320];
     int n = snprintf(text, sizeof(text), "qi-monitor: step %u failed: %s %s\n", static_cast<unsigned>(r.step),
@@ -232,6 +240,9 @@ int ReportExit(const Outcome& outcome, FileLog* files, uint64_t began_ns) {
   message.Key("lost");
   message.Unsigned(events.lost());
   events.FinishMessage();
+  if (foreground.on())
+    foreground.OnEnd(
+        {&outcome, refusals.total(), files->refused(), refusals.permitted(), events.lost(), events.tally()});
   return exited ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -275,13 +286,14 @@ Result LaunchJail(Broker* broker) {
   return Launch(jail, broker, &running, before);
 }
 
-Result Prepare(Broker* broker, UniqueFd* signals) {
+Result Prepare(char* const* argv, Broker* broker, UniqueFd* signals) {
   QI_TRY(ReadPlan(kPlanFd, &jail.blob));
   jail.plan = &PlanOf(jail.blob);
   void* page = mmap(nullptr, sizeof(StepTrace), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return Fail(Step::kOpenChannels, errno, "mmap");
   jail.trace = static_cast<StepTrace*>(page);
   events.Init(jail, jail.Has(kPlanControl) ? kControlFd : -1, jail.Has(kPlanAudit) ? kAuditFd : -1);
+  if (!foreground.Init(jail, argv, events.tally())) return Fail(Step::kOpenChannels, errno, "standard error");
   QI_BEGIN(jail, Step::kReadPlan);
   QI_BEGIN(jail, Step::kCheckPlan);
   RaiseDescriptorLimit();
@@ -306,28 +318,32 @@ int ReportProbe() {
   return WriteAll(1, text, static_cast<size_t>(n)) == 0 ? 0 : kOwnFailure;
 }
 
-int Main() {
+int Main(char* const* argv) {
   uint64_t began_ns = NowNs();
 #ifdef QI_FAULT_INJECTION
   if (const char* step = getenv("QI_FAULT_STEP")) jail.fault_step = atoi(step);
 #endif
   OccupyLowDescriptors();
+  (void)signal(SIGCHLD, SIG_DFL);  // ignored by whoever started us, our children would leave no status
   (void)signal(SIGPIPE,
                SIG_IGN);  // an audit pipe without a reader is an error to count; the payload gets the default back
   UniqueFd signals;
   static Broker broker(jail, &refusals, &events);
-  Result r = Prepare(&broker, &signals);
+  Result r = Prepare(argv, &broker, &signals);
   if (r.ok()) r = MakeCgroup();
   if (r.ok()) r = LaunchJail(&broker);
   if (!r.ok()) {
     running.cgroup.Remove();
+    control.Close();
     int code = ReportFailure(r);
     FlushToHost();
     return code;
   }
   ReportStart(running);
-  static Loop loop(jail, &broker, &refusals, &events, &running, signals.get());
+  if (foreground.on()) foreground.OnStart();
+  static Loop loop(jail, &broker, &refusals, &events, &running, &control, signals.get());
   Outcome outcome = loop.Run();
+  control.Close();
   running.cgroup.Remove();  // who hears of the exit may count on that nothing is left
   int code = ReportExit(outcome, broker.files(), began_ns);
   FlushToHost();
@@ -340,5 +356,5 @@ int Main() {
 // _exit: nothing is buffered, and the filter has no room for what exit handlers might do.
 int main(int argc, char** argv) {
   if (argc == 2 && strcmp(argv[1], "--probe-namespaces") == 0) _exit(qi::ReportProbe());
-  _exit(qi::Main());
+  _exit(qi::Main(argv + (argc > 0 ? 1 : 0)));
 }

@@ -48,7 +48,7 @@ void RefusalLog::Add(const Refusal& refusal) {
     scratch_.Pair("verdict", ErrnoName(refusal.error));
     scratch_.Pair("errno", refusal.error);
   }
-  Remember(key, refusal.action, refusal.permitted);
+  Remember(key, refusal.action, refusal.permitted, Tallied(refusal));
 }
 
 void RefusalLog::AddNetwork(const NetworkRefusal& refusal) {
@@ -74,13 +74,39 @@ void RefusalLog::AddNetwork(const NetworkRefusal& refusal) {
     scratch_.Pair("comm", facts.comm);
     scratch_.Pair("commandLine", facts.command_line);
   }
-  Remember(key, refusal.action, refusal.permitted);
+  Remember(key, refusal.action, refusal.permitted, Tallied(refusal));
+}
+
+// What was refused, as `qi-jail why` takes it (src/explain/recorded.ts finds the same in an event).
+TalliedRefusal* RefusalLog::Tallied(const Refusal& refusal) {
+  if (refusal.permitted) return nullptr;  // told as another number
+  if (refusal.path[0] != 0) return events_->tally()->OfPath(refusal.action, refusal.path);
+  IpAddress ip;
+  uint16_t port = 0;
+  const Address* address = refusal.address;
+  bool is_ip = address != nullptr && FromSockaddr(&address->storage, address->length, &ip, &port);
+  bool of_host = strncmp(refusal.action, "network.", 8) == 0 || strncmp(refusal.action, "dns.", 4) == 0;
+  if (!of_host || (!is_ip && refusal.host[0] == 0)) return events_->tally()->OfCall(refusal.action, refusal.syscall);
+  char text[INET6_ADDRSTRLEN];
+  FormatAddress(ip, text);
+  return events_->tally()->OfHost(refusal.action, refusal.host[0] != 0 ? refusal.host : text, is_ip ? port : -1);
+}
+
+TalliedRefusal* RefusalLog::Tallied(const NetworkRefusal& refusal) {
+  if (refusal.permitted) return nullptr;
+  char text[INET6_ADDRSTRLEN] = "";
+  if (refusal.address != nullptr) FormatAddress(*refusal.address, text);
+  const char* host = refusal.host[0] != 0 ? refusal.host : text;
+  if (host[0] == 0) return nullptr;
+  bool udp = strcmp(refusal.protocol, "udp") == 0;
+  return events_->tally()->OfHost(refusal.action, host, refusal.address != nullptr ? refusal.port : -1, udp);
 }
 
 bool RefusalLog::Counted(uint64_t key, bool permitted) {
   for (size_t i = 0; i < used_; ++i) {
     if (kinds_[i].key != key) continue;
     ++kinds_[i].repeats;
+    CountRefusals(kinds_[i].tallied, 1);
     return true;
   }
   if (used_ < kKinds) return false;
@@ -88,7 +114,7 @@ bool RefusalLog::Counted(uint64_t key, bool permitted) {
   return true;
 }
 
-void RefusalLog::Remember(uint64_t key, const char* action, bool permitted) {
+void RefusalLog::Remember(uint64_t key, const char* action, bool permitted, TalliedRefusal* tallied) {
   if (scratch_.size() >= kTextBytes) {
     ++(permitted ? overflow_permitted_ : overflow_);
     return;
@@ -101,14 +127,16 @@ void RefusalLog::Remember(uint64_t key, const char* action, bool permitted) {
   kind.repeats = 0;
   kind.action = action;
   kind.permitted = permitted;
+  kind.tallied = tallied;
+  CountRefusals(tallied, 1);
   ++used_;
-  Write(kind.action, kind.text, permitted, 1);
+  Write(kind, 1);
 }
 
-void RefusalLog::Write(const char* action, const char* members, bool permitted, uint64_t repeats) {
-  JsonWriter& json = events_->Start("security", action, permitted ? "success" : "blocked", "warning");
-  json.Members(members);
-  if (permitted) json.Pair("wouldBe", "blocked");
+void RefusalLog::Write(const Kind& kind, uint64_t repeats) {
+  JsonWriter& json = events_->Start("security", kind.action, kind.permitted ? "success" : "blocked", "warning");
+  json.Members(kind.text);
+  if (kind.permitted) json.Pair("wouldBe", "blocked");
   json.Key("repeatCount");
   json.Unsigned(repeats);
   events_->Finish("medium");
@@ -124,7 +152,7 @@ void RefusalLog::Flush(bool all) {
       ++kept;
       continue;
     }
-    if (kind.repeats > 0) Write(kind.action, kind.text, kind.permitted, kind.repeats);
+    if (kind.repeats > 0) Write(kind, kind.repeats);
   }
   used_ = kept;
   WriteFlood(&overflow_, false);
@@ -140,6 +168,7 @@ void RefusalLog::WriteFlood(uint64_t* count, bool permitted) {
   json.Key("repeatCount");
   json.Unsigned(*count);
   events_->Finish("high");
+  if (!permitted) CountRefusals(events_->tally()->OfCall("syscall.refused", "(various)"), *count);
   *count = 0;
 }
 

@@ -63,13 +63,16 @@ class RefusalLog {
     uint64_t repeats;  // since the last event of this kind
     const char* action;
     bool permitted;
+    TalliedRefusal* tallied;
     char text[kTextBytes];  // members of context.parameters but repeatCount
   };
   // True when this kind is known and was counted, or there is no place to tell it apart.
   bool Counted(uint64_t key, bool permitted);
   // Writes what scratch_ holds and remembers it as a kind.
-  void Remember(uint64_t key, const char* action, bool permitted);
-  void Write(const char* action, const char* members, bool permitted, uint64_t repeats);
+  void Remember(uint64_t key, const char* action, bool permitted, TalliedRefusal* tallied);
+  void Write(const Kind& kind, uint64_t repeats);
+  TalliedRefusal* Tallied(const Refusal& refusal);
+  TalliedRefusal* Tallied(const NetworkRefusal& refusal);
   void WriteFlood(uint64_t* count, bool permitted);
 
   EventWriter* events_;

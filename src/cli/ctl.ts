@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { list, request } from '../launch/ctl-client.js'
-import type { CtlRule, CtlStatus } from '../launch/ctl-server.js'
+import type { CtlRule } from '../launch/ctl-network.js'
+import type { CtlStatus } from '../launch/ctl-server.js'
 import { withExamples } from './examples.js'
 import { verb as asVerb, lines, usage } from './subcommand.js'
 import { columns } from './table.js'

@@ -36,10 +36,15 @@ export function refusalSentence(total: number, seen: Refused[], audit: string | 
     return count === 0 ? [] : [`${count} ${count === 1 ? one : many}`]
   })
   const told = `${calls}${kinds.length > 0 ? ` (${kinds.join(', ')})` : ''}`
-  if (audit !== undefined && audit !== '-') return `${told}; qi-jail why --from ${shellWord(audit)} explains them`
+  const explains = whatExplains(audit)
+  if (explains) return `${told}; ${explains}`
   const [first] = seen
   if (!first) return `${told}; --audit FILE tells which`
   const flag = first.access && first.access !== 'read' ? `--${first.access} ` : ''
   const which = seen.length === 1 ? 'it' : 'the most frequent'
   return `${told}; qi-jail why ${flag}${shellWord(first.what)}, with the same options, explains ${which}`
 }
+
+/** What explains all of them, where they are recorded. */
+export const whatExplains = (audit: string | undefined): string | undefined =>
+  audit === undefined || audit === '-' ? undefined : `qi-jail why --from ${shellWord(audit)} explains them`

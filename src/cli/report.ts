@@ -5,8 +5,8 @@ import { printable, printableLines } from './printable.js'
 
 /** How our own words reach the person: on stderr, never on stdout, which is the payload's. */
 export interface Reporter {
-  /** Sentences for a person, or with --json `record` as one line. */
-  notices(sentences: string[], record: Record<string, unknown>): void
+  /** Sentences for a person, or with --json `record` as one line, if there is one. */
+  notices(sentences: string[], record: object | undefined): void
   /** One that --quiet does not silence; with --json in `warning`, beside `record`. */
   warning(sentence: string, record: Record<string, unknown>): void
   error(error: unknown): void
@@ -27,22 +27,30 @@ const OWN_FAILURE = 125
 
 export const statusOf = (error: unknown): number => (error instanceof QiError && STATUS[error.code]) || OWN_FAILURE
 
-export function createReporter({ json = false, quiet = false }: ReportOptions): Reporter {
+export function createReporter(options: ReportOptions): Reporter {
   return {
     notices(sentences, record) {
-      if (quiet) return
-      const lines = json ? [JSON.stringify(record)] : sentences.map((sentence) => `qi-jail: ${sentence}`)
-      for (const line of lines) writeLine(printable(line))
+      for (const line of noticeLines(options, sentences, record)) writeLine(line)
     },
     warning(message, record) {
-      const line = json ? JSON.stringify({ warning: { ...record, message } }) : `qi-jail: ${message}`
+      const line = options.json ? JSON.stringify({ warning: { ...record, message } }) : `qi-jail: ${message}`
       writeLine(printable(line))
     },
     error(error) {
-      const told = ofTheHost(error)
-      writeLine(json ? printable(JSON.stringify({ error: describe(told) })) : explain(told))
+      writeLine(errorLine(options, error))
     }
   }
+}
+
+/** How `notices` tells them. */
+export function noticeLines({ json, quiet }: ReportOptions, sentences: string[], record: object | undefined): string[] {
+  if (quiet || record === undefined) return []
+  return (json ? [JSON.stringify(record)] : sentences.map((sentence) => `qi-jail: ${sentence}`)).map(printable)
+}
+
+export function errorLine({ json }: ReportOptions, error: unknown): string {
+  const told = ofTheHost(error)
+  return json ? printable(JSON.stringify({ error: describe(told) })) : explain(told)
 }
 
 /** Node loads our modules as they are needed, and can fail at that without a fault of ours. */

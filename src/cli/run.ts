@@ -3,6 +3,8 @@ import { QiError } from '../errors.js'
 import type { Refused } from '../explain/recorded.js'
 import { probeHost } from '../host/probe.js'
 import { type AskAnswer, askMilliseconds, hostAndPort, MAX_ASK_MS } from '../launch/ask.js'
+import { becomeMonitor } from '../launch/become.js'
+import { checkId, freePath } from '../launch/ctl-server.js'
 import type { Jail, JailExit } from '../launch/jail.js'
 import { launchProfile, makeReachable } from '../launch/spawn.js'
 import type { SandboxConfig } from '../policy/index.js'
@@ -12,6 +14,7 @@ import { type ResolveRequest, resolve } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
 import { askOnTerminal } from './ask.js'
 import { runBare } from './bare.js'
+import { foregroundOf, staysResident, tellFailedLaunch } from './foreground.js'
 import { limitSentences, reachedLimit } from './limit-notice.js'
 import { type Log, openLog } from './log.js'
 import { inFlags, type RunOptions, toConfig } from './options.js'
@@ -19,6 +22,7 @@ import { rawArguments, rawEnvironment } from './raw.js'
 import { refusalSentence, watchRefusals } from './refusals.js'
 import type { Reporter } from './report.js'
 import { forwardSignals } from './signals.js'
+import { tierNotice } from './tier-notice.js'
 
 /** This process only waits for its jail, so it may be moved to where it keeps no cgroup from the jail. */
 export const LAUNCHER = { launcherPid: process.pid }
@@ -68,23 +72,46 @@ export function ownDirectory(): string {
 
 /** Runs the command with our own stdio, untouched by us, and gives the status to exit with. */
 export async function run(options: RunOptions, command: string[], reporter: Reporter): Promise<number> {
-  const log = await openLog(options.verbose === true)
+  tellFailedLaunch()
   const profile = jailOrBare(options, command, reporter)
+  if (!staysResident(options)) await leave(profile, options, command)
+  return stay(profile, options, command, reporter)
+}
+
+/** Hands the run over to qi-monitor, which takes this process; comes back where that is not possible. */
+async function leave(profile: Profile, options: RunOptions, command: string[]): Promise<void> {
+  const id = checkId(options.id)
+  if (id !== undefined) await freePath(id)
+  const argv = ['qi-jail', ...process.argv.slice(2)]
+  becomeMonitor(profile, { foreground: foregroundOf(options, profile), argv, ...LAUNCHER, ...rawOf(profile, command) })
+}
+
+const rawOf = (profile: Profile, command: string[]) => ({
+  rawArgv: rawArguments(command, profile.command.argv),
+  rawEnv: rawEnvironment(process.env)
+})
+
+async function stay(profile: Profile, options: RunOptions, command: string[], reporter: Reporter): Promise<number> {
+  const log = await openLog(options.verbose === true)
   const attach = forwardSignals()
   log.debug({ profile: profile.name, command: profile.command, grants: profile.grants.length }, 'resolved')
-  const rawArgv = rawArguments(command, profile.command.argv)
-  const raw = { rawArgv, rawEnv: rawEnvironment(process.env) }
   const onConnect = options.ask ? askOnTerminal() : undefined
   const tell = (origin: string) => inFlags(origin, options)
   const id = options.id === undefined ? {} : { id: options.id, tell }
   const asks = onConnect ? { onConnect } : {}
-  const jail = await launchProfile(profile, { stdio: 'inherit', ...LAUNCHER, ...raw, ...id, ...asks })
+  const jail = await launchProfile(profile, {
+    stdio: 'inherit',
+    ...LAUNCHER,
+    ...rawOf(profile, command),
+    ...id,
+    ...asks
+  })
   const limit = reachedLimit(jail)
   const refused = watchRefusals(jail)
   jail.on('askDecision', (answer) => reporter.notices(decided(answer), { askDecision: answer }))
   attach(jail)
   logJail(jail, log)
-  tellTier(profile, reporter)
+  reporter.notices(...tierNotice(profile))
   if (options.id === undefined) await reachable(jail, profile, tell, log)
   const exit = await jail.exited
   log.info(exit, 'ended')
@@ -119,13 +146,6 @@ function decided({ decision, reason, host, port }: AskAnswer): string[] {
   if (decision === 'always')
     return [`to allow it always, add to your profile: network: { allowedHosts: [${JSON.stringify(target)}] }`]
   return reason ? [`denied ${target}: ${reason}`] : []
-}
-
-/** Less of a jail than its name says: told once, with what to do about it. */
-function tellTier({ withoutNamespaces: why }: Profile, reporter: Reporter): void {
-  if (why === undefined) return
-  const told = `without namespaces (${why}): Landlock, the filter and qi-monitor hold this jail alone; see qi-jail doctor`
-  reporter.notices([told], { withoutNamespaces: why })
 }
 
 function logJail(jail: Jail, log: Log): void {

@@ -50,6 +50,8 @@ const CHANGES = 'ftruncate fchmodat fchownat utimensat inotify_add_watch fchdir 
 export interface MonitorOptions extends PayloadOptions {
   /** Launched by root, with listed sockets, which are connected to as the caller (native/monitor/connect.h). */
   asCaller?: boolean
+  /** Without a host: it answers `qi-jail ctl` itself, and removes that socket's name. */
+  control?: boolean
 }
 
 const NAME_CALLS = 'mkdirat mknodat symlinkat linkat renameat renameat2 unlinkat'
@@ -63,6 +65,7 @@ export function monitorCalls({
   guardCreates,
   hostSockets,
   asCaller,
+  control,
   observeFiles,
   mediates,
   withoutNamespaces: tier
@@ -80,6 +83,7 @@ export function monitorCalls({
     ioctl: anyOf(1, [...Object.values(SECCOMP_IOCTLS), ...(mediates ? [FS_IOC_GETFLAGS] : [])]),
     openat: guardCreates || changesFiles ? [[]] : [[clear(2, O_ANY_WRITE)]],
     ...(guardCreates ? always(NAME_CALLS) : {}),
+    ...(control ? always('accept4 unlinkat') : {}),
     ...(asCaller ? always('setfsuid setfsgid') : {}),
     ...(observeFiles ? always('faccessat faccessat2') : {}),
     ...(changesFiles ? always(`${NAME_CALLS} ${CHANGES}`) : {}),

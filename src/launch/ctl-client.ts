@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { QiError } from '../errors.js'
 import { trustedFolders } from './ctl-folder.js'
+import { changed, shownRules } from './ctl-network.js'
 import type { CtlAnswer, CtlRequest, CtlStatus } from './ctl-server.js'
 import { LineSplitter } from './lines.js'
 import { type JailStats, readStats } from './stats.js'
@@ -39,6 +40,36 @@ async function open(path: string): Promise<Socket | undefined> {
 
 /** @throws QiError QI_CONTROL, or what the jail made of it. */
 export async function request(id: string, what: CtlRequest): Promise<Extract<CtlAnswer, { ok: true }>> {
+  const answer = await ask(id, what)
+  if (what.verb === 'allow' || what.verb === 'deny') return changeRules(id, what.verb, what.host, answer)
+  return what.verb === 'rules' && answer.network ? { ok: true, rules: shownRules(answer.network.now) } : answer
+}
+
+const TRIES = 20
+
+/** A run without a host has told what its rules come from, and takes what we make of it, unless somebody was faster. */
+async function changeRules(
+  id: string,
+  verb: 'allow' | 'deny',
+  host: string,
+  told: Extract<CtlAnswer, { ok: true }>
+): Promise<Extract<CtlAnswer, { ok: true }>> {
+  for (let tries = 0; ; tries++) {
+    const { network, version } = told
+    if (!network || version === undefined) return told
+    const { change, state } = changed(network, verb, host)
+    if (!change) return { ok: true }
+    const rules = change.lines.join(';')
+    try {
+      return await ask(id, { verb: 'network', version, how: change.how, rules, network: state })
+    } catch (error) {
+      if (!(error instanceof QiError) || error.code !== 'QI_CONTROL_STALE' || tries === TRIES) throw error
+    }
+    told = await ask(id, { verb, host })
+  }
+}
+
+async function ask(id: string, what: CtlRequest): Promise<Extract<CtlAnswer, { ok: true }>> {
   for (const folder of trustedFolders()) {
     const socket = id.includes('/') ? undefined : await open(join(folder, `${id}${SUFFIX}`))
     if (!socket) continue

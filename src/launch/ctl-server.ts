@@ -3,9 +3,9 @@ import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { QiError } from '../errors.js'
-import { hostLine } from '../network/text.js'
 import { isAlive } from './ctl-client.js'
 import { makeFolder } from './ctl-folder.js'
+import { type CtlRule, type NetworkState, ORIGIN, shownRules } from './ctl-network.js'
 import type { Jail } from './jail.js'
 import { LineSplitter } from './lines.js'
 import type { JailStats } from './stats.js'
@@ -14,6 +14,8 @@ import type { JailStats } from './stats.js'
 export type CtlRequest =
   | { verb: 'status' | 'rules' | 'stats' | 'pause' | 'resume' | 'kill' }
   | { verb: 'allow' | 'deny'; host: string }
+  /** To a run without a host (native/monitor/control_server.cc), which reads the members in this order. */
+  | { verb: 'network'; version: number; how: 'add' | 'set'; rules: string; network: NetworkState }
 export interface CtlStatus {
   id: string
   pid: number
@@ -22,15 +24,18 @@ export interface CtlStatus {
   /** ISO 8601 */
   since: string
 }
-export interface CtlRule {
-  rule: string
-  origin: string
-}
 export type CtlAnswer =
-  | { ok: true; status?: CtlStatus; rules?: CtlRule[] | null; stats?: JailStats }
+  | {
+      ok: true
+      status?: CtlStatus
+      rules?: CtlRule[] | null
+      stats?: JailStats
+      /** Of a run without a host, in place of `rules`, and of what `allow` and `deny` would do: `network` does that. */
+      network?: NetworkState
+      version?: number
+    }
   | { ok: false; error: { code: string; message: string } }
 
-const ORIGIN = 'qi-jail ctl'
 const MAX_LINE = 4096
 const IDLE_MS = 10_000
 const MAX_CLIENTS = 32
@@ -55,14 +60,7 @@ export async function serveControl(
   wanted?: string
 ): Promise<ControlServer> {
   const id = checkId(wanted) ?? randomBytes(4).toString('hex')
-  const path = join(makeFolder(), `${id}.sock`)
-  if (Buffer.byteLength(path) > MAX_PATH)
-    throw new QiError('QI_CONTROL', `the control socket's path is too long: ${path}`, {
-      path,
-      hint: 'choose a shorter id, or set XDG_RUNTIME_DIR to a shorter folder'
-    })
-  if (await isAlive(path))
-    throw new QiError('QI_CONTROL', `another jail has the id ${id}`, { field: 'id', value: id, hint: 'choose another' })
+  const path = await freePath(id)
   const status = { id, ...about, since: new Date().toISOString() }
   const server = createServer((client) => serve(client, (request) => answer(jail, status, request, tell)))
   server.maxConnections = MAX_CLIENTS
@@ -74,6 +72,19 @@ export async function serveControl(
   }
   void jail.exited.then(close)
   return { id, close }
+}
+
+/** Where a jail of this id is to be reached. @throws QiError QI_CONTROL when it cannot be, or another one is. */
+export async function freePath(id: string): Promise<string> {
+  const path = join(makeFolder(), `${id}.sock`)
+  if (Buffer.byteLength(path) > MAX_PATH)
+    throw new QiError('QI_CONTROL', `the control socket's path is too long: ${path}`, {
+      path,
+      hint: 'choose a shorter id, or set XDG_RUNTIME_DIR to a shorter folder'
+    })
+  if (await isAlive(path))
+    throw new QiError('QI_CONTROL', `another jail has the id ${id}`, { field: 'id', value: id, hint: 'choose another' })
+  return path
 }
 
 const leftovers = new Set<string>()
@@ -138,7 +149,7 @@ async function answer(jail: Jail, status: CtlStatus, request: unknown, tell: Con
   const { verb, host } = (request ?? {}) as { verb?: unknown; host?: unknown }
   try {
     if (verb === 'status') return { ok: true, status }
-    if (verb === 'rules') return { ok: true, rules: rulesOf(jail, tell) }
+    if (verb === 'rules') return { ok: true, rules: shownRules(jail.networkRules, tell) }
     if (verb === 'stats') return { ok: true, stats: await jail.stats() }
     if (verb === 'pause') await jail.pause()
     else if (verb === 'resume') await jail.resume()
@@ -151,14 +162,4 @@ async function answer(jail: Jail, status: CtlStatus, request: unknown, tell: Con
     const { code = 'QI_INTERNAL', message } = error as { code?: string; message: string }
     return { ok: false, error: { code, message } }
   }
-}
-
-function rulesOf({ networkRules: rules }: Jail, tell = (origin: string) => origin): CtlRule[] | null {
-  if (!rules) return null
-  const told = (rule: string, { origin }: { origin: string }) => ({ rule, origin: tell(origin) })
-  return [
-    ...rules.hosts.map((rule) => told(hostLine(rule), rule)),
-    ...rules.loopback.map((rule) => told(`loopback ${rule.port}`, rule)),
-    ...rules.publish.map((rule) => told(`publish ${rule.port}`, rule))
-  ]
 }

@@ -4,7 +4,7 @@ import { CGROUP_HINTS } from './cgroup-hints.js'
 import { loadAddon } from './locate.js'
 import { STEPS } from './steps.gen.js'
 
-interface StepFailure {
+export interface StepFailure {
   step: number
   errno: number
   detail: string
@@ -228,13 +228,17 @@ const EXEC_CODES: Record<string, `QI_${string}`> = {
 
 /** The remedy for `errno` of a step, or of a system call of the host's own, where one is known. */
 export function hintFor(errno: string, step?: string): string | undefined {
-  const host = readRestrictions()
+  let read: Restrictions | undefined
+  const host = () => {
+    read ??= readRestrictions()
+    return read
+  }
   const fits = ({ steps, errno: known, when }: Known) =>
     (steps === undefined || (step !== undefined && steps.includes(step))) &&
     known.includes(errno) &&
-    when?.(host) !== false
+    (when === undefined || when(host()))
   const known = HINTS.find(fits)
-  return typeof known?.hint === 'function' ? known.hint(host) : known?.hint
+  return typeof known?.hint === 'function' ? known.hint(host()) : known?.hint
 }
 
 /** What the addon threw, as an error: what the kernel said, and the remedy where one is known. */

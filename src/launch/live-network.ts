@@ -1,10 +1,10 @@
 import { QiError } from '../errors.js'
 import { launchRules, replaced, withHost } from '../network/live.js'
-import { rulesLines } from '../network/text.js'
 import type { NetworkRules } from '../network/types.js'
 import type { SandboxConfig } from '../policy/index.js'
 import type { Profile } from '../profile/types.js'
 import type { MonitorMessage } from './control.js'
+import { changeOf } from './ctl-network.js'
 
 type Confirmation = Extract<MonitorMessage, { type: 'network' }>
 
@@ -59,17 +59,13 @@ export class LiveNetwork {
   }
 
   private async apply(next: NetworkRules): Promise<void> {
-    const had = rulesLines(this.current as NetworkRules)
-    const wanted = rulesLines(next)
-    const more = wanted.filter((line) => !had.includes(line))
-    // What only grows is added: open questions and counts of qi-monitor stay as they are.
-    const grows = had.every((line) => wanted.includes(line))
-    if (grows && more.length === 0) return
-    const [verb, lines] = grows ? ['add', more] : ['set', wanted]
+    const change = changeOf(this.current as NetworkRules, next)
+    if (!change) return
+    const { how, lines } = change
     const id = ++this.ids
     const answer = await new Promise<Confirmation | undefined>((resolve) => {
       this.waiting.set(id, resolve)
-      this.send(`network ${id} ${verb} ${lines.join(';')}`)
+      this.send(`network ${id} ${how} ${lines.join(';')}`)
     }).finally(() => this.waiting.delete(id))
     if (!answer) throw ENDED()
     if (answer.ok) return

@@ -40,6 +40,17 @@ export interface NativeAddon {
    * signals do what they do by default, and no more than `openFiles` are its soft limit.
    */
   execute(file: string, argv: Buffer[], environment: Buffer[], openFiles: number): never
+  /**
+   * Seals `plan` and makes this process qi-monitor, with `argv` as it is to be seen, our environment and our standard
+   * streams. Returns never; throws {errno, syscall} as `spawn` when that failed, EBUSY when this process has children.
+   */
+  becomeMonitor(options: {
+    monitor: string
+    plan: Uint8Array
+    stdio: [number, number, number]
+    auditFd: number
+    argv: string[]
+  }): never
   /** Sends a signal to qi-monitor through its pidfd. */
   kill(pidfd: number, signal: number): void
   /** Resolves with the wait status once qi-monitor is gone, and closes the pidfd. */

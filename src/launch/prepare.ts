@@ -4,7 +4,7 @@ import { QiError } from '../errors.js'
 import { auditHead } from '../event/head.js'
 import type { FilterSpec } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
-import { buildPlan, encodePlan, LAYOUT, type Plan } from '../plan/index.js'
+import { buildPlan, encodePlan, type ForegroundPlan, LAYOUT, type Plan } from '../plan/index.js'
 import { nodeFs, type Profile, type Protection, type ReadFs, type ResolveRequest, resolve } from '../profile/index.js'
 import { TEMP_PLACEHOLDER } from '../profile/tier.js'
 import { addonError } from './failure.js'
@@ -32,6 +32,8 @@ export interface PrepareOptions {
   /** Bytes that are not UTF-8: arguments by index, values of variables by name. */
   rawArgv?: ReadonlyMap<number, Uint8Array>
   rawEnv?: ReadonlyMap<string, Uint8Array>
+  /** Without a host: qi-monitor is to take our place. */
+  foreground?: ForegroundPlan
 }
 
 interface Entry {
@@ -119,7 +121,8 @@ function encodeProfile(
   const { plan, protections } = buildPlan(profile, facts, {
     compile,
     auditHead: head,
-    control: true,
+    control: options.foreground === undefined,
+    ...(options.foreground ? { foreground: options.foreground } : {}),
     auditFile: profile.audit.file !== undefined,
     traceSteps: options.traceSteps ?? false
   })

@@ -99,11 +99,12 @@ export async function launchProfile(profile: Profile, options: SpawnOptions & Mo
   return launchPlan(prepareProfile(profile, facts, planOptions(options)), facts, options)
 }
 
-const hostFacts = ({ launcherPid }: SpawnOptions): HostFacts =>
+/** @internal */
+export const hostFacts = ({ launcherPid }: SpawnOptions): HostFacts =>
   probeHost(launcherPid === undefined ? {} : { launcherPid })
 
-/** Only what is set: it is part of the key under which a plan is kept. */
-const planOptions = ({ correlationId, traceSteps, rawArgv, rawEnv }: SpawnOptions): PrepareOptions => ({
+/** @internal Only what is set: it is part of the key under which a plan is kept. */
+export const planOptions = ({ correlationId, traceSteps, rawArgv, rawEnv }: SpawnOptions): PrepareOptions => ({
   ...(correlationId ? { correlationId } : {}),
   ...(traceSteps ? { traceSteps } : {}),
   ...(rawArgv?.size ? { rawArgv } : {}),
@@ -180,8 +181,8 @@ export async function makeReachable(
   jail.id = (await serveControl(jail, { ...about, ...(tell ? { tell } : {}) }, id)).id
 }
 
-/** A grant reaches around the folder of the control sockets: it must be there to be covered. */
-function coverControl({ denies }: Profile): void {
+/** @internal A grant reaches around the folder of the control sockets: it must be there to be covered. */
+export function coverControl({ denies }: Profile): void {
   for (const { path } of denies.filter((deny) => deny.origin === CONTROL_ORIGIN)) {
     const reason = tryFolder(path)
     if (reason === undefined) continue

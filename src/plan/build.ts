@@ -10,7 +10,7 @@ import { relays, resolverText, rulesText } from '../network/text.js'
 import type { Profile, Protection } from '../profile/types.js'
 import { fileFlags, fileRules } from './files.js'
 import { landlock, landlockAbi } from './landlock.js'
-import { type Plan, PlanFlag } from './layout.gen.js'
+import { type ForegroundPlan, type Plan, PlanFlag } from './layout.gen.js'
 import { limitFlags, planLimits } from './limits.js'
 import { planMounts } from './mounts.js'
 import { patternProgram } from './pattern.js'
@@ -24,6 +24,8 @@ export interface BuildOptions {
   control: boolean
   auditFile: boolean
   traceSteps?: boolean
+  /** For a qi-monitor that takes its launcher's place. */
+  foreground?: ForegroundPlan
 }
 
 export interface BuiltPlan {
@@ -49,9 +51,10 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   const planFlags = flags(profile, facts, options, guardCreates)
   const keeper = (planFlags & PlanFlag.CgroupSubtree) !== 0
   const asCaller = facts.privileged && profile.sockets.length > 0
+  const control = options.foreground !== undefined
   const observeFiles = profile.audit.files !== 'off'
   const tier = profile.withoutNamespaces === undefined ? {} : { withoutNamespaces: tierOptions(profile, facts) }
-  const choices = { ...choicesOf(profile, states, guardCreates), asCaller, observeFiles, mediates, ...tier }
+  const choices = { ...choicesOf(profile, states, guardCreates), asCaller, observeFiles, mediates, control, ...tier }
   const filters = filtersOf(facts.arch, choices, keeper, options.compile)
   const { identity } = profile
   const plan: Plan = {
@@ -83,7 +86,8 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     auditHead: options.auditHead,
     launchParams: launchParams(profile, states),
     profileName: profile.name,
-    commandLine: commandLine(profile.command.argv)
+    commandLine: commandLine(profile.command.argv),
+    foreground: options.foreground ? [options.foreground] : []
   }
   return { plan, protections: states }
 }

@@ -109,6 +109,8 @@ describe.each(users)('the network of a run, as %s', (user) => {
       expect((await ctl(...args)).stderr).toMatch(/^qi-jail: QI_USAGE: /)
     running.child.stdin?.end()
     expect((await running.result).status).toBe(0)
+    // Confined, a launch by root has no right to the folder any more; whoever looks next removes what it left.
+    expect((await ctl()).stdout).not.toMatch(/\bmine\b/)
     expect(readdirSync(folder)).toEqual([])
   })
 })
