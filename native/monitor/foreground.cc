@@ -15,8 +15,6 @@
 namespace qi {
 namespace {
 
-constexpr int kOwnFailure = 125;
-
 // As Node names them. signal(7)
 const char* SignalName(uint32_t number) {
   static const char* const kNames[] = {"SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",  "SIGTRAP",   "SIGABRT", "SIGBUS",

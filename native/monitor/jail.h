@@ -8,6 +8,8 @@
 
 namespace qi {
 
+constexpr int kOwnFailure = 125;  // exit status of a launch that failed, and of nothing else
+
 // One page shared between qi-monitor, pid 1 and the payload until it execs: when each numbered step began.
 struct StepTrace {
   uint64_t began_ns[kStepCount];

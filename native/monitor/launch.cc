@@ -1,25 +1,18 @@
 #include "monitor/launch.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 
 #include "core/try.h"
 #include "core/uapi.h"
 #include "gateway/gateway.h"
 #include "monitor/channel.h"
-#include "monitor/descendants.h"
-#include "monitor/grants.h"
 #include "monitor/init.h"
 #include "monitor/private_temp.h"
+#include "monitor/supply.h"
 
 namespace qi {
 namespace {
@@ -52,101 +45,6 @@ pid_t CloneJail(uint64_t flags, int group, int* pidfd) {
     pid = syscall(SYS_clone, flags | CLONE_PIDFD | SIGCHLD, nullptr, pidfd, nullptr, nullptr);
   }
   return static_cast<pid_t>(pid);
-}
-
-// A /proc of another pid namespace has a stranger under this number, whose maps would be written.
-Result CheckProc() {
-  char self[16] = {};
-  if (readlink("/proc/self", self, sizeof(self) - 1) < 0) return Fail(Step::kMapGroups, errno, "/proc/self");
-  return atoi(self) == getpid() ? Ok() : Fail(Step::kMapGroups, ESRCH, "this /proc is of another pid namespace");
-}
-
-int WriteProc(pid_t pid, const char* name, const char* text) {
-  char path[64];
-  snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-  UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
-  if (!fd) return errno;
-  return WriteAll(fd.get(), text, strlen(text));
-}
-
-// The namespace's ids are the caller's, so that the same namespace also id-maps the caller's files to the payload.
-Result WriteMaps(const Jail& jail, pid_t pid) {
-  const Plan& plan = *jail.plan;
-  char map[64];
-  QI_BEGIN(jail, Step::kMapGroups);
-  QI_TRY(CheckProc());
-  // Without privilege a gid map needs setgroups denied first (CVE-2014-8989). With it, pid 1 empties the list instead.
-  if (!jail.Has(kPlanPrivileged)) {
-    if (int error = WriteProc(pid, "setgroups", "deny")) return Fail(Step::kMapGroups, error, "setgroups");
-  }
-  snprintf(map, sizeof(map), "%u %u 1\n", plan.caller_gid, plan.gid_outside);
-  if (int error = WriteProc(pid, "gid_map", map)) return Fail(Step::kMapGroups, error, "gid_map");
-  QI_BEGIN(jail, Step::kMapUsers);
-  snprintf(map, sizeof(map), "%u %u 1\n", plan.caller_uid, plan.uid_outside);
-  if (int error = WriteProc(pid, "uid_map", map)) return Fail(Step::kMapUsers, error, "uid_map");
-  return Ok();
-}
-
-class GrantSender {
- public:
-  GrantSender(const Jail& jail, int channel) : jail_(jail), channel_(channel) {}
-
-  Result SendAll(int userns) {
-    Span<MountOp> ops = List(jail_.blob, jail_.plan->mounts);
-    for (size_t i = 0; i < ops.size; ++i) {
-      if (count_ == kGrantsPerMessage) QI_TRY(Flush());
-      if (count_ == 0 && fd_count_ == 0) message_.first = static_cast<uint32_t>(i);
-      message_.present[count_] = 0;
-      if (NeedsGrant(ops[i])) {
-        Grant grant;
-        QI_TRY(OpenGrant(jail_, ops[i], userns, &grant));
-        if (!grant.absent) {
-          message_.present[count_] = 1;
-          fds_[fd_count_++] = grant.mount.release();
-        }
-      }
-      ++count_;
-    }
-    return Flush();
-  }
-
-  ~GrantSender() { CloseAll(); }
-
- private:
-  Result Flush() {
-    QI_BEGIN(jail_, Step::kPassGrants);
-    message_.command = InitCommand::kGrants;
-    message_.count = static_cast<uint32_t>(count_);
-    int error = SendMessage(channel_, &message_, sizeof(message_), fds_, fd_count_);
-    CloseAll();
-    count_ = 0;
-    return error == 0 ? Ok() : Fail(Step::kPassGrants, error);
-  }
-  void CloseAll() {
-    while (fd_count_ > 0) (void)close(fds_[--fd_count_]);
-  }
-
-  const Jail& jail_;
-  int channel_;
-  InitMessage message_ = {};
-  int fds_[kGrantsPerMessage];
-  size_t count_ = 0;
-  size_t fd_count_ = 0;
-};
-
-// While pid 1 still waits for its maps: once it takes its ids it is undumpable, and this needs CAP_SYS_PTRACE.
-Result OpenUserNamespace(pid_t pid, UniqueFd* userns) {
-  char path[64];
-  snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-  userns->reset(open(path, O_RDONLY | O_CLOEXEC));
-  return *userns ? Ok() : Fail(Step::kOpenGrant, errno, "user namespace");
-}
-
-Result Command(int channel, InitCommand command, Step step) {
-  InitMessage message = {};
-  message.command = command;
-  int error = SendMessage(channel, &message, sizeof(message));
-  return error == 0 ? Ok() : Fail(step, error);
 }
 
 // A jail that ended with a message of ours unread makes its end of file a reset. unix(7)
@@ -220,19 +118,6 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
   }
 }
 
-// What qi-monitor does for pid 1 while that builds the jail.
-Result Supply(const Jail& jail, Running& running) {
-  if (jail.in_cgroup) QI_TRY(running.cgroup.Enter(jail, running.init));
-  if (!jail.Has(kPlanWithoutNamespaces)) QI_TRY(WriteMaps(jail, running.init));
-  bool sends_grants = jail.Has(kPlanPrivileged);
-  UniqueFd userns;
-  if (sends_grants) QI_TRY(OpenUserNamespace(running.init, &userns));
-  QI_TRY(Command(running.channel.get(), InitCommand::kMaps, Step::kAwaitMaps));
-  if (!sends_grants) return Ok();
-  QI_TRY(GrantSender(jail, running.channel.get()).SendAll(userns.get()));
-  return Command(running.channel.get(), InitCommand::kGo, Step::kPassGrants);
-}
-
 // When pid 1 failed and ended, whatever is done for it fails as well: its own word, sent before, is the cause.
 Result FirstCause(int status, const Result& ours) {
   StatusMessage message;
@@ -304,51 +189,6 @@ Result Launch(const Jail& jail, Broker* broker, Running* running, const BeforeEx
   Result r = Build(jail, broker, running, before);
   if (!r.ok()) Destroy(jail, running);
   return r;
-}
-
-namespace {
-
-// Pid 1 ends everybody that descends from it at the end of its channel, and would orphan them by its own end. From
-// here on nobody is told that it may fork.
-void AskInitToEnd(const Running& running) {
-  (void)shutdown(running.channel.get(), SHUT_WR);
-  (void)kill(running.init, SIGCONT);  // whoever stopped it
-}
-
-// What pid 1 left behind when somebody killed it is ours by then (PR_SET_CHILD_SUBREAPER). The warden ends those that
-// are forked faster than they are found here, and itself when there are none; it may have been killed, or stopped.
-void EndOrphans(const Jail& jail, const Running& running) {
-  const pid_t spare[] = {running.gateway, running.cgroup.keeper(), running.warden};
-  UniqueFd proc(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  EndDescendants(proc.get(), spare, 3);
-  // Not reaped, it is nobody else's number.
-  if (running.warden > 0 && waitpid(running.warden, nullptr, WNOHANG) == 0) {
-    (void)kill(running.warden, SIGKILL);
-    (void)RetryEintr([&] { return waitpid(running.warden, nullptr, 0); });
-  }
-  RemoveTemp(jail);
-}
-
-}  // namespace
-
-void Destroy(const Jail& jail, Running* running) {
-  if (running->init <= 0) return;
-  bool shares_pids = jail.Has(kPlanWithoutNamespaces);
-  if (shares_pids) {
-    AskInitToEnd(*running);
-  } else if (uapi::PidfdSendSignal(running->init_pidfd.get(), SIGKILL) != 0) {
-    (void)kill(running->init, SIGKILL);
-  }
-  // A pid namespace's init is only reaped once every process of the namespace is. pid_namespaces(7)
-  // What it reaped is in its account; what it took along by its own end is not.
-  rusage used = {};
-  (void)RetryEintr([&] { return wait4(running->init, nullptr, 0, &used); });
-  auto us = [](const timeval& t) {
-    return static_cast<uint64_t>(t.tv_sec) * 1000000 + static_cast<uint64_t>(t.tv_usec);
-  };
-  running->cpu_us = us(used.ru_utime) + us(used.ru_stime);
-  running->init = -1;
-  if (shares_pids) EndOrphans(jail, *running);
 }
 
 }  // namespace qi

@@ -5,9 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -15,20 +13,16 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/errno_names.h"
 #include "core/plan.h"
 #include "core/try.h"
 #include "core/uapi.h"
-#include "monitor/foreground.h"
-#include "monitor/loop.h"
 #include "monitor/namespace_probe.h"
 #include "monitor/privileges.h"
 #include "monitor/proc_lines.h"
+#include "monitor/report.h"
 
 namespace qi {
 namespace {
-
-constexpr int kOwnFailure = 125;
 
 Jail jail;
 EventWriter events;
@@ -36,7 +30,7 @@ RefusalLog refusals(&events);
 Running running;
 Foreground foreground;
 ControlServer control;
-Result no_cgroup;  // why there is none, where the plan can do without
+Report report(jail, &events, &refusals, &running, &foreground);
 
 Result OpenSignals(UniqueFd* signals) {
   QI_BEGIN(jail, Step::kBlockSignals);
@@ -84,28 +78,12 @@ Result ConfineMonitor() {
   return InstallFilter(jail, Step::kConfineMonitor, jail.plan->monitor_filter, nullptr);
 }
 
-void ReportTrace(JsonWriter* json) {
-  if (!jail.Has(kPlanTraceSteps)) return;
-  json->Key("trace");
-  json->Open('{');
-  for (uint32_t step = 1; step < kStepCount; ++step) {
-    if (jail.trace->began_ns[step] == 0) continue;
-    char name[12];
-    snprintf(name, sizeof(name), "%u", step);
-    json->Key(name);
-    json->Unsigned(jail.trace->began_ns[step]);
-  }
-  json->Key("end");
-  json->Unsigned(NowNs());
-  json->Close('}');
-}
-
 // Where the plan can do without, it is said that it does.
 Result GoWithoutCgroup(const Result& r) {
   running.cgroup.Remove();
   jail.in_cgroup = jail.counted_by_cgroup = false;
   if (!jail.Has(kPlanCgroupOptional)) return r;
-  no_cgroup = r;
+  report.OnNoCgroup(r);
   return Ok();
 }
 
@@ -116,146 +94,6 @@ Result MakeCgroup() {
   jail.in_cgroup = running.cgroup.made();
   jail.counted_by_cgroup = jail.in_cgroup && running.cgroup.files().pids_events;
   return r;
-}
-
-void ReportCgroup(JsonWriter* json) {
-  if (jail.in_cgroup) json->Pair("cgroup", running.cgroup.path());
-  if (no_cgroup.ok()) return;
-  char why[280];
-  snprintf(why, sizeof(why), "step %u: %s %s", static_cast<unsigned>(no_cgroup.step), ErrnoName(no_cgroup.error),
-           no_cgroup.detail);
-  json->Pair("noCgroup", why);
-}
-
-// The launch event, before the payload may run: a jail whose events cannot be kept (a full disk) is not launched.
-Result RecordLaunch(const Running& running) {
-  QI_BEGIN(jail, Step::kRecordLaunch);
-  JsonWriter& json = events.Start("tool", "jail.launch", "success", "info");
-  json.Members(jail.Text(jail.plan->launch_params));
-  json.Pair("profile", jail.Text(jail.plan->profile_name));
-  json.Pair("commandLine", jail.Text(jail.plan->command_line));
-  json.Pair("pid", running.payload);
-  ReportCgroup(&json);
-  errno = 0;
-  events.Finish();
-  if (events.lost() == 0) return Ok();
-  return Fail(Step::kRecordLaunch, errno != 0 ? errno : ENOSPC, "the audit file takes no more");
-}
-
-void ReportStart(const Running& running) {
-  JsonWriter& message = events.StartMessage("started");
-  message.Pair("pid", running.payload);
-  message.Pair("init", running.init);
-  ReportCgroup(&message);
-  ReportTrace(&message);
-  events.FinishMessage();
-}
-
-void TellHost(const Result& r) {
-  JsonWriter& message = events.StartMessage("failed");
-  message.Pair("step", static_cast<int64_t>(r.step));
-  message.Pair("errno", r.error);
-  message.Pair("detail", r.detail);
-  events.FinishMessage();
-}
-
-bool IsSocket(int fd) {
-  struct stat st;
-  return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
-}
-
-int ReportFailure(const Result& r) {
-  bool told = jail.plan != nullptr && jail.Has(kPlanControl);
-  if (jail.plan == nullptr && IsSocket(kControlFd)) {
-    // A plan that cannot be read says nothing about the descriptors; a launcher of another version still wants to know.
-    events.Init(jail, kControlFd, -1);
-    TellHost(r);
-    told = true;
-  }
-  if (jail.plan != nullptr) {
-    JsonWriter& json = events.Start("tool", "jail.launch", "error", "error");
-    json.Members(jail.Text(jail.plan->launch_params));
-    json.Pair("profile", jail.Text(jail.plan->profile_name));
-    json.Pair("commandLine", jail.Text(jail.plan->command_line));
-    json.Pair("step", static_cast<int64_t>(r.step));
-    json.Pair("errno", ErrnoName(r.error));
-    json.Pair("detail", r.detail);
-    events.Finish();
-    TellHost(r);
-  }
-  if (foreground.on()) return foreground.OnFailure(r);
-  if (!told) {
-    char text[320];
-    int n = snprintf(text, sizeof(text), "qi-monitor: step %u failed: %s %s\n", static_cast<unsigned>(r.step),
-                     ErrnoName(r.error), r.detail);
-    (void)WriteAll(2, text, static_cast<size_t>(n));  // nowhere else to say it
-  }
-  return kOwnFailure;
-}
-
-void ReportFileSize() {
-  uint64_t limit = 0;
-  for (const Rlimit& one : List(jail.blob, jail.plan->rlimits)) {
-    if (one.resource == RLIMIT_FSIZE) limit = one.value;
-  }
-  WriteExceeded(&events, {"maxFileSize", 0, limit, "bytes", "RLIMIT_FSIZE", nullptr, 1, "SIGXFSZ"}, true);
-}
-
-int ReportExit(const Outcome& outcome, FileLog* files, uint64_t began_ns) {
-  int status = outcome.wait_status;
-  bool exited = WIFEXITED(status);
-  bool signaled = WIFSIGNALED(status);
-  refusals.Flush(true);
-  files->Flush(true);
-  if (signaled && WTERMSIG(status) == SIGXFSZ) ReportFileSize();
-  if (signaled && WTERMSIG(status) == SIGSYS) {
-    JsonWriter& json = events.Start("security", "syscall.killed", "blocked", "critical");
-    json.Pair("signal", "SIGSYS");
-    events.Finish("high");
-  }
-  JsonWriter& json =
-      events.Start("tool", "jail.exit", exited && WEXITSTATUS(status) == 0 ? "success" : "failure", "info");
-  json.Pair("terminationReason", outcome.reason);
-  if (exited) json.Pair("exitCode", WEXITSTATUS(status));
-  if (signaled) json.Pair("signal", WTERMSIG(status));
-  json.Key("refusals");
-  json.Unsigned(refusals.total());
-  json.Key("fileRefusals");
-  json.Unsigned(files->refused());
-  if (refusals.permitted() > 0) json.Pair("permitted", static_cast<int64_t>(refusals.permitted()));
-  json.Pair("executionTimeMs", static_cast<int64_t>((NowNs() - began_ns) / 1000000u));
-  if (outcome.totals.peak_memory != 0) json.Pair("peakMemoryBytes", static_cast<int64_t>(outcome.totals.peak_memory));
-  if (outcome.totals.cpu_us != 0) json.Pair("cpuTimeUs", static_cast<int64_t>(outcome.totals.cpu_us));
-  events.Finish();
-  JsonWriter& message = events.StartMessage("exit");
-  if (exited) message.Pair("code", WEXITSTATUS(status));
-  if (signaled) message.Pair("signal", WTERMSIG(status));
-  message.Pair("reason", outcome.reason);
-  message.Key("refusals");
-  message.Unsigned(refusals.total());
-  message.Key("fileRefusals");
-  message.Unsigned(files->refused());
-  message.Key("permitted");
-  message.Unsigned(refusals.permitted());
-  message.Key("lost");
-  message.Unsigned(events.lost());
-  events.FinishMessage();
-  if (foreground.on())
-    foreground.OnEnd(
-        {&outcome, refusals.total(), files->refused(), refusals.permitted(), events.lost(), events.tally()});
-  return exited ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-// The host may be slow to read the last lines; they are worth a moment after each that it took, not forever.
-void FlushToHost() {
-  uint64_t sent = events.sent();
-  for (int i = 0; i < 200 && events.HasQueue(); ++i) {
-    if (!events.Flush()) return;
-    if (events.sent() != sent) i = 0;
-    sent = events.sent();
-    timespec wait = {0, 10 * 1000 * 1000};
-    if (events.HasQueue()) (void)nanosleep(&wait, nullptr);
-  }
 }
 
 // Connects that wait hold a descriptor each. The payload's own limit is the plan's.
@@ -280,7 +118,7 @@ bool HostHasIpv6() {
 
 // A pid 1 that cannot be moved into the group has ended: another is cloned, which knows that it has none.
 Result LaunchJail(Broker* broker) {
-  const BeforeExec before = {ConfineMonitor, RecordLaunch};
+  const BeforeExec before = {ConfineMonitor, [](const Running&) { return report.RecordLaunch(); }};
   Result r = Launch(jail, broker, &running, before);
   if (r.ok() || r.step != Step::kEnterCgroup || !GoWithoutCgroup(r).ok()) return r;
   return Launch(jail, broker, &running, before);
@@ -335,19 +173,14 @@ int Main(char* const* argv) {
   if (!r.ok()) {
     running.cgroup.Remove();
     control.Close();
-    int code = ReportFailure(r);
-    FlushToHost();
-    return code;
+    return report.OnFailure(r);
   }
-  ReportStart(running);
-  if (foreground.on()) foreground.OnStart();
+  report.OnStart();
   static Loop loop(jail, &broker, &refusals, &events, &running, &control, signals.get());
   Outcome outcome = loop.Run();
   control.Close();
   running.cgroup.Remove();  // who hears of the exit may count on that nothing is left
-  int code = ReportExit(outcome, broker.files(), began_ns);
-  FlushToHost();
-  return code;
+  return report.OnExit(outcome, broker.files(), began_ns);
 }
 
 }  // namespace
