@@ -145,8 +145,14 @@ Result Cgroup::Enter(const Jail& jail, pid_t pid) {
 }
 
 Result Cgroup::StartKeeper(const Jail& jail) {
-  if (!made() || scope_) return Ok();
-  return qi::StartKeeper(jail, end(), dir_.get(), &keeper_, &keeper_pid_);
+  bool removes_group = made() && !scope_;
+  bool removes_name = jail.Has(kPlanPrivileged) && jail.plan->foreground.count > 0;
+  if (removes_group) return qi::StartKeeper(jail, end(), dir_.get(), &keeper_, &keeper_pid_);
+  return removes_name ? qi::StartKeeper(jail, {}, -1, &keeper_, &keeper_pid_) : Ok();
+}
+
+bool Cgroup::AlsoRemove(int folder, const char* name) const {
+  return keeper_ && TellKeeper(keeper_.get(), folder, name);
 }
 
 void Cgroup::Remove() {

@@ -41,8 +41,11 @@ class Cgroup {
   Result Enter(const Jail& jail, pid_t pid);
 
   // Forks the process that removes the group when this one asks for it or has died. Not for a scope, which is systemd's
-  // to remove.
+  // to remove; but for a control socket that root's qi-monitor will have no right to remove.
   Result StartKeeper(const Jail& jail);
+
+  // Has the keeper remove `name` in `folder` as well. False without a keeper.
+  bool AlsoRemove(int folder, const char* name) const;
 
   // Kills what is in it, removes it, and waits until it is gone (a few seconds at most). Closes files(). Of a scope
   // systemd removes it after qi-monitor has ended.

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <cstring>
 
 #include "core/try.h"
 #include "monitor/channel.h"
@@ -23,9 +24,11 @@ constexpr int kAskMs = 5000;
 
 // A plain user's keeper needs none. Root's does where not even the owner may write to the parent, as to the root of the
 // hierarchy (mode 0555), and, before cgroup.kill, to end processes of the payload's user. What it could do with them
-// beyond that, its filter denies: no open, no signal but KILL, no unlink but of empty folders.
+// beyond that, its filter denies: no open, no signal but KILL, no unlink but of empty folders, and of files for a run
+// without a host.
 uint64_t NeededCapabilities(const GroupEnd& group) {
   struct stat st;
+  if (group.parent < 0) return 0;
   bool owner = fstat(group.parent, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 0300) == 0300;
   uint64_t keep = owner ? 0 : uint64_t{1} << CAP_DAC_OVERRIDE;
   return group.kill >= 0 ? keep : keep | uint64_t{1} << CAP_KILL;
@@ -37,24 +40,50 @@ Result Confine(Jail jail, const GroupEnd& group) {
   QI_TRY(DropCapabilities(jail, kStep, kStep, NeededCapabilities(group)));
   QI_TRY(SetNoNewPrivs(jail, kStep));
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Fail(kStep, errno, "dumpable");
-  if (faccessat(group.parent, ".", W_OK | X_OK, 0) != 0) return Fail(kStep, errno, "may not remove the group");
+  if (group.parent >= 0 && faccessat(group.parent, ".", W_OK | X_OK, 0) != 0)
+    return Fail(kStep, errno, "may not remove the group");
   return InstallFilter(jail, kStep, jail.plan->keeper_filter, nullptr);
 }
 
 Result Prepare(const Jail& jail, const GroupEnd& group, int lock, int channel) {
   QI_TRY(Detach(kStep));
-  int keep[6] = {channel, lock, group.parent, group.procs, group.events, group.kill};
-  QI_TRY(KeepOnly(kStep, keep, group.kill >= 0 ? 6 : 5));
+  int keep[6] = {};
+  size_t count = 0;
+  for (int fd : {channel, lock, group.parent, group.procs, group.events, group.kill}) {
+    if (fd >= 0) keep[count++] = fd;
+  }
+  QI_TRY(KeepOnly(kStep, keep, count));
   return Confine(jail, group);
+}
+
+// A name that is to go as well; its folder comes along.
+struct Leftover {
+  char name[80] = "";
+};
+
+// Until qi-monitor asks for the end, by a byte, or is gone.
+UniqueFd AwaitEnd(int channel, Leftover* leftover) {
+  UniqueFd folder;
+  for (;;) {
+    Leftover told;
+    int fd = -1;
+    size_t count = 1;
+    if (ReceiveMessage(channel, &told, sizeof(told), &fd, &count) != 0 || count != 1) return folder;
+    told.name[sizeof(told.name) - 1] = 0;
+    *leftover = told;
+    folder.reset(fd);
+  }
 }
 
 [[noreturn]] void RunKeeper(const Jail& jail, GroupEnd group, int lock, int channel) {
   Result r = Prepare(jail, group, lock, channel);
   ReportReady(channel, r);
   if (!r.ok()) _exit(125);
-  char word;
-  (void)RetryEintr([&] { return recv(channel, &word, 1, 0); });        // a byte, or the end of qi-monitor
-  if (EndGroup(group, -1) == 0) (void)SendMessage(channel, &word, 1);  // EPIPE: nobody is left to tell
+  Leftover leftover;
+  UniqueFd folder = AwaitEnd(channel, &leftover);
+  int error = group.parent >= 0 ? EndGroup(group, -1) : 0;
+  if (folder) (void)unlinkat(folder.get(), leftover.name, 0);  // a launch after us removes what is dead
+  if (error == 0) (void)SendMessage(channel, "", 1);           // EPIPE: nobody is left to tell
   _exit(0);
 }
 
@@ -72,6 +101,14 @@ Result StartKeeper(const Jail& jail, const GroupEnd& group, int lock, UniqueFd* 
   *channel = std::move(mine);
   *pid = child;
   return Ok();
+}
+
+bool TellKeeper(int channel, int folder, const char* name) {
+  Leftover leftover;
+  size_t length = strlen(name);
+  if (length >= sizeof(leftover.name)) return false;
+  memcpy(leftover.name, name, length);
+  return SendMessage(channel, &leftover, sizeof(leftover), &folder, 1) == 0;
 }
 
 void AskKeeper(int channel, pid_t pid) {

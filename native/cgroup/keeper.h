@@ -1,5 +1,5 @@
-// The process that removes a jail's group when qi-monitor, which by then has no right to, asks for it or is gone.
-// Runs in: keeper; StartKeeper and AskKeeper in monitor.
+// The process that removes a jail's group, and the name of its control socket, when qi-monitor, which by then has no
+// right to, asks for it or is gone. Runs in: keeper; StartKeeper and AskKeeper in monitor.
 #pragma once
 #include "cgroup/group_end.h"
 #include "core/fd.h"
@@ -7,9 +7,12 @@
 
 namespace qi {
 
-// Forks it. It holds `group`'s descriptors and `lock`, the locked directory, and nothing else; returns when it is
-// confined.
+// Forks it. It holds `group`'s descriptors and `lock`, the locked directory, and nothing else (without a group nothing,
+// until it is told of a name); returns when it is confined.
 Result StartKeeper(const Jail& jail, const GroupEnd& group, int lock, UniqueFd* channel, pid_t* pid);
+
+// It shall remove `name` in `folder` too, once nobody is left in the group. False: it cannot be told.
+bool TellKeeper(int channel, int folder, const char* name);
 
 // Waits, for a few seconds at most, until the group is gone. A keeper that something killed leaves that to the next
 // launch.

@@ -50,8 +50,9 @@ const char* FindCgroupFault(const PlanBlob& blob, const Plan& plan) {
   if ((subtree || scope) && !IsPlainPath(blob, plan.cgroup_mount)) return "cgroupMount is not a plain absolute path";
   if (subtree && !IsPlainPath(blob, plan.cgroup_parent)) return "cgroupParent is not a plain absolute path";
   if (scope && !IsPlainPath(blob, plan.bus_socket)) return "busSocket is not a plain absolute path";
+  bool keeper = subtree || ((plan.flags & kPlanPrivileged) != 0 && plan.foreground.count > 0);
   const PlanBytes& filter = plan.keeper_filter;
-  if (filter.length % 8 != 0 || filter.length / 8 > 4096 || (filter.length == 0) == subtree) return "filter length";
+  if (filter.length % 8 != 0 || filter.length / 8 > 4096 || (filter.length == 0) == keeper) return "filter length";
   if (plan.cpu_weight > 10000) return "cpuWeight";
   bool needs_cgroup = plan.cpu_quota_us != 0 || plan.cpu_weight != 0 || plan.io_limits.count != 0;
   return needs_cgroup && !subtree && !scope ? "limits that need a cgroup" : nullptr;

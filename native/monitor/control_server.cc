@@ -1,6 +1,5 @@
 #include "monitor/control_server.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -46,24 +45,6 @@ bool IsDead(const UniqueFd& folder, const char* name) {
          errno == ECONNREFUSED;
 }
 
-// Confined, a launch by root has no right to its folder any more and leaves the name: a later one removes it. Some at
-// a time, since each that lives is asked.
-void Sweep(const UniqueFd& folder) {
-  UniqueFd list(openat(folder.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  DIR* dir = list ? fdopendir(list.get()) : nullptr;
-  if (dir == nullptr) return;
-  (void)list.release();  // fdopendir owns it
-  int asked = 0;
-  for (dirent* entry = readdir(dir); entry != nullptr && asked < 16; entry = readdir(dir)) {
-    size_t length = strlen(entry->d_name);
-    if (length < sizeof(kSuffix) || length > 70 || strcmp(entry->d_name + length + 1 - sizeof(kSuffix), kSuffix) != 0)
-      continue;
-    ++asked;
-    if (IsDead(folder, entry->d_name)) (void)unlinkat(folder.get(), entry->d_name, 0);  // another was faster
-  }
-  (void)closedir(dir);
-}
-
 }  // namespace
 
 bool ControlServer::Bind(const char* folder, const char* id) {
@@ -83,7 +64,7 @@ bool ControlServer::Bind(const char* folder, const char* id) {
   return ok && listen(listener_.get(), kClients) == 0;
 }
 
-Result ControlServer::Open(const Jail& jail, EventWriter* events) {
+Result ControlServer::Open(const Jail& jail, EventWriter* events, const Cgroup& cgroup) {
   QI_BEGIN(jail, Step::kOpenControl);
   const ForegroundPlan& plan = List(jail.blob, jail.plan->foreground)[0];
   jail_ = &jail;
@@ -99,7 +80,7 @@ Result ControlServer::Open(const Jail& jail, EventWriter* events) {
   int error = ENOENT;
   for (const PlanString& folder : List(jail.blob, plan.control_folders)) {
     if (Bind(jail.Text(folder), id)) {
-      if (jail.Has(kPlanPrivileged)) Sweep(folder_);
+      kept_ = cgroup.AlsoRemove(folder_.get(), name_);
       timer_ = NewTimer(CLOCK_MONOTONIC);
       return timer_ ? Ok() : Fail(Step::kOpenControl, errno, "timer");
     }
@@ -303,7 +284,7 @@ void ControlServer::Close() {
   if (!listener_) return;
   events_->Divert(nullptr);
   for (Client& client : clients_) client.fd.reset();
-  (void)unlinkat(folder_.get(), name_, 0);  // by root's launches: see Sweep
+  if (!kept_) (void)unlinkat(folder_.get(), name_, 0);  // root's has no right to by now, and is left to `qi-jail ps`
   listener_.reset();
 }
 

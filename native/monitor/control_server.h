@@ -3,6 +3,7 @@
 // a text that nobody here reads. Whoever connects is this user, since nobody else gets into the folder; no jail does.
 // Runs in: monitor.
 #pragma once
+#include "cgroup/cgroup.h"
 #include "monitor/host_lines.h"
 #include "monitor/timer.h"
 
@@ -10,8 +11,9 @@ namespace qi {
 
 class ControlServer final : private MessageSink {
  public:
-  // Before qi-monitor is confined. Fails where the plan asks for an id and it cannot be had.
-  Result Open(const Jail& jail, EventWriter* events);
+  // Before qi-monitor is confined. Fails where the plan asks for an id and it cannot be had. The name is the keeper's
+  // to remove where there is one: it has the right to also when the launch was root's, and outlives us.
+  Result Open(const Jail& jail, EventWriter* events, const Cgroup& cgroup);
 
   // As what its descriptors are in the loop's set; clients are `first_client` and following.
   struct Sources {
@@ -26,7 +28,7 @@ class ControlServer final : private MessageSink {
   void OnClient(uint32_t index, const bool& done);
   void OnTimer();
 
-  // Nobody is answered any more; the name goes.
+  // Nobody is answered any more; the name goes, unless the keeper removes it.
   void Close();
 
  private:
@@ -66,6 +68,7 @@ class ControlServer final : private MessageSink {
   UniqueFd folder_;
   UniqueFd listener_;
   UniqueFd timer_;
+  bool kept_ = false;  // by the keeper, until the end
   bool deaf_ = false;  // no descriptor was left for another client
   JsonWriter json_;
   Client clients_[kClients];

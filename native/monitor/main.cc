@@ -38,7 +38,10 @@ Result OpenSignals(UniqueFd* signals) {
   sigemptyset(&set);
   for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD})
     sigaddset(&set, signal);
-  if (sigprocmask(SIG_SETMASK, &set, nullptr) != 0) return Fail(Step::kBlockSignals, errno);
+  sigset_t blocked = set;
+  // A payload may set TOSTOP on its terminal, by which our own words there would stop us, in the background. termios(3)
+  sigaddset(&blocked, SIGTTOU);
+  if (sigprocmask(SIG_SETMASK, &blocked, nullptr) != 0) return Fail(Step::kBlockSignals, errno);
   signals->reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   return *signals ? Ok() : Fail(Step::kBlockSignals, errno, "signalfd");
 }
@@ -47,7 +50,7 @@ Result OpenSignals(UniqueFd* signals) {
 Result ConfineMonitor() {
   QI_BEGIN(jail, Step::kConfineMonitor);
   if (foreground.on()) {
-    QI_TRY(control.Open(jail, &events));
+    QI_TRY(control.Open(jail, &events, running.cgroup));
     foreground.OnConfined();
   }
   // The payload's standard streams are the payload's alone: the reader at the other end must see their end of file.

@@ -1,9 +1,11 @@
 #include "monitor/sentence.h"
 
+#include <poll.h>
+
 #include <cinttypes>
+#include <climits>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 
 #include "core/fd.h"
 #include "monitor/json.h"
@@ -106,17 +108,20 @@ const char* Sentence::Finish() {
 }
 
 void WriteToPerson(int fd, const char* text, size_t size) {
-  for (int tries = 0; size > 0 && tries < 200;) {
-    ssize_t n = RetryEintr([&] { return write(fd, text, size); });
-    if (n > 0) {
-      text += n;
-      size -= static_cast<size_t>(n);
+  constexpr int kPatienceMs = 2000;
+  for (int refused = 0; size > 0 && refused < 100;) {
+    // Where there is room for this much, writing it does not wait, whatever the descriptor's flags: a payload may have
+    // filled the stream, or stopped the terminal's output (tcflow).
+    pollfd room = {fd, POLLOUT, 0};
+    if (RetryEintr([&] { return poll(&room, 1, kPatienceMs); }) != 1) return;
+    ssize_t n = RetryEintr([&] { return write(fd, text, size < PIPE_BUF ? size : PIPE_BUF); });
+    if (n == 0 || (n < 0 && errno != EAGAIN)) return;
+    if (n < 0) {
+      ++refused;  // by a socket, which has room for less
       continue;
     }
-    if (n == 0 || errno != EAGAIN) return;
-    ++tries;
-    timespec wait = {0, 10 * 1000 * 1000};  // somebody made the reader's end non-blocking
-    (void)nanosleep(&wait, nullptr);
+    text += n;
+    size -= static_cast<size_t>(n);
   }
 }
 

@@ -27,7 +27,7 @@ class Sentence {
   size_t size_ = 0;
 };
 
-// Writes all of it, and gives up on a reader that is gone or, where writing does not wait, too slow by seconds.
+// Writes all of it, and gives up on a reader that is gone or takes nothing for some seconds.
 void WriteToPerson(int fd, const char* text, size_t size);
 
 }  // namespace qi

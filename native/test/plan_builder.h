@@ -50,10 +50,16 @@ class PlanBuilder {
   }
 
   template <typename T>
-  void SetList(qi::PlanList<T> qi::Plan::*field, const std::vector<T>& items) {
+  qi::PlanList<T> List(const std::vector<T>& items) {
     uint32_t at = Reserve(items.size() * sizeof(T));
     if (!items.empty()) memcpy(bytes_.data() + at, items.data(), items.size() * sizeof(T));
-    plan().*field = {at, static_cast<uint32_t>(items.size())};
+    return {at, static_cast<uint32_t>(items.size())};
+  }
+
+  template <typename T>
+  void SetList(qi::PlanList<T> qi::Plan::*field, const std::vector<T>& items) {
+    qi::PlanList<T> list = List(items);
+    plan().*field = list;
   }
 
   qi::MountOp Mount(qi::MountKind kind, const std::string& source, const std::string& target) {
@@ -62,6 +68,20 @@ class PlanBuilder {
     op.source = Text(source);
     op.target = Text(target);
     return op;
+  }
+
+  // A run without a host.
+  void SetForeground(const std::string& id, const std::string& folder) {
+    qi::ForegroundPlan one = {};
+    one.telling = qi::Telling::kNothing;
+    one.started = one.explained = Text("");
+    one.ends = List(std::vector<qi::EndText>{});
+    one.late_failures = List(std::vector<qi::LateFailure>{});
+    one.retry = List(std::vector<qi::PlanString>{});
+    one.control_folders = List(std::vector<qi::PlanString>{Text(folder)});
+    one.id = Text(id);
+    one.network_state = Text(R"({"mode":"none"})");
+    SetList(&qi::Plan::foreground, std::vector<qi::ForegroundPlan>{one});
   }
 
   const std::vector<uint8_t>& Finish() {

@@ -135,6 +135,23 @@ TEST(RefusesFiltersTheKernelWould) {
   }
 }
 
+TEST(ARunWithoutAHostHasOneRecordAndAnIdThatIsAName) {
+  auto with = [](const std::string& id, const std::string& folder, uint32_t flags = 0) {
+    return RefusalAfter([=](PlanBuilder* b) {
+      b->SetForeground(id, folder);
+      b->plan().flags |= flags;
+    });
+  };
+  CHECK_STREQ(with("one", "/run/user/0/qi-jail"), "");
+  CHECK_STREQ(with("", "/tmp/x"), "");
+  for (const char* id : {"..", ".hidden", "a/b", "/"}) CHECK_STREQ(with(id, "/tmp"), "id of the jail");
+  CHECK_STREQ(with(std::string(65, 'x'), "/tmp"), "id of the jail");
+  for (const char* folder : {"", "tmp", "/tmp/../etc", "/tmp//x"})
+    CHECK_STREQ(with("one", folder), "control folder is not a plain absolute path");
+  CHECK_STREQ(with("one", "/tmp", qi::kPlanControl), "a run without a host has one");
+  CHECK_STREQ(with("one", "/tmp", qi::kPlanPrivileged), "filter length");  // it needs a keeper
+}
+
 TEST(ReadsOnlySealedPlans) {
   constexpr int kAll = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
   std::vector<uint8_t> bytes = PlanBuilder().Finish();

@@ -85,6 +85,8 @@ TEST(AReaderThatIsGoneOrAsleepDoesNotHoldUs) {
   CHECK_STREQ(text, "said");
   std::string more(1 << 20, 'x');
   qi::WriteToPerson(pair[1], more.data(), more.size());  // comes back although nobody reads
+  REQUIRE(fcntl(pair[1], F_SETFL, 0) == 0);
+  qi::WriteToPerson(pair[1], more.data(), more.size());  // and although writing waits
   close(pair[0]);
   qi::WriteToPerson(pair[1], "x", 1);
 }

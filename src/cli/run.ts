@@ -78,12 +78,17 @@ export async function run(options: RunOptions, command: string[], reporter: Repo
   return stay(profile, options, command, reporter)
 }
 
+/** What qi-monitor is told, and tells, of rules is a line of 64 KiB, in which they are twice once they were changed. */
+const MAX_NETWORK_STATE = 24 << 10
+
 /** Hands the run over to qi-monitor, which takes this process; comes back where that is not possible. */
 async function leave(profile: Profile, options: RunOptions, command: string[]): Promise<void> {
   const id = checkId(options.id)
   if (id !== undefined) await freePath(id)
+  const foreground = foregroundOf(options, profile)
+  if (foreground.networkState.length > MAX_NETWORK_STATE) return
   const argv = ['qi-jail', ...process.argv.slice(2)]
-  becomeMonitor(profile, { foreground: foregroundOf(options, profile), argv, ...LAUNCHER, ...rawOf(profile, command) })
+  becomeMonitor(profile, { foreground, argv, ...LAUNCHER, ...rawOf(profile, command) })
 }
 
 const rawOf = (profile: Profile, command: string[]) => ({

@@ -63,10 +63,10 @@ export const gatewayFilter = (arch: Arch): FilterSpec => ({
 })
 
 /** Of the keeper, for its whole life. */
-export const keeperFilter = (arch: Arch): FilterSpec => ({
+export const keeperFilter = (arch: Arch, options: Pick<MonitorOptions, 'control'> = {}): FilterSpec => ({
   arch,
   fallback: KILL,
-  rules: allowRules(arch, keeperCalls())
+  rules: allowRules(arch, keeperCalls(options))
 })
 
 function groupRules(arch: Arch, { calls, otherwise }: Group): FilterRule[] {

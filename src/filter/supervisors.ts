@@ -82,8 +82,9 @@ export function monitorCalls({
     mprotect: [[clear(2, PROT_EXEC)]],
     ioctl: anyOf(1, [...Object.values(SECCOMP_IOCTLS), ...(mediates ? [FS_IOC_GETFLAGS] : [])]),
     openat: guardCreates || changesFiles ? [[]] : [[clear(2, O_ANY_WRITE)]],
+    // Files only; where names are made for the payload, every unlink is needed.
+    ...(control ? { ...always('accept4'), unlinkat: [[is(2, 0)]] } : {}),
     ...(guardCreates ? always(NAME_CALLS) : {}),
-    ...(control ? always('accept4 unlinkat') : {}),
     ...(asCaller ? always('setfsuid setfsgid') : {}),
     ...(observeFiles ? always('faccessat faccessat2') : {}),
     ...(changesFiles ? always(`${NAME_CALLS} ${CHANGES}`) : {}),
@@ -134,12 +135,13 @@ const AT_REMOVEDIR = 0x200
 
 /**
  * Waits until qi-monitor asks for the end of the jail's cgroup or is gone, then ends it by descriptors that it was given.
- * Nothing of the jail's reaches it but the numbers of processes that it kills.
+ * Nothing of the jail's reaches it but the numbers of processes that it kills. `control`: it removes the name of the control
+ * socket too.
  */
-export function keeperCalls(): Calls {
+export function keeperCalls({ control }: Pick<MonitorOptions, 'control'>): Calls {
   return {
-    ...always('recvfrom sendmsg poll ppoll pread64 write close exit exit_group rt_sigreturn restart_syscall'),
+    ...always('recvmsg sendmsg poll ppoll pread64 write close exit exit_group rt_sigreturn restart_syscall'),
     kill: [[is(1, SIGKILL)]],
-    unlinkat: [[is(2, AT_REMOVEDIR)]]
+    unlinkat: [[is(2, AT_REMOVEDIR)], ...(control ? [[is(2, 0)]] : [])]
   }
 }

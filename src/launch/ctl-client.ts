@@ -42,7 +42,9 @@ async function open(path: string): Promise<Socket | undefined> {
 export async function request(id: string, what: CtlRequest): Promise<Extract<CtlAnswer, { ok: true }>> {
   const answer = await ask(id, what)
   if (what.verb === 'allow' || what.verb === 'deny') return changeRules(id, what.verb, what.host, answer)
-  return what.verb === 'rules' && answer.network ? { ok: true, rules: shownRules(answer.network.now) } : answer
+  return what.verb === 'rules' && answer.network
+    ? { ok: true, rules: shownRules(answer.network.now ?? answer.network.atLaunch) }
+    : answer
 }
 
 const TRIES = 20

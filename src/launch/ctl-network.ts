@@ -27,6 +27,7 @@ export function shownRules(rules: NetworkRules | undefined, tell = (origin: stri
 export interface NetworkState {
   mode: Profile['network']['mode']
   atLaunch?: NetworkRules
+  /** Once they were changed. */
   now?: NetworkRules
 }
 
@@ -40,7 +41,7 @@ export const networkState = ({ mode, rules }: Profile['network'], tell: (origin:
   const told =
     rules &&
     (JSON.parse(JSON.stringify(rules), (key, value) => (key === 'origin' ? tell(value) : value)) as NetworkRules)
-  return JSON.stringify({ mode, ...(told ? { atLaunch: told, now: told } : {}) } satisfies NetworkState)
+  return JSON.stringify({ mode, ...(told ? { atLaunch: told } : {}) } satisfies NetworkState)
 }
 
 /** How to get from one to the other; undefined: nothing has changed. What only grows leaves open questions and counts alone. */

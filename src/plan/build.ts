@@ -49,7 +49,7 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   const mediates = profile.mediation !== undefined
   const guardCreates = mounts.guarded.size > 0 && !mediates
   const planFlags = flags(profile, facts, options, guardCreates)
-  const keeper = (planFlags & PlanFlag.CgroupSubtree) !== 0
+  const keeper = (planFlags & PlanFlag.CgroupSubtree) !== 0 || (facts.privileged && options.foreground !== undefined)
   const asCaller = facts.privileged && profile.sockets.length > 0
   const control = options.foreground !== undefined
   const observeFiles = profile.audit.files !== 'off'
@@ -156,7 +156,7 @@ function filtersOf(arch: Arch, choices: MonitorOptions, keeper: boolean, compile
     initFilter: compile(initFilter(arch, choices)),
     monitorFilter: compile(monitorFilter(arch, choices)),
     gatewayFilter: choices.hostSockets ? compile(gatewayFilter(arch)) : new Uint8Array(),
-    keeperFilter: keeper ? compile(keeperFilter(arch)) : new Uint8Array()
+    keeperFilter: keeper ? compile(keeperFilter(arch, choices)) : new Uint8Array()
   }
   known.set(key, made)
   return made

@@ -97,6 +97,17 @@ describe('every filter', () => {
     }
   })
 
+  it('lets qi-monitor remove nothing but its control socket, unless it makes names for the payload', () => {
+    const unlink = (options: { guardCreates: boolean; control: boolean }, flags: bigint) => {
+      const program = compile(monitorFilter('x64', { hostSockets: false, ...options }))
+      return verdict(program, { nr: 263, arch: AUDIT_ARCH.x64, args: [3n, 0n, flags] })
+    }
+    expect(unlink({ guardCreates: false, control: false }, 0n)).toBe('kill')
+    expect(unlink({ guardCreates: false, control: true }, 0n)).toBe('allow')
+    expect(unlink({ guardCreates: false, control: true }, 0x200n)).toBe('kill')
+    expect(unlink({ guardCreates: true, control: true }, 0x200n)).toBe('allow')
+  })
+
   it('lets qi-monitor change its file ids only where it connects to listed sockets for root', () => {
     for (const asCaller of [true, false]) {
       const program = compile(monitorFilter('x64', { guardCreates: false, hostSockets: false, asCaller }))
@@ -110,14 +121,15 @@ describe('every filter', () => {
 })
 
 describe('the keeper', () => {
-  const judge = (name: string, args: bigint[]) =>
-    verdict(compile(keeperFilter('x64')), { nr: SYSCALLS[name]?.x64 ?? 601, arch: AUDIT_ARCH.x64, args })
+  const judge = (name: string, args: bigint[], options = {}) =>
+    verdict(compile(keeperFilter('x64', options)), { nr: SYSCALLS[name]?.x64 ?? 601, arch: AUDIT_ARCH.x64, args })
 
-  it('sends no signal but KILL and removes nothing but folders', () => {
+  it('sends no signal but KILL and removes nothing but folders, and a control socket where there is one', () => {
     expect(judge('kill', [7n, 9n])).toBe('allow')
     expect(judge('kill', [7n, 15n])).toBe('kill')
     expect(judge('unlinkat', [3n, 0n, 0x200n])).toBe('allow')
     expect(judge('unlinkat', [3n, 0n, 0n])).toBe('kill')
+    expect(judge('unlinkat', [3n, 0n, 0n], { control: true })).toBe('allow')
   })
 
   it('opens, starts and talks to nothing', () => {
