@@ -161,6 +161,7 @@ describe.each(users)('qi-jail run by %s', (user) => {
         "hostname",
         "identity",
         "limits",
+        "mediation",
         "network",
         "notes",
         "plan",
