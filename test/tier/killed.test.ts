@@ -102,8 +102,7 @@ async function jailed(site: Site, ...words: string[]) {
   const child = start(site, words)
   const over = ended(child)
   const temp = (await line(child, /^ready/)).split(' ')[1] as string
-  const launcher = childrenOf(child.pid as number)[0]?.[1] as number
-  const monitor = childrenOf(launcher)[0]?.[1] as number
+  const monitor = childrenOf(child.pid as number)[0]?.[1] as number // what the command line tool became
   const below = childrenOf(monitor)
   const find = (name: string) => below.find((each) => each[0] === name)?.[1] as number
   const pids: Record<Supervisor, number> = {
