@@ -20,11 +20,14 @@ export const maskWords = (words: string[]): string[] =>
 const isNamed = (option: string | undefined): boolean => /^--?[a-z]/i.test(option ?? '') && NAME.test(option ?? '')
 
 function maskWord(word: string): string {
+  const [, name, value] = ASSIGNED.exec(word) ?? []
+  if (name === undefined || value === undefined) return maskValue(word)
+  return `${name}=${NAME.test(name) ? MASK : maskValue(value)}`
+}
+
+function maskValue(word: string): string {
   const header = HEADER.exec(word)?.[1]
   if (header !== undefined && NAME.test(header)) return `${header}: ${MASK}`
-  const [, name, value] = ASSIGNED.exec(word) ?? []
-  if (name !== undefined && value !== undefined && NAME.test(name)) return `${name}=${MASK}`
-  if (name !== undefined && value !== undefined && maskWord(value) !== value) return `${name}=${maskWord(value)}`
   if (VALUE.test(word)) return MASK
   return word
     .replace(USER, `$1:${MASK}@`)

@@ -18,14 +18,10 @@ const refused = (errno: string, reason: string, origin: string, fixed?: string):
 const OWN_DEVICES = /^\/dev\/(?:null|zero|full|random|urandom|stdin|stdout|stderr|fd(?:\/.*)?)$/
 const OWN_TERMINALS = /^\/dev\/(?:ptmx|pts(?:\/[^/]+)?)$/
 /** The way from a process of the jail to its root, which is the jail's. */
-const TO_ROOT = /^\/proc\/(?:self|thread-self|\d+)(?:\/task\/\d+)?\/root(?=\/|$)/
+const TO_ROOT = /^(?:\/proc\/(?:self|thread-self|\d+)(?:\/task\/\d+)?\/root)+(?=\/|$)/
 
 /** Of a path as the jail knows it, without what its own /proc says in between. */
-export function inJail(path: string): string {
-  let at = normalize(path)
-  while (TO_ROOT.test(at)) at = at.replace(TO_ROOT, '') || '/'
-  return at
-}
+export const inJail = (path: string): string => normalize(path).replace(TO_ROOT, '') || '/'
 
 /** Canonical, where the host has it; the jail's own /proc and /dev have other links than the host's. */
 export function canonical(fs: ReadFs, path: string): string {

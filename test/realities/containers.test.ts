@@ -96,7 +96,7 @@ mount -t tmpfs tmpfs /sys/fs/cgroup
 exec crun --cgroup-manager=disabled run --bundle "$1" box`
 
 /** Runs qi-jail in the container; crun's own state lies in a private mount namespace, where no control group is seen. */
-function launchInContainer(container: Container) {
+function launchInContainer(container: Container, args = ['--json', '--rw', '.', '--', 'sh', '-c', LOOK]) {
   const [checkout, home] = [checkoutFor('plain'), homeOf('root')]
   const bundle = mkdtempSync(join(tmpdir(), 'qi-bundle-'))
   try {
@@ -104,9 +104,8 @@ function launchInContainer(container: Container) {
     mkdirSync(project)
     const host = container.rootless ? 200000 + container.user : container.user
     for (const path of [home.path, project]) spawnSync('chown', [`${host}:${host}`, path])
-    const qi = [process.execPath, join(checkout.path, 'bin/qi-jail'), '--json', '--rw', '.', '--']
     const box = {
-      command: [...qi, 'sh', '-c', LOOK],
+      command: [process.execPath, join(checkout.path, 'bin/qi-jail'), ...args],
       env: { PATH: process.env.PATH ?? '', HOME: home.path },
       cwd: project
     }
@@ -181,6 +180,36 @@ describe.each(users.filter((user) => user === 'root'))('%s starts a container', 
       files: ['made'],
       stdout: 'CapEff:\t0000000000000000\n'
     })
+  })
+})
+
+describe.each(users.filter((user) => user === 'root'))('qi-jail doctor in a container that %s starts', () => {
+  const inside = (container: Container) => {
+    skipUnless(spawnSync('crun', ['--version']).status === 0, 'needs crun')
+    const { status, stdout, stderr, files } = launchInContainer(container, ['doctor', '--json'])
+    expect(files, stderr).toEqual([])
+    return { status, found: JSON.parse(stdout) }
+  }
+
+  test.each<[what: string, container: Container, hint: RegExp]>([
+    ['defaults: the filter is in the way', { user: 1000 }, SECCOMP_HINT],
+    ['without its filter: the hidden /proc is', { user: 1000, unfiltered: true }, PROC_HINT],
+    ['defaults, root', { user: 0 }, ROOT_HINT]
+  ])('%s', (_what, container, hint) => {
+    const { status, found } = inside(container)
+    expect({ status, ok: found.ok, launch: found.launch.ok }).toEqual({ status: 1, ok: false, launch: false })
+    expect(found.restrictions.filtered).toBe(container.unfiltered !== true)
+    expect(found.remedies.join('\n')).toMatch(hint)
+  })
+
+  test('no filter, whole /proc: a jail can be had', () => {
+    const { status, found } = inside({ user: 1000, unfiltered: true, wholeProc: true })
+    expect({ status, ok: found.ok, filtered: found.restrictions.filtered }).toEqual({
+      status: 0,
+      ok: true,
+      filtered: false
+    })
+    expect(found.host).toMatchObject({ userNamespaces: { usable: true }, seccomp: { userNotif: true } })
   })
 })
 
