@@ -30,22 +30,6 @@ size_t SizeOf(const Word& word) { return word.op == PatternOp::kSet ? 1 + 2 * (w
 bool Has(const PatternPlaces& places, size_t at) { return (places.bits[at / 64] >> (at % 64) & 1) != 0; }
 void Add(PatternPlaces* places, size_t at) { places->bits[at / 64] |= 1ull << (at % 64); }
 
-// One character, and on to the next.
-uint32_t Take(const char** text) {
-  const auto* p = reinterpret_cast<const uint8_t*>(*text);
-  size_t more = p[0] < 0x80 ? 0 : p[0] >= 0xc2 && p[0] < 0xe0 ? 1 : (p[0] & 0xf0) == 0xe0 ? 2 : p[0] < 0xf5 ? 3 : 4;
-  static constexpr uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
-  uint32_t point = more == 0 ? p[0] : p[0] & (0x3fu >> more);
-  bool good = more < 4 && (p[0] < 0x80 || p[0] >= 0xc2);
-  for (size_t i = 1; good && i <= more; ++i) {
-    good = (p[i] & 0xc0) == 0x80;
-    point = point << 6 | (p[i] & 0x3f);
-  }
-  good = good && point >= kLeast[more] && point < kNoCharacter && (point < 0xd800 || point > 0xdfff);
-  *text += good ? more + 1 : 1;
-  return good ? point : kNoCharacter + p[0];
-}
-
 uint32_t Lower(uint32_t c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
 
 bool InRanges(const PatternProgram& program, size_t at, uint32_t operand, uint32_t c) {
@@ -112,6 +96,21 @@ PatternPlaces Step(const PatternProgram& program, const PatternPlaces& places, u
 
 }  // namespace
 
+uint32_t TakeCharacter(const char** text) {
+  const auto* p = reinterpret_cast<const uint8_t*>(*text);
+  size_t more = p[0] < 0x80 ? 0 : p[0] >= 0xc2 && p[0] < 0xe0 ? 1 : (p[0] & 0xf0) == 0xe0 ? 2 : p[0] < 0xf5 ? 3 : 4;
+  static constexpr uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
+  uint32_t point = more == 0 ? p[0] : p[0] & (0x3fu >> more);
+  bool good = more < 4 && (p[0] < 0x80 || p[0] >= 0xc2);
+  for (size_t i = 1; good && i <= more; ++i) {
+    good = (p[i] & 0xc0) == 0x80;
+    point = point << 6 | (p[i] & 0x3f);
+  }
+  good = good && point >= kLeast[more] && point < kNoCharacter && (point < 0xd800 || point > 0xdfff);
+  *text += good ? more + 1 : 1;
+  return good ? point : kNoCharacter + p[0];
+}
+
 bool IsPattern(const PatternProgram& program) {
   size_t words = WordsOf(program);
   if (program.size % sizeof(uint32_t) != 0 || words == 0 || words > kPatternWords) return false;
@@ -132,7 +131,7 @@ bool MatchesPattern(const PatternProgram& program, const char* rest) {
   PatternPlaces places = Start(program);
   size_t end = WordsOf(program);
   while (*rest != 0) {
-    uint32_t c = Take(&rest);
+    uint32_t c = TakeCharacter(&rest);
     if (c == '/' && Has(places, end)) return true;
     places = Step(program, places, c);
   }
@@ -142,7 +141,7 @@ bool MatchesPattern(const PatternProgram& program, const char* rest) {
 PatternPlaces PlacesAfter(const PatternProgram& program, const char* rest) {
   PatternPlaces places = Start(program);
   if (*rest == 0) return places;
-  while (*rest != 0) places = Step(program, places, Take(&rest));
+  while (*rest != 0) places = Step(program, places, TakeCharacter(&rest));
   return Step(program, places, '/');
 }
 

@@ -31,6 +31,9 @@ struct PatternPlaces {
   uint64_t bits[4] = {};
 };
 
+// The code point that `*text` begins with, and on to the next; of bytes that are no UTF-8 a number above all of them.
+uint32_t TakeCharacter(const char** text);
+
 // Whether MatchesPattern and PlacesAfter may be given it.
 bool IsPattern(const PatternProgram& program);
 

@@ -73,7 +73,7 @@ enum class Step : uint32_t {
   kReachPayload = 65,  // monitor: look into the payload, as deciding its calls takes
   kReapOrphans = 66,  // monitor: become the parent of whatever loses its own in the jail
   kStartWarden = 67,  // init: start the process that ends a jail without namespaces when its supervisors are killed
-  kMediate = 68,  // monitor: look at the folders in which names are denied by pattern
+  kMediate = 68,  // monitor: look at the folders in which names are denied by pattern, or protected without mounts
   kOpenControl = 69,  // monitor: make the socket by which qi-jail ctl reaches a run without a host
 };
 inline constexpr uint32_t kStepCount = 70;

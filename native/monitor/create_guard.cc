@@ -1,6 +1,5 @@
 #include "monitor/create_guard.h"
 
-#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
@@ -8,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/folded_names.h"
 #include "core/uapi.h"
 #include "monitor/paths.h"
 
@@ -139,8 +139,8 @@ const Guarded* CreateGuard::GuardOf(const Place& place) const {
   if (fstat(place.parent.get(), &st) != 0) return &kUnseen;
   for (size_t i = 0; i < guarded_count_; ++i) {
     const Guarded& g = guarded_[i];
-    // Without case: on vfat, SMB or a casefolded ext4 `.GIT` is `.git`.
-    if (g.device == st.st_dev && g.inode == st.st_ino && strcasecmp(g.name, place.name) == 0) return &g;
+    // On vfat, SMB or a casefolded ext4 `.GIT` is `.git`.
+    if (g.device == st.st_dev && g.inode == st.st_ino && WithinFolded(place.name, g.name)) return &g;
   }
   return nullptr;
 }

@@ -1,6 +1,5 @@
 #include "monitor/tree_guard.h"
 
-#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -9,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/folded_names.h"
 #include "core/try.h"
 #include "core/uapi.h"
 #include "monitor/change_call.h"
@@ -83,6 +83,17 @@ bool KeepsNames(int fd) {
   return false;
 }
 
+// `GIT~1` leads to `.git`, and is what the kernel then calls it.
+bool HasShortNames(int fd) {
+  struct statfs fs;
+  if (fstatfs(fd, &fs) != 0) return true;
+  constexpr uint32_t kKnown[] = {0x4d44, 0x5346544e, 0x7366746e, 0x517b, 0xff534d42, 0xfe534d42};  // linux/magic.h
+  for (uint32_t known : kKnown) {
+    if (static_cast<uint32_t>(fs.f_type) == known) return true;
+  }
+  return false;
+}
+
 // What is made in such a folder (chattr +F) inherits it. It folds letters of all scripts, and leaves some out.
 bool FoldsNames(int folder) {
   constexpr unsigned long kGetFlags = 0x80086601;  // FS_IOC_GETFLAGS
@@ -116,6 +127,11 @@ Result TreeGuard::Init(int root) {
   struct stat st;
   if (fstat(root, &st) != 0) return Fail(Step::kMediate, errno, "/");
   root_device_ = st.st_dev;
+  for (const GuardedName& guarded : List(jail_.blob, jail_.plan->guarded_names)) {
+    const char* path = jail_.Text(guarded.parent);
+    UniqueFd folder(OpenInside(root, path, O_DIRECTORY));
+    if (!OwnRoot() && folder && HasShortNames(folder.get())) return Fail(Step::kMediate, EOPNOTSUPP, path);
+  }
   for (const PlanString& grant : List(jail_.blob, jail_.plan->mediated_grants)) {
     const char* path = jail_.Text(grant);
     UniqueFd folder(uapi::Openat2(root, path, O_PATH | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoSymlinks));
@@ -140,7 +156,7 @@ TreeGuard::Zone TreeGuard::ZoneOf(const char* path, const char** rule) const {
   return ZoneOfName(path, rule);
 }
 
-// The innermost rule has its way; without case, since on some file systems `.GIT` is `.git`.
+// The innermost rule has its way; folded, since on some file systems `.GIT` is `.git`.
 TreeGuard::Zone TreeGuard::ZoneOfName(const char* path, const char** rule) const {
   if (path[0] == 0) return Zone::kOutside;
   if (!OwnRoot() && Within(path, jail_.Text(jail_.plan->temp_directory))) return Zone::kTemporary;
@@ -158,7 +174,7 @@ TreeGuard::Zone TreeGuard::ZoneOfName(const char* path, const char** rule) const
   for (const GuardedName& guarded : List(jail_.blob, jail_.plan->guarded_names)) {
     char text[PATH_MAX];
     int n = snprintf(text, sizeof(text), "%s/%s", jail_.Text(guarded.parent), jail_.Text(guarded.name));
-    if (static_cast<size_t>(n) < longest || !Within(path, text, strncasecmp)) continue;
+    if (static_cast<size_t>(n) < longest || !WithinFolded(path, text)) continue;
     longest = static_cast<size_t>(n);
     zone = Zone::kProtected;
     *rule = jail_.Text(guarded.rule);
@@ -171,7 +187,7 @@ bool TreeGuard::HoldsProtected(const char* path, const char** rule) const {
   for (const GuardedName& guarded : List(jail_.blob, jail_.plan->guarded_names)) {
     char text[PATH_MAX];
     snprintf(text, sizeof(text), "%s/%s", jail_.Text(guarded.parent), jail_.Text(guarded.name));
-    if (!Within(text, path, strncasecmp)) continue;
+    if (!WithinFolded(text, path)) continue;
     *rule = jail_.Text(guarded.rule);
     return true;
   }

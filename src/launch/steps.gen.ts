@@ -74,6 +74,6 @@ export const STEPS: Record<number, LaunchStep> = {
   65: { name: 'ReachPayload', who: 'monitor', what: 'look into the payload, as deciding its calls takes' },
   66: { name: 'ReapOrphans', who: 'monitor', what: 'become the parent of whatever loses its own in the jail' },
   67: { name: 'StartWarden', who: 'init', what: 'start the process that ends a jail without namespaces when its supervisors are killed' },
-  68: { name: 'Mediate', who: 'monitor', what: 'look at the folders in which names are denied by pattern' },
+  68: { name: 'Mediate', who: 'monitor', what: 'look at the folders in which names are denied by pattern, or protected without mounts' },
   69: { name: 'OpenControl', who: 'monitor', what: 'make the socket by which qi-jail ctl reaches a run without a host' },
 }

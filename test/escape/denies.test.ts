@@ -304,14 +304,17 @@ const everyWay = (folder: string) =>
 
 escapes(
   'case',
-  [
-    {
-      ...(rows[0] as Row),
-      name: 'a name that differs by case only',
-      act: ['call', ...call('mkdirat', -100, 's:{d}/.VSCode', 0o700)],
-      event: { syscall: 'mkdirat', rule: 'mandatory: .vscode' }
-    }
-  ],
+  Object.entries({
+    'a name that differs by case only': '.VSCode',
+    'a letter that folds to another': '.vſcode',
+    'a character that says nothing': '.vs\u200ccode',
+    'a dot at the end': '.vscode.'
+  }).map(([name, written]) => ({
+    ...(rows[0] as Row),
+    name,
+    act: ['call', ...call('mkdirat', -100, `s:{d}/${written}`, 0o700)],
+    event: { syscall: 'mkdirat', rule: 'mandatory: .vscode' }
+  })),
   project
 )
 
