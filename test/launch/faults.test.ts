@@ -22,9 +22,11 @@ beforeEach(requireHosts)
 
 /** Taken where there are no user namespaces only, by another kind of launch (test/tier). */
 const OF_THE_TIER = ['MakeTemp', 'ReachPayload', 'ReapOrphans', 'StartWarden']
+/** Of a run without a host (native/test/control_server_test.cc). */
+const OF_THE_CLI = 'OpenControl'
 const steps = Object.keys(STEPS)
   .map(Number)
-  .filter((step) => !OF_THE_TIER.includes(STEPS[step]?.name ?? ''))
+  .filter((step) => ![...OF_THE_TIER, OF_THE_CLI].includes(STEPS[step]?.name ?? ''))
 const ONLY_ROOT = ['IdMapGrant', 'PassGrants', 'BecomePayloadUser']
 const reachedBy = (user: User) =>
   steps.filter((step) => user === 'root' || !ONLY_ROOT.includes(STEPS[step]?.name ?? ''))
@@ -48,15 +50,20 @@ async function limitFor(user: User, home: string): Promise<Limits> {
 }
 
 /**
- * One launch that goes through every step there is: a writable grant, a deny in it, a pty, one allowed host, a limit where
- * there are cgroups.
+ * One launch that goes through every step there is: a writable grant, a deny and a denied pattern in it, a pty, one allowed
+ * host, a limit where there are cgroups.
  */
 function job(home: string, step: number, limits: Limits): JobRequest {
   const project = join(home, 'project')
   return {
     config: {
       ...limits,
-      filesystem: { allowedPaths: [project], deniedPaths: [join(project, 'secret')] },
+      filesystem: {
+        allowedPaths: [project],
+        deniedPaths: [join(project, 'secret'), '**/*.key'],
+        mediate: true,
+        tempDirectory: '/var/tmp' // names in the payload's own, which is /tmp else, cannot be denied
+      },
       devices: { pty: true },
       network: { allowedHosts: ['203.0.113.10:443'], allowUnixSockets: [join(home, 'socket')] },
       audit: { file: join(home, `audit-${step}.jsonl`) }
