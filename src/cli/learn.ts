@@ -119,11 +119,11 @@ function report({ proposal, notes, remaining, replays }: Learned, { output, name
   ].map((sentence) => printable(sentence))
 }
 
-function counted({ readOnlyPaths, allowedPaths, allowedHosts, syscalls }: Proposal): string {
+function counted({ readOnlyPaths, allowedPaths, allowedHosts, udp, syscalls }: Proposal): string {
   const counts = [
     [readOnlyPaths.length, 'to read'],
     [allowedPaths.length, 'to write'],
-    [allowedHosts.length, 'hosts'],
+    [allowedHosts.length + udp.length, 'hosts'],
     [syscalls.length, 'calls']
   ] as const
   const some = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)
@@ -131,10 +131,10 @@ function counted({ readOnlyPaths, allowedPaths, allowedHosts, syscalls }: Propos
 }
 
 function replayed({ drafts, ...given }: Proposal, replays: number): string {
-  const { readOnlyPaths, allowedPaths, allowedHosts, syscalls } = given
+  const { readOnlyPaths, allowedPaths, allowedHosts, udp, syscalls } = given
   const times = replays === 1 ? 'replayed' : `replayed ${replays} times`
   const values = (entries: { value: string }[]) => printableLines(entries.map(({ value }) => value).join(', '))
-  const all = [...readOnlyPaths, ...allowedPaths, ...allowedHosts, ...syscalls]
+  const all = [...readOnlyPaths, ...allowedPaths, ...allowedHosts, ...udp, ...syscalls]
   if (all.length > 0) return `${times}: still refused: ${values(all)}`
   return drafts.length === 0
     ? `${times}: 0 refusals`

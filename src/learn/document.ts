@@ -17,6 +17,7 @@ const LISTS = {
   'filesystem.allowedPaths': 'allowedPaths',
   'filesystem.deniedPaths': 'deniedPaths',
   'network.allowedHosts': 'allowedHosts',
+  'network.udp': 'udp',
   'syscalls.allow': 'syscalls',
   env: 'env'
 } as const

@@ -145,6 +145,7 @@ function withGiven(proposal: Proposal, { filesystem = {}, network = {}, env }: S
     allowedPaths: add(proposal.allowedPaths, filesystem.allowedPaths),
     deniedPaths: add(proposal.deniedPaths, filesystem.deniedPaths),
     allowedHosts: add(proposal.allowedHosts, network.allowedHosts),
+    udp: add(proposal.udp, network.udp),
     env: add([], Array.isArray(env) ? env : Object.keys(env ?? {}))
   }
 }

@@ -15,6 +15,8 @@ export interface HostUse {
   /** Undefined when only a look-up was seen. */
   port?: number
   address?: string
+  /** By datagrams. */
+  udp?: true
 }
 
 /** How much the command needed at its worst moment; what could not be seen is absent. */
@@ -27,7 +29,7 @@ export interface Peaks {
 /** What a command did that strict does not give it, in the words of its audit events. */
 export interface Observed {
   files: Map<string, FileUse>
-  /** By `host:port`. */
+  /** By `host:port`, of datagrams `host:port/udp`. */
   hosts: Map<string, HostUse>
   unixSockets: Set<string>
   /** Refused by name, with the reason of the filter's table. */
@@ -80,13 +82,20 @@ function addConnection(into: Observed, parameters: Record<string, unknown>): voi
     return
   }
   const ip = text(address)
-  if (ip === undefined || typeof port !== 'number') return
-  addHost(into, { host: text(parameters.host) ?? ip, port, address: ip })
+  if (ip === undefined) addDatagram(into, parameters)
+  else if (typeof port === 'number') addHost(into, { host: text(parameters.host) ?? ip, port, address: ip })
+}
+
+/** As the gateway tells it, which no call waited for. */
+function addDatagram(into: Observed, { host, address, port, protocol }: Record<string, unknown>): void {
+  const ip = text(address)
+  if (ip === undefined || typeof port !== 'number' || protocol !== 'udp') return
+  addHost(into, { host: text(host) ?? ip, port, address: ip, udp: true })
 }
 
 function addHost(into: Observed, use: HostUse): void {
   if (use.host === '') return
-  into.hosts.set(`${use.host}:${use.port ?? ''}`, use)
+  into.hosts.set(`${use.host}:${use.port ?? ''}${use.udp ? '/udp' : ''}`, use)
 }
 
 function addSyscall(into: Observed, { syscall, rule }: Record<string, unknown>): void {

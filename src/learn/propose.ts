@@ -1,4 +1,5 @@
 import { isSyscall } from '../filter/refused.js'
+import { wrongForUdp } from '../network/entry.js'
 import { parseHostPattern } from '../network/host.js'
 import { isWithin, join } from '../profile/fs.js'
 import type { Host } from '../profile/host.js'
@@ -19,6 +20,7 @@ export interface Draft extends Entry {
     | 'filesystem.readOnlyPaths'
     | 'filesystem.allowedPaths'
     | 'network.allowedHosts'
+    | 'network.udp'
     | 'network.allowUnixSockets'
     | 'syscalls.allow'
   risk: string
@@ -37,6 +39,7 @@ export interface Proposal {
   allowedPaths: Entry[]
   deniedPaths: Entry[]
   allowedHosts: Entry[]
+  udp: Entry[]
   syscalls: Entry[]
   /** Names of variables to pass on; which ones a program reads cannot be seen. */
   env: Entry[]
@@ -67,7 +70,7 @@ export function propose(seen: Observed, options: ProposeOptions): Proposal {
   const drafts = [...files.drafts, ...hosts.drafts, ...calls.drafts, ...sockets]
   return {
     ...files.lists,
-    allowedHosts: hosts.given,
+    ...hosts.given,
     syscalls: calls.given,
     env: [],
     limits: proposeLimits(seen.peaks),
@@ -173,31 +176,30 @@ function secretsIn(kept: Found[], { fs }: Host): string[] {
 }
 
 function proposeHosts(hosts: Map<string, HostUse>, { isPublic }: ProposeOptions) {
-  const given: Entry[] = []
+  const given = { allowedHosts: [] as Entry[], udp: [] as Entry[] }
   const drafts: Draft[] = []
   const all = [...hosts.values()]
-  for (const { host, port, address } of all) {
+  for (const { host, port, address, udp } of all) {
     // A look-up alone, of a host that was connected to as well.
     if (port === undefined && all.some((o) => o.host === host && o.port !== undefined)) continue
     const bare = host.includes(':') ? `[${host}]` : host
     const value = port === undefined ? host : `${bare}:${port}`
-    const draft = (risk: string) =>
-      drafts.push({
-        key: 'network.allowedHosts',
-        value,
-        because: port === undefined ? 'looked up' : 'connected to',
-        risk
-      })
+    const list = udp ? 'udp' : 'allowedHosts'
+    const because = port === undefined ? 'looked up' : udp ? 'sent to' : 'connected to'
+    const draft = (risk: string) => drafts.push({ key: `network.${list}`, value, because, risk })
     const read = parseHostPattern(value)
+    const wrong = 'value' in read && udp ? wrongForUdp(read.value) : undefined
     if (!('value' in read)) draft('is no host that a rule can name')
+    else if (wrong) draft(wrong.reason)
     else if (port === undefined) draft('was looked up, never connected to: any port of it')
     else if (address !== undefined && !isPublic(address)) draft(`${address} is not an address of the public internet`)
     else if (host === address) draft('an address without a name: whoever has it next is reached, too')
     // Events from a file may say anything: a pattern, a network or the loopback is not what was looked up.
     else if (read.value.pattern.kind !== 'name') draft('is not the name of one host')
-    else given.push({ value: `${read.value.pattern.name}:${port}`, because: 'connected to' })
+    else given[list].push({ value: `${read.value.pattern.name}:${port}`, because })
   }
-  return { given: given.sort(byValue), drafts }
+  for (const list of Object.values(given)) list.sort(byValue)
+  return { given, drafts }
 }
 
 function proposeSyscalls(calls: Map<string, string>, { neverAllowed }: ProposeOptions) {

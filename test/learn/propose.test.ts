@@ -184,6 +184,28 @@ describe('hosts, sockets and calls', () => {
     ])
   })
 
+  it('gives datagrams to public names by themselves, and never as connections', () => {
+    const sent = (address: string, port: number, host?: string) =>
+      event('network.refused', { address, port, protocol: 'udp', ...(host ? { host } : {}) })
+    const { udp, allowedHosts, drafts } = proposed([
+      sent('93.184.216.34', 123, 'ntp.example.com'),
+      sent('93.184.216.34', 443, 'Web.example.com'),
+      connect('93.184.216.34', 443, 'web.example.com'),
+      sent('93.184.216.34', 53, 'dns.example.com'),
+      sent('10.0.0.5', 123, 'ntp.internal'),
+      sent('93.184.216.35', 123),
+      sent('93.184.216.34', 123, '*'),
+      event('network.refused', { address: '93.184.216.34', port: 80, protocol: 'tcp', host: 'inspected.example.com' })
+    ])
+    expect(values(udp)).toEqual(['ntp.example.com:123', 'web.example.com:443'])
+    expect(values(allowedHosts)).toEqual(['web.example.com:443'])
+    expect(drafts.map(({ key, value }) => [key, value])).toEqual(
+      ['*:123', '93.184.216.35:123', 'dns.example.com:53', 'ntp.internal:123'].map((value) => ['network.udp', value])
+    )
+    const text = writeDocument({ ...proposed([]), udp }, { name: 'p', extends: 'strict', head: [] })
+    expect(parse(text).sandbox.profiles.p.network.udp).toEqual(['ntp.example.com:123', 'web.example.com:443'])
+  })
+
   it('gives calls that may be given', () => {
     const refused = (syscall: string) => event('syscall.refused', { syscall, rule: 'group' })
     const { syscalls, drafts } = proposed([refused('io_setup'), refused('bpf'), refused('unknown')])
