@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { STEPS, spawnSandboxed } from '../dist/index.js'
+import { prepare, STEPS, spawnSandboxed } from '../dist/index.js'
 import { clock, flagsOf, interleave, machine, markdown, quantile, table } from './lib.mjs'
 
 const flags = flagsOf(import.meta.url, {
@@ -55,6 +55,19 @@ const jailed = async () => {
   const { code } = await jail.exited
   if (code !== 0) throw new Error(`jailed: exit ${code}`)
   return took()
+}
+
+/** A jail that waited, and its end; that of building the next one is waited for outside of what is measured. */
+async function pooled() {
+  while (pool.ready < 1) await new Promise((resolve) => setTimeout(resolve, 1))
+  const took = clock()
+  const jail = await pool.spawn()
+  handOuts.push(took())
+  const { code } = await jail.exited
+  if (code !== 0) throw new Error(`pooled: exit ${code}`)
+  const ms = took()
+  while (pool.ready < 1) await new Promise((resolve) => setTimeout(resolve, 1))
+  return ms
 }
 
 const hello = `${JSON.stringify({
@@ -116,6 +129,8 @@ const have = {
   cli: existsSync(cli) && !flags.api
 }
 const report = { machine: machine(), rounds, missing: Object.keys(have).filter((name) => !have[name]) }
+const pool = await prepare({}, ['/bin/true'], { stdio: 'ignore', env: clean, pool: 1 })
+const handOuts = []
 if (!flags.only || flags.only === 'true') {
   report['spawn to exit of /bin/true'] = table(
     await interleave(
@@ -124,6 +139,7 @@ if (!flags.only || flags.only === 'true') {
         ...(have.floor ? { floor: exitOf(floor, ['/bin/true']) } : {}),
         ...(have.bubblewrap ? { bubblewrap: exitOf('bwrap', [...bubblewrap, '/bin/true']) } : {}),
         'qi-jail API': jailed,
+        'qi-jail API, pooled': pooled,
         ...(have.cli ? { 'qi-jail CLI': exitOf(cli, ['--', '/bin/true']) } : {})
       },
       rounds
@@ -131,6 +147,9 @@ if (!flags.only || flags.only === 'true') {
     have.bubblewrap ? 'bubblewrap' : 'bare'
   )
 }
+await pool.close()
+if (handOuts.length > 0)
+  report['spawn() of a launcher with a pool'] = table({ 'until the payload runs': handOuts }, 'until the payload runs')
 if (!flags.only || flags.only === 'mcp') {
   const bwrapServer = [...bubblewrap, '--ro-bind', at('.'), at('.'), process.execPath, server]
   report['spawn to first MCP response'] = table(

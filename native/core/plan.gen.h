@@ -33,6 +33,7 @@ inline constexpr uint32_t kPlanObserveAllFiles = 1u << 18;  // what is not refus
 inline constexpr uint32_t kPlanJudgeFiles = 1u << 19;  // fileRules are what strict would grant; what goes beyond them is let through and said so
 inline constexpr uint32_t kPlanWithoutNamespaces = 1u << 20;  // the tier without user namespaces: Landlock, filter, limits and decisions of qi-monitor hold the jail alone; paths of the plan are the host's
 inline constexpr uint32_t kPlanMediate = 1u << 21;  // names are denied by pattern: what lies in mediatedGrants is opened and changed by qi-monitor alone
+inline constexpr uint32_t kPlanHeld = 1u << 22;  // the jail is built and held before the payload's exec until the host says go over the control socket
 
 inline constexpr uint32_t kMountRecursive = 1u << 0;  // with its submounts
 inline constexpr uint32_t kMountIdMap = 1u << 1;  // id-mapped: caller's files appear as the payload's (Privileged only)

@@ -75,7 +75,8 @@ enum class Step : uint32_t {
   kStartWarden = 67,  // init: start the process that ends a jail without namespaces when its supervisors are killed
   kMediate = 68,  // monitor: look at the folders in which names are denied by pattern, or protected without mounts
   kOpenControl = 69,  // monitor: make the socket by which qi-jail ctl reaches a run without a host
+  kAwaitGo = 70,  // monitor: wait until the host hands out a jail that was built ahead of time
 };
-inline constexpr uint32_t kStepCount = 70;
+inline constexpr uint32_t kStepCount = 71;
 
 }  // namespace qi

@@ -111,6 +111,7 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
     // The payload waits for this until everybody around it is confined, and its root is opened while it surely lives.
     bool guarded = running->warden > 0 || !HasWarden(*jail.plan);
     if (!released && confined && guarded && broker->listener() >= 0) {
+      if (jail.Has(kPlanHeld)) QI_TRY(before.hold(status));
       QI_TRY(before.record(*running));
       if (send(status, "", 1, MSG_NOSIGNAL) != 1) return Fail(Step::kReceiveListener, errno);
       released = true;

@@ -24,6 +24,8 @@ struct Running {
 // a jail that leaves no record.
 struct BeforeExec {
   Result (*confine)();
+  // With kPlanHeld: returns when the host hands the jail out. `status`: the jail's channel, readable when it has ended.
+  Result (*hold)(int status);
   Result (*record)(const Running& running);
 };
 

@@ -1,10 +1,12 @@
 // qi-monitor: reads a sealed plan from fd 3, builds the jail it describes, runs the payload in it and reports what
 // happened. fd 4: control socket (optional), fd 5: audit file (optional), fds 0 to 2: the payload's. See
 // ARCHITECTURE.md.
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@ Jail jail;
 EventWriter events;
 RefusalLog refusals(&events);
 Running running;
+uint64_t began_ns;
 Foreground foreground;
 ControlServer control;
 Report report(jail, &events, &refusals, &running, &foreground);
@@ -81,6 +84,21 @@ Result ConfineMonitor() {
   return InstallFilter(jail, Step::kConfineMonitor, jail.plan->monitor_filter, nullptr);
 }
 
+// A jail of a pool: all of it stands, and nothing of the payload has run. Its time begins when it is handed out.
+Result AwaitGo(int status) {
+  QI_BEGIN(jail, Step::kAwaitGo);
+  events.StartMessage("held");
+  events.FinishMessage();
+  pollfd waits[2] = {{kControlFd, POLLIN, 0}, {status, POLLIN, 0}};
+  if (RetryEintr([&] { return poll(waits, 2, -1); }) < 0) return Fail(Step::kAwaitGo, errno);
+  if (waits[0].revents == 0) return Fail(Step::kAwaitGo, ESRCH, "the jail ended while it was held");
+  char line[3];
+  ssize_t n = recv(kControlFd, line, sizeof(line), MSG_WAITALL);
+  if (n != sizeof(line) || memcmp(line, "go\n", sizeof(line)) != 0) return Fail(Step::kAwaitGo, EPIPE);
+  began_ns = NowNs();
+  return Ok();
+}
+
 // Where the plan can do without, it is said that it does.
 Result GoWithoutCgroup(const Result& r) {
   running.cgroup.Remove();
@@ -121,7 +139,7 @@ bool HostHasIpv6() {
 
 // A pid 1 that cannot be moved into the group has ended: another is cloned, which knows that it has none.
 Result LaunchJail(Broker* broker) {
-  const BeforeExec before = {ConfineMonitor, [](const Running&) { return report.RecordLaunch(); }};
+  const BeforeExec before = {ConfineMonitor, AwaitGo, [](const Running&) { return report.RecordLaunch(); }};
   Result r = Launch(jail, broker, &running, before);
   if (r.ok() || r.step != Step::kEnterCgroup || !GoWithoutCgroup(r).ok()) return r;
   return Launch(jail, broker, &running, before);
@@ -160,7 +178,7 @@ int ReportProbe() {
 }
 
 int Main(char* const* argv) {
-  uint64_t began_ns = NowNs();
+  began_ns = NowNs();
 #ifdef QI_FAULT_INJECTION
   if (const char* step = getenv("QI_FAULT_STEP")) jail.fault_step = atoi(step);
 #endif

@@ -86,6 +86,8 @@ void Report::TellHost(const Result& r) {
 }
 
 int Report::OnFailure(const Result& r) {
+  // Nobody asked for it after all: that is no launch, and none that failed.
+  if (r.step == Step::kAwaitGo && r.error == EPIPE) return kOwnFailure;
   bool told = jail_.plan != nullptr && jail_.Has(kPlanControl);
   if (jail_.plan == nullptr && IsSocket(kControlFd)) {
     // A plan that cannot be read says nothing about the descriptors; a launcher of another version still wants to know.

@@ -21,14 +21,14 @@ export interface BecomeOptions extends Pick<SpawnOptions, 'rawArgv' | 'rawEnv' |
  */
 export function becomeMonitor(profile: Profile, { foreground, argv, ...options }: BecomeOptions): void {
   const facts = hostFacts(options)
-  const { bytes } = prepareProfile(profile, facts, { ...planOptions(options), foreground })
+  const { plan } = prepareProfile(profile, facts, { ...planOptions(options), foreground })
   coverControl(profile)
   const audit = openAudit(
     profile.audit.file,
     profile.grants.some((grant) => grant.access === 'rw')
   )
   try {
-    loadAddon().becomeMonitor({ monitor: monitorPath(), plan: bytes, stdio: [0, 1, 2], auditFd: audit, argv })
+    loadAddon().becomeMonitor({ monitor: monitorPath(), plan: plan(), stdio: [0, 1, 2], auditFd: audit, argv })
   } catch (cause) {
     if (audit > STDERR) closeSync(audit)
     const error = addonError('QI_SPAWN', 'could not start qi-monitor', cause)

@@ -5,6 +5,7 @@ import { LineSplitter } from './lines.js'
 /** What qi-monitor says over its control socket, one JSON object a line (native/monitor/main.cc). */
 export type MonitorMessage =
   | { type: 'started'; pid: number; init: number; trace?: Record<string, number>; cgroup?: string; noCgroup?: string }
+  | { type: 'held' }
   | { type: 'failed'; step: number; errno: number; detail: string }
   | { type: 'event'; event: AuditLog }
   | { type: 'network'; id: number; ok: boolean; line?: number }
@@ -43,7 +44,7 @@ export type TerminationReason = (typeof TERMINATION_REASONS)[number]
 
 // qi-monitor queues 4 MiB for a host that does not read; no line of it can be longer.
 const MAX_LINE = 8 << 20
-const TYPES = new Set(['started', 'failed', 'event', 'network', 'ask', 'done', 'stats', 'exit'])
+const TYPES = new Set(['started', 'held', 'failed', 'event', 'network', 'ask', 'done', 'stats', 'exit'])
 
 /** Our end of the control socket. Closing it ends the jail. */
 export class ControlSocket {
@@ -69,6 +70,10 @@ export class ControlSocket {
 
   unref(): void {
     this.socket.unref()
+  }
+
+  ref(): void {
+    this.socket.ref()
   }
 
   /**
@@ -126,6 +131,8 @@ export function isMessage(message: MonitorMessage): boolean {
       return isNumber(message.pid) && isText(message.cgroup) && isText(message.noCgroup)
     case 'failed':
       return isNumber(message.step) && isNumber(message.errno) && typeof message.detail === 'string'
+    case 'held':
+      return true
     case 'network':
       return isNumber(message.id) && typeof message.ok === 'boolean' && isCount(message.line)
     case 'ask':

@@ -85,6 +85,7 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
   private ended: JailExit | undefined
   private control!: ControlSocket
   private readonly launched: Promise<void>
+  private tellHeld: () => void = () => {}
   private readonly queue = new EventQueue()
   private readonly network: LiveNetwork
   private readonly asker: Asker | undefined
@@ -133,6 +134,21 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
   /** @internal For when the caller has had its turn: a stream that says nothing then ends without being asked, too. */
   beginReading(): void {
     for (const stream of [this.stdout, this.stderr]) stream?.read(0)
+  }
+
+  /**
+   * @internal Resolves once it is built, for a plan that is held before the payload's exec; rejects as `ready`. It keeps
+   * no process alive until `go`.
+   */
+  async held(): Promise<void> {
+    await Promise.race([new Promise<void>((resolve) => (this.tellHeld = resolve)), this.launched])
+    this.control.unref()
+  }
+
+  /** @internal The payload may start: `ready` tells. */
+  go(): void {
+    this.control.ref()
+    this.control.send('go')
   }
 
   /** @internal Resolves once the payload was exec'ed; rejects with the step that failed, when nothing is left of it. */
@@ -206,6 +222,7 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.control.ref()
     this.kill('SIGKILL')
     await this.exited
   }
@@ -220,7 +237,8 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
       this.cgroup = message.cgroup || undefined
       if (message.noCgroup !== undefined) this.protections = this.withoutCgroup?.(message.noCgroup) ?? this.protections
       settleLaunch()
-    } else if (message.type === 'network') this.network.confirm(message)
+    } else if (message.type === 'held') this.tellHeld()
+    else if (message.type === 'network') this.network.confirm(message)
     else if (message.type === 'ask') void this.asker?.ask(message)
     else if (message.type === 'done' || message.type === 'stats') this.requests.settle(message)
     else if (message.type === 'failed') settleLaunch(launchError(message))

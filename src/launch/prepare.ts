@@ -5,6 +5,7 @@ import { auditHead } from '../event/head.js'
 import type { FilterSpec } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
 import { buildPlan, encodePlan, type ForegroundPlan, LAYOUT, type Plan } from '../plan/index.js'
+import { PlanFlag } from '../plan/layout.gen.js'
 import { nodeFs, type Profile, type Protection, type ReadFs, type ResolveRequest, resolve } from '../profile/index.js'
 import { TEMP_PLACEHOLDER } from '../profile/tier.js'
 import { addonError } from './failure.js'
@@ -20,10 +21,13 @@ interface Template {
   firstUid?: number
 }
 
-export interface PreparedPlan {
-  bytes: Uint8Array
-  profile: Profile
-  protections: Protection[]
+/** What a request came to. The same object as long as nothing that it depends on has changed. */
+export interface Prepared {
+  readonly profile: Profile
+  readonly protections: Protection[]
+  readonly facts: HostFacts
+  /** The plan of one launch. `held`: it stops before the payload's exec. */
+  readonly plan: (held?: boolean) => Uint8Array
 }
 
 export interface PrepareOptions {
@@ -36,10 +40,13 @@ export interface PrepareOptions {
   foreground?: ForegroundPlan
 }
 
-interface Entry {
+interface Built {
   template: Template
-  profile: Profile
   protections: Protection[]
+}
+
+interface Entry {
+  prepared: Prepared
   seen: Map<string, string>
 }
 
@@ -53,8 +60,8 @@ const SESSION_PLACEHOLDER = '00000000-0000-4000-8000-000000000000'
  * it reads from the host: as long as everything it looked at is unchanged (device, inode, mode, size, change time), so is
  * its result.
  */
-export function prepare(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): PreparedPlan {
-  if (options.rawArgv || options.rawEnv) return plainly(make(request, facts, options))
+export function prepareRequest(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): Prepared {
+  if (options.rawArgv || options.rawEnv) return make(request, facts, options).prepared
   const key = JSON.stringify([
     request.config,
     request.argv,
@@ -75,14 +82,8 @@ export function prepare(request: ResolveRequest, facts: HostFacts, options: Prep
     if (entries.size <= KEPT) break
     entries.delete(oldest)
   }
-  return plainly(entry)
+  return entry.prepared
 }
-
-const plainly = ({ template, profile, protections }: Omit<Entry, 'seen'>): PreparedPlan => ({
-  bytes: fill(template),
-  profile,
-  protections
-})
 
 function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): Entry {
   const fs = new ObservedFs(request.fs ?? nodeFs)
@@ -95,7 +96,10 @@ function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions
   const built = encodeProfile(profile, facts, options)
   if (drawn) built.template.firstUid = profile.identity.uidOutside
   // What permissive hides depends on the mounts of the host, which tell of no change.
-  return { ...built, profile, seen: profile.enforcement === 'permissive' ? new Map() : fs.settled() }
+  return {
+    prepared: finished(profile, facts, built),
+    seen: profile.enforcement === 'permissive' ? new Map() : fs.settled()
+  }
 }
 
 function compile(spec: FilterSpec): Uint8Array {
@@ -108,15 +112,18 @@ function compile(spec: FilterSpec): Uint8Array {
 }
 
 /** As `prepare`, of a profile that is resolved already. */
-export function prepareProfile(profile: Profile, facts: HostFacts, options: PrepareOptions): PreparedPlan {
-  return plainly({ ...encodeProfile(profile, facts, options), profile })
+export function prepareProfile(profile: Profile, facts: HostFacts, options: PrepareOptions): Prepared {
+  return finished(profile, facts, encodeProfile(profile, facts, options))
 }
 
-function encodeProfile(
-  profile: Profile,
-  facts: HostFacts,
-  options: PrepareOptions
-): Pick<Entry, 'template' | 'protections'> {
+const finished = (profile: Profile, facts: HostFacts, { template, protections }: Built): Prepared => ({
+  profile,
+  protections,
+  facts,
+  plan: (held = false) => fill(template, held)
+})
+
+function encodeProfile(profile: Profile, facts: HostFacts, options: PrepareOptions): Built {
   const head = auditHead({ sessionId: SESSION_PLACEHOLDER, userId: profile.audit.userId, ...correlation(options) })
   const { plan, protections } = buildPlan(profile, facts, {
     compile,
@@ -156,6 +163,7 @@ function withRawText(plan: Plan, { rawArgv, rawEnv }: PrepareOptions): Plan {
 
 const correlation = ({ correlationId }: PrepareOptions) => (correlationId ? { correlationId } : {})
 const offsetOf = (name: string): number => LAYOUT.Plan?.fields.find((field) => field.name === name)?.offset ?? 0
+const FLAGS_AT = offsetOf('flags')
 
 function placesOf(bytes: Uint8Array, text: string): number[] {
   const [buffer, places] = [Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), [] as number[]]
@@ -165,8 +173,9 @@ function placesOf(bytes: Uint8Array, text: string): number[] {
   return places
 }
 
-function fill({ bytes, sessionAt, tempAt, firstUid }: Template): Uint8Array {
+function fill({ bytes, sessionAt, tempAt, firstUid }: Template, held: boolean): Uint8Array {
   const copy = Buffer.from(bytes)
+  if (held) copy.writeUInt32LE(copy.readUInt32LE(FLAGS_AT) | PlanFlag.Held, FLAGS_AT)
   copy.write(randomUUID(), sessionAt, 'latin1')
   const temp = randomBytes(TEMP_PLACEHOLDER.length / 2).toString('hex')
   for (const at of tempAt) copy.write(temp, at, 'latin1')
@@ -178,8 +187,14 @@ function fill({ bytes, sessionAt, tempAt, firstUid }: Template): Uint8Array {
 }
 
 const ABSENT = 'absent'
-const fingerprint = (stat: BigIntStats | undefined): string =>
-  stat ? `${stat.dev}:${stat.ino}:${stat.mode}:${stat.size}:${stat.ctimeNs}` : ABSENT
+/** Size and times of a folder tell of its entries, which only who lists it has seen. */
+const SHALLOW = 'shallow'
+
+function fingerprint(stat: BigIntStats | undefined, shallow: boolean): string {
+  if (!stat) return ABSENT
+  const itself = `${stat.dev}:${stat.ino}:${stat.mode}:${stat.uid}:${stat.gid}`
+  return shallow && stat.isDirectory() ? `${itself}:${SHALLOW}` : `${itself}:${stat.size}:${stat.ctimeNs}`
+}
 
 function look(path: string): BigIntStats | undefined {
   try {
@@ -190,7 +205,7 @@ function look(path: string): BigIntStats | undefined {
 }
 
 function unchanged(seen: Map<string, string>): boolean {
-  for (const [path, was] of seen) if (fingerprint(look(path)) !== was) return false
+  for (const [path, was] of seen) if (fingerprint(look(path), was.endsWith(SHALLOW)) !== was) return false
   return true
 }
 
@@ -232,19 +247,21 @@ class ObservedFs implements ReadFs {
 
   /** A link stays as it is when what it leads to changes. */
   private noteContent(path: string): void {
-    this.note(path)
+    this.note(path, false)
     if (!look(path)?.isSymbolicLink()) return
     try {
-      this.note(realpathSync.native(path))
+      this.note(realpathSync.native(path), false)
     } catch {
       this.newest = BigInt(Date.now()) * 1_000_000n // it leads nowhere, for now: not to be kept
     }
   }
 
-  private note(path: string): void {
-    if (this.seen.has(path)) return
+  private note(path: string, shallow = true): void {
+    const known = this.seen.get(path)
+    if (known !== undefined && (shallow || !known.endsWith(SHALLOW))) return
     const stat = look(path)
-    this.seen.set(path, fingerprint(stat))
-    if (stat && stat.ctimeNs > this.newest) this.newest = stat.ctimeNs
+    const print = fingerprint(stat, shallow)
+    this.seen.set(path, print)
+    if (stat && !print.endsWith(SHALLOW) && stat.ctimeNs > this.newest) this.newest = stat.ctimeNs
   }
 }

@@ -15,7 +15,7 @@ import { addonError } from './failure.js'
 import { Jail } from './jail.js'
 import { loadAddon, monitorPath } from './locate.js'
 import type { NativeAddon } from './native.js'
-import { type PreparedPlan, type PrepareOptions, prepare, prepareProfile } from './prepare.js'
+import { type Prepared, type PrepareOptions, prepareProfile, prepareRequest } from './prepare.js'
 
 /** `pipe`: a stream on the jail; `inherit`: ours; `ignore`: /dev/null; a number: that descriptor. */
 export type StdioChoice = 'pipe' | 'inherit' | 'ignore' | number
@@ -77,10 +77,14 @@ export async function spawnSandboxed(
   options: SpawnOptions & MonitorOverride = {}
 ): Promise<Jail> {
   options.signal?.throwIfAborted()
+  return launch(prepared(config, argv, options), options)
+}
+
+/** @internal What that comes to on this host, now. */
+export function prepared(config: SandboxConfig, argv: string[], options: SpawnOptions): Prepared {
   const { env = process.env, cwd = process.cwd() } = options
   const request = { config, argv, env, cwd, home: env.HOME || homedir(), ...files(options), ...asking(options) }
-  const facts = hostFacts(options)
-  return launchPlan(prepare(request, facts, planOptions(options)), facts, options)
+  return prepareRequest(request, hostFacts(options), planOptions(options))
 }
 
 const files = ({ policyFiles, server }: SpawnOptions) => ({
@@ -95,8 +99,7 @@ export const asking = ({ onConnect, askTimeout }: SpawnOptions): { askMs?: numbe
 /** The part of spawnSandboxed after `resolve`, for callers that want to look at the profile first. */
 export async function launchProfile(profile: Profile, options: SpawnOptions & MonitorOverride = {}): Promise<Jail> {
   options.signal?.throwIfAborted()
-  const facts = hostFacts(options)
-  return launchPlan(prepareProfile(profile, facts, planOptions(options)), facts, options)
+  return launch(prepareProfile(profile, hostFacts(options), planOptions(options)), options)
 }
 
 /** @internal */
@@ -111,12 +114,12 @@ export const planOptions = ({ correlationId, traceSteps, rawArgv, rawEnv }: Spaw
   ...(rawEnv?.size ? { rawEnv } : {})
 })
 
-/** Starts qi-monitor with a finished plan. */
-async function launchPlan(
-  prepared: PreparedPlan,
-  facts: HostFacts,
-  options: SpawnOptions & MonitorOverride
-): Promise<Jail> {
+/** @internal */
+export const launch = (prepared: Prepared, options: SpawnOptions & MonitorOverride): Promise<Jail> =>
+  handOut(start(prepared, options), prepared, options)
+
+/** @internal Starts qi-monitor with a finished plan. `held`: the jail waits for `go`. */
+export function start(prepared: Prepared, options: SpawnOptions & MonitorOverride, held = false): Jail {
   const stdio = stdioNumbers(options.stdio ?? 'pipe')
   checkId(options.id)
   refuseUnasked(prepared.profile, options)
@@ -126,18 +129,17 @@ async function launchPlan(
     recorded.file,
     grants.some((grant) => grant.access === 'rw')
   )
-  let jail: Jail
   try {
     const spawned = startMonitor({
       monitor: options.monitor ?? monitorPath(),
-      plan: prepared.bytes,
+      plan: prepared.plan(held),
       stdio,
       auditFd: audit,
       ...(options.monitorEnvironment ? { environment: options.monitorEnvironment } : {})
     })
-    const { profile, protections } = prepared
+    const { profile, protections, facts } = prepared
     const { onConnect } = options
-    jail = new Jail({
+    return new Jail({
       ...spawned,
       protections,
       network: profile.network,
@@ -147,6 +149,10 @@ async function launchPlan(
   } finally {
     if (audit > STDERR) closeSync(audit)
   }
+}
+
+/** @internal When its payload runs, it is the caller's. */
+export async function handOut(jail: Jail, prepared: Prepared, options: SpawnOptions): Promise<Jail> {
   const abort = () => jail.kill('SIGKILL')
   options.signal?.addEventListener('abort', abort)
   void jail.exited.then(() => options.signal?.removeEventListener('abort', abort))

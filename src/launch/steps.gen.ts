@@ -76,4 +76,5 @@ export const STEPS: Record<number, LaunchStep> = {
   67: { name: 'StartWarden', who: 'init', what: 'start the process that ends a jail without namespaces when its supervisors are killed' },
   68: { name: 'Mediate', who: 'monitor', what: 'look at the folders in which names are denied by pattern, or protected without mounts' },
   69: { name: 'OpenControl', who: 'monitor', what: 'make the socket by which qi-jail ctl reaches a run without a host' },
+  70: { name: 'AwaitGo', who: 'monitor', what: 'wait until the host hands out a jail that was built ahead of time' },
 }

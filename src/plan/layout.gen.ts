@@ -48,6 +48,8 @@ export const PlanFlag = {
   WithoutNamespaces: 1048576,
   /** names are denied by pattern: what lies in mediatedGrants is opened and changed by qi-monitor alone */
   Mediate: 2097152,
+  /** the jail is built and held before the payload's exec until the host says go over the control socket */
+  Held: 4194304,
 } as const
 
 export const MountFlag = {

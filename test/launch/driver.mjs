@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { spawnSandboxed } from '../../dist/index.js'
+import { prepare, spawnSandboxed } from '../../dist/index.js'
 
 const { folder, jobs } = JSON.parse(readFileSync(process.argv[2], 'utf8'))
 const temporary = join(folder, 'tmp')
@@ -41,10 +41,22 @@ async function settled(before) {
   return snapshot()
 }
 
-async function runOnce({ config, argv, options }) {
+/** With a pool the jail is one of those that waited; the others go. */
+async function launch({ config, argv, options, pool, keep }) {
+  const asked = { cwd: folder, ...options }
+  if (pool === undefined) return spawnSandboxed(config, argv, asked)
+  const launcher = await prepare(config, argv, { ...asked, pool })
+  try {
+    return await launcher.spawn()
+  } finally {
+    if (!keep) await launcher.close()
+  }
+}
+
+async function runOnce(job) {
   let jail
   try {
-    jail = await spawnSandboxed(config, argv, { cwd: folder, ...options })
+    jail = await launch(job)
   } catch (error) {
     const { name, code, message, step, stepName, errno, hint } = error
     return { error: { name, code, message, step, stepName, errno, hint } }

@@ -26,6 +26,10 @@ export interface JobRequest {
   /** How many launches in a row; the result is the last one's. */
   times?: number
   atOnce?: number
+  /** By a launcher that keeps so many jails ready. */
+  pool?: number
+  /** The rest of them stays. */
+  keep?: boolean
 }
 
 interface Snapshot {

@@ -27,6 +27,8 @@ const OF_THE_CLI = 'OpenControl'
 const steps = Object.keys(STEPS)
   .map(Number)
   .filter((step) => ![...OF_THE_TIER, OF_THE_CLI].includes(STEPS[step]?.name ?? ''))
+/** Taken by a launch ahead of time only. */
+const OF_A_POOL = 'AwaitGo'
 const ONLY_ROOT = ['IdMapGrant', 'PassGrants', 'BecomePayloadUser']
 const reachedBy = (user: User) =>
   steps.filter((step) => user === 'root' || !ONLY_ROOT.includes(STEPS[step]?.name ?? ''))
@@ -69,6 +71,7 @@ function job(home: string, step: number, limits: Limits): JobRequest {
       audit: { file: join(home, `audit-${step}.jsonl`) }
     },
     argv: ['/bin/sh', '-c', `echo ran > ${project}/ran`],
+    ...(nameOf(step) === OF_A_POOL ? { pool: 1 } : {}),
     options: {
       traceSteps: true,
       monitor: join(release, 'qi-monitor-fault'),

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { drive, scratch, users, victim } from './driver.js'
 
 describe.each(users)('launches by %s', (user) => {
-  test('500 in a row leave nothing', { timeout: 90_000 }, async () => {
+  test('500 in a row leave nothing', { timeout: 600_000 }, async () => {
     const config = {}
     const jobs = [50, 500].map((times) => ({ config, argv: ['/bin/true'], times }))
     const [warm, many] = await drive(user, scratch(user), jobs)

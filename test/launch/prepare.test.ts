@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, expect, it } from 'vitest'
 import { probeHost } from '../../src/host/probe.js'
-import { prepare } from '../../src/launch/prepare.js'
+import { prepareRequest } from '../../src/launch/prepare.js'
 
 const root = realpathSync(mkdtempSync('/var/tmp/qi-prepare-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
@@ -18,7 +18,7 @@ function launch(folder: string) {
     cwd: '/',
     home: '/nonexistent'
   }
-  const { profile } = prepare(request, probeHost(), {})
+  const { profile } = prepareRequest(request, probeHost(), {})
   return { profile, grants: profile.grants.map((g) => g.path).filter((path) => path.startsWith(root)) }
 }
 
@@ -63,7 +63,7 @@ it('a kept plan is made anew when a policy file changes, comes or goes', async (
   const facts = probeHost()
   const launched = async () => {
     await settle()
-    return prepare(request, facts, {}).profile
+    return prepareRequest(request, facts, {}).profile
   }
   const megabytes = async () => ((await launched()).limits.maxMemory ?? 0) / 2 ** 20
   expect(await megabytes()).toBe(64)

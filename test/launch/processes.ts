@@ -59,7 +59,7 @@ export async function left(them: Process[], ms = 3000): Promise<number[]> {
 }
 
 /** Waits until `check` holds; fails after `ms`. */
-export async function until(check: () => boolean, what: string, ms = 5000): Promise<void> {
+export async function until(check: () => boolean, what: string, ms = 40_000): Promise<void> {
   for (const end = Date.now() + ms; !check(); await sleep(5)) {
     if (Date.now() > end) throw new Error(`still not: ${what}`)
   }

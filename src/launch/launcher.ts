@@ -1,0 +1,152 @@
+import { QiError } from '../errors.js'
+import type { SandboxConfig } from '../policy/index.js'
+import type { Jail } from './jail.js'
+import type { Prepared } from './prepare.js'
+import { handOut, launch, type MonitorOverride, prepared, type SpawnOptions, start } from './spawn.js'
+
+export interface LauncherOptions extends Omit<SpawnOptions, 'signal' | 'id'> {
+  /** How many jails are kept built, up to the payload's exec. Default 0: each is built when it is asked for. */
+  pool?: number
+}
+
+/** What is one jail's own. */
+export type HandOutOptions = Pick<SpawnOptions, 'signal' | 'id'>
+
+/** Descriptors and processes that do nothing but wait. */
+const MOST = 64
+
+interface Idle {
+  jail: Jail
+  prepared: Prepared
+}
+
+/**
+ * Launches one command under one configuration, again and again. With a pool most of that is done ahead of time: a jail
+ * stands, every layer verified, and waits before the payload's exec. Each is handed out once, and only while everything that its
+ * plan depends on is as it was; else it is thrown away and another is built. Idle jails do not keep the process alive, and end with it.
+ */
+export class Launcher implements AsyncDisposable {
+  private idle: Idle[] = []
+  private filling: Promise<void> | undefined
+  private closed = false
+
+  /** @internal Use `prepare`. */
+  constructor(
+    private readonly config: SandboxConfig,
+    private readonly argv: readonly string[],
+    private readonly options: LauncherOptions & MonitorOverride
+  ) {}
+
+  /** How many jails wait now. */
+  get ready(): number {
+    return this.idle.length
+  }
+
+  /**
+   * As spawnSandboxed. Time limits begin here, and so does the audit trail.
+   * @throws QiError with a stable code (docs/errors.md); QI_CLOSED after `close`.
+   */
+  async spawn(own: HandOutOptions = {}): Promise<Jail> {
+    if (this.closed) throw new QiError('QI_CLOSED', 'this launcher is closed', { hint: 'prepare another' })
+    own.signal?.throwIfAborted()
+    const options = { ...this.options, ...own }
+    const now = this.look()
+    const idle = this.take(now)
+    idle?.go()
+    try {
+      return await (idle ? handOut(idle, now, options) : launch(now, options))
+    } finally {
+      setImmediate(() => this.fill().catch(() => {})) // the next spawn meets what is wrong itself, and says it
+    }
+  }
+
+  /** @internal Resolves when the pool is full; rejects as spawnSandboxed does. */
+  fill(): Promise<void> {
+    this.filling ??= this.build().finally(() => {
+      this.filling = undefined
+    })
+    return this.filling
+  }
+
+  /** Ends the jails that wait; those that were handed out go on. */
+  async close(): Promise<void> {
+    this.closed = true
+    await this.filling?.catch(() => {})
+    await Promise.all(this.idle.splice(0).map(({ jail }) => discard(jail)))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  private look(): Prepared {
+    return prepared(this.config, [...this.argv], this.options)
+  }
+
+  private take(now: Prepared): Jail | undefined {
+    const stale = this.idle.filter((one) => one.prepared !== now)
+    const [next, ...others] = this.idle.filter((one) => one.prepared === now)
+    this.idle = others
+    for (const { jail } of stale) void discard(jail)
+    return next?.jail
+  }
+
+  private async build(): Promise<void> {
+    while (!this.closed && this.idle.length < (this.options.pool ?? 0)) {
+      const now = this.look()
+      const jail = start(now, this.options, true)
+      try {
+        await jail.held()
+      } catch (error) {
+        await discard(jail)
+        throw error
+      }
+      const one = { jail, prepared: now }
+      this.idle.push(one)
+      void jail.exited.then(() => {
+        this.idle = this.idle.filter((other) => other !== one)
+      })
+    }
+  }
+}
+
+async function discard(jail: Jail): Promise<void> {
+  await jail[Symbol.asyncDispose]()
+  for (const stream of [jail.stdin, jail.stdout, jail.stderr]) stream?.destroy()
+}
+
+/**
+ * Resolves `config` for `argv` once; the launcher it gives starts that command in a new jail each time. The environment and
+ * working directory are those of now. Resolves when the pool, if one is asked for, is full.
+ *
+ *     await using launcher = await prepare({ profile: 'strict' }, ['node', 'server.js'], { pool: 2 })
+ *     const jail = await launcher.spawn()
+ *
+ * @throws QiError with a stable code (docs/errors.md).
+ */
+export async function prepare(
+  config: SandboxConfig,
+  argv: readonly string[],
+  options: LauncherOptions & MonitorOverride = {}
+): Promise<Launcher> {
+  const { pool = 0, env = process.env, cwd = process.cwd() } = options
+  if (!Number.isSafeInteger(pool) || pool < 0 || pool > MOST) {
+    throw new QiError('QI_CONFIG', `pool = ${String(pool)}: is no number from 0 to ${MOST}`, {
+      field: 'pool',
+      value: pool,
+      hint: 'give how many jails may wait at a time'
+    })
+  }
+  const settled = { ...options, env: { ...env }, cwd }
+  const { profile } = prepared(config, [...argv], settled)
+  if (pool > 0 && profile.enforcement === 'permissive') {
+    throw new QiError('QI_CONFIG', 'pool: a permissive jail is not built ahead of time', {
+      field: 'pool',
+      value: pool,
+      hint: 'what it hides depends on the mounts of the host at its launch; leave `pool` out'
+    })
+  }
+  const launcher = new Launcher(structuredClone(config), [...argv], settled)
+  await launcher.fill()
+  return launcher
+}
