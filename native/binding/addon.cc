@@ -84,6 +84,7 @@ Napi::Value ProbeHost(const Napi::CallbackInfo& info) {
   out.Set("initialUserNamespace", Napi::Boolean::New(env, probe.initial_user_namespace));
   out.Set("landlockAbi", Napi::Number::New(env, probe.landlock_abi));
   out.Set("userNotif", Napi::Boolean::New(env, probe.user_notif));
+  out.Set("netnsCookie", Napi::Boolean::New(env, probe.netns_cookie));
   out.Set("waitKillableRecv", Napi::Boolean::New(env, probe.wait_killable_recv));
   out.Set("mountSetattr", Napi::Boolean::New(env, probe.mount_setattr));
   return out;

@@ -1,6 +1,7 @@
 #include "core/probe.h"
 
 #include <linux/capability.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
@@ -33,6 +34,15 @@ bool HasFilterFlag(unsigned flags) {
   return uapi::Seccomp(SECCOMP_SET_MODE_FILTER, flags, nullptr) != 0 && errno == EFAULT;
 }
 
+// A socket of any family names its network namespace.
+bool TellsNetworksApart() {
+  constexpr int kSoNetnsCookie = 71;  // SO_NETNS_COOKIE, socket(7)
+  UniqueFd any(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  uint64_t cookie = 0;
+  socklen_t size = sizeof(cookie);
+  return any && getsockopt(any.get(), SOL_SOCKET, kSoNetnsCookie, &cookie, &size) == 0;
+}
+
 }  // namespace
 
 HostProbe ProbeHost() {
@@ -48,6 +58,7 @@ HostProbe ProbeHost() {
   uapi::MountAttr attr = {};
   // With nothing to change the call succeeds before it looks at the descriptor.
   probe.mount_setattr = uapi::MountSetattr(-1, "", 0, &attr) == 0 || errno != ENOSYS;
+  probe.netns_cookie = TellsNetworksApart();
   return probe;
 }
 

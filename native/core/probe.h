@@ -13,6 +13,7 @@ struct HostProbe {
   bool user_notif = false;
   bool wait_killable_recv = false;
   bool mount_setattr = false;
+  bool netns_cookie = false;
 };
 
 HostProbe ProbeHost();

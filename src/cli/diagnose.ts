@@ -143,7 +143,15 @@ function policyFault(config: SandboxConfig, facts: HostFacts): string | undefine
   }
 }
 
-function remedies({ landlockAbi, cgroup, kernel, userNamespaces, mountSetattr, seccomp }: HostFacts): string[] {
+function remedies({
+  landlockAbi,
+  cgroup,
+  kernel,
+  userNamespaces,
+  mountSetattr,
+  netnsCookie,
+  seccomp
+}: HostFacts): string[] {
   return [
     ...(userNamespaces?.usable === false ? [`user namespaces: ${userNamespaces.remedy ?? userNamespaces.reason}`] : []),
     ...(landlockAbi === 0 ? [`Landlock: add it to the kernel's lsm= list (it is compiled in since 5.13)`] : []),
@@ -151,6 +159,7 @@ function remedies({ landlockAbi, cgroup, kernel, userNamespaces, mountSetattr, s
       ? [`Landlock ABI ${landlockAbi}: 6.12 and newer have all of it, not ${kernel}`]
       : []),
     ...(mountSetattr ? [] : [`id-mapped mounts: 5.12 and newer have them, not ${kernel}: launch as an ordinary user`]),
+    ...(netnsCookie ? [] : [`allowed hosts: 5.14 and newer tell networks apart (SO_NETNS_COOKIE), not ${kernel}`]),
     ...(seccomp.userNotif && !seccomp.waitKillableRecv
       ? [`calls that signals interrupt: 5.19 and newer decide each once, not ${kernel}`]
       : []),

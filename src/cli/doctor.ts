@@ -65,11 +65,15 @@ export function report(found: Diagnosis): string {
 const yes = (has: boolean): string => (has ? 'yes' : 'no')
 const stateOf = ({ refused, state }: Diagnosis['limits'][number]): string => (refused ? 'REFUSED' : state)
 
-function hostRows({ userNamespaces, landlockAbi, mountSetattr, seccomp }: Diagnosis['host'], cgroup: unknown) {
+function hostRows(
+  { userNamespaces, landlockAbi, mountSetattr, netnsCookie, seccomp }: Diagnosis['host'],
+  cgroup: unknown
+) {
   return [
     ['user namespaces', userNamespaces?.usable === false ? `no: ${userNamespaces.reason}` : 'yes'],
     ['Landlock', landlockAbi === 0 ? 'none' : `ABI ${landlockAbi}`],
     ['id-mapped mounts', yes(mountSetattr)],
+    ['hosts can be allowed', yes(netnsCookie)],
     ['refused calls reported', yes(seccomp.userNotif)],
     ['their wait kept from signals', yes(seccomp.waitKillableRecv)],
     ['cgroup version', String(cgroup)]

@@ -52,6 +52,8 @@ export interface HostFacts {
   }
   /** mount_setattr(2), 5.12; without it id-mapped mounts are not to be had. */
   mountSetattr: boolean
+  /** SO_NETNS_COOKIE, 5.14; an allow-list of hosts needs it. */
+  netnsCookie: boolean
   /** Not asked before somebody wants to know: it takes milliseconds. Absent: taken for usable. */
   readonly userNamespaces?: UserNamespaces
   cgroup: CgroupFacts

@@ -63,6 +63,7 @@ function probe(): Lasting {
     privileged: found.uid === 0 && found.initialUserNamespace && hasAll,
     landlockAbi: found.landlockAbi,
     seccomp: { userNotif: found.userNotif, waitKillableRecv: found.waitKillableRecv },
-    mountSetattr: found.mountSetattr
+    mountSetattr: found.mountSetattr,
+    netnsCookie: found.netnsCookie
   }
 }

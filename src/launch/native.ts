@@ -15,6 +15,7 @@ export interface NativeAddon {
     landlockAbi: number
     userNotif: boolean
     waitKillableRecv: boolean
+    netnsCookie: boolean
     mountSetattr: boolean
   }
   /**

@@ -11,6 +11,7 @@ export const facts = (over: Partial<HostFacts> = {}): HostFacts => ({
   privileged: false,
   landlockAbi: 6,
   seccomp: { userNotif: true, waitKillableRecv: true },
+  netnsCookie: true,
   mountSetattr: true,
   cgroup: { version: 2, mount: '/sys/fs/cgroup', source: 'none', controllers: [], reason: 'a test has none' },
   ...over

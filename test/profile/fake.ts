@@ -95,6 +95,7 @@ export const PLAIN: HostFacts = {
   privileged: false,
   landlockAbi: 2,
   seccomp: { userNotif: true, waitKillableRecv: true },
+  netnsCookie: true,
   mountSetattr: true,
   cgroup: { version: 2, mount: '/sys/fs/cgroup', source: 'none', controllers: [], reason: 'a test has none' }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { kernelBefore } from '../support/kernel.js'
 import { type User, users } from '../support/user.js'
 import { overlay, tmpfs } from './file-systems.js'
 import { launchIn, type World } from './support.js'
@@ -46,6 +47,12 @@ describe('qi-jail doctor', () => {
       expect(launch.ok).toBe(true)
       expect(protections.length).toBeGreaterThan(15)
     }
+  })
+
+  test.each(users)('whether hosts can be allowed, for %s: as the kernel is, with the remedy', async (user) => {
+    const { found } = await doctor(user, {})
+    expect(found.host.netnsCookie).toBe(!kernelBefore(5, 14))
+    expect(found.remedies.join('\n').includes('SO_NETNS_COOKIE')).toBe(kernelBefore(5, 14))
   })
 
   test.each(users)('in a chroot, for %s: it is seen, and the remedy is told', async (user) => {
