@@ -54,7 +54,9 @@ bool FileLog::MayTell(Outcome outcome) {
 
 void FileLog::Add(const FileEvent& event) {
   Outcome outcome = event.would_be ? kWouldBe : event.error != 0 ? kBlocked : kDone;
+  bool routine = outcome == kBlocked && RefusalTally::IsRoutine(event.action, event.path);
   if (outcome == kBlocked) ++refused_;
+  if (routine) events_->tally()->CountRoutine();
   uint64_t key = KeyOf(seed_, event);
   Kind* kind = Slot(key);
   if (kind != nullptr && kind->action != nullptr) {
@@ -77,7 +79,8 @@ void FileLog::Add(const FileEvent& event) {
   memcpy(text, scratch_.data(), size);
   text[size] = 0;
   text_bytes_ += size;
-  TalliedRefusal* tallied = outcome == kBlocked ? events_->tally()->OfPath(event.action, event.path) : nullptr;
+  TalliedRefusal* tallied =
+      outcome == kBlocked && !routine ? events_->tally()->OfPath(event.action, event.path) : nullptr;
   CountRefusals(tallied, 1);
   *kind = {key, NowNs(), 0, event.action, text, outcome, tallied};
   ++used_;

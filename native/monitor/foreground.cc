@@ -155,7 +155,7 @@ void Foreground::OnEnd(const End& end) {
     Begin().AddNumber(end.lost_events).Add(end.lost_events == 1 ? " event" : " events").Add(" could not be written");
     Say();
   }
-  if (end.refusals + end.file_refusals > 0) TellRefusals(end);
+  if (end.refusals + end.file_refusals > end.tally->routine()) TellRefusals(end);
   if (end.permitted > 0) {
     Begin().Add("permissive: strict would have refused ").AddNumber(end.permitted).Add(" more");
     Say();
@@ -204,7 +204,7 @@ void Foreground::TellReason(const Outcome& outcome) {
 
 // `3 calls were refused (2 connections, 1 system call); ...`: how many, of which kind, and what explains them.
 void Foreground::TellRefusals(const End& end) {
-  uint64_t all = end.refusals + end.file_refusals;
+  uint64_t all = end.refusals + end.file_refusals - end.tally->routine();
   Begin().AddNumber(all).Add(all == 1 ? " call was refused" : " calls were refused");
   const char* separator = " (";
   for (const RefusalKind& kind : kKinds) {

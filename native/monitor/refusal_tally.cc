@@ -28,6 +28,10 @@ TalliedRefusal* RefusalTally::Find(const char* action, const char* what, const c
   return &kinds_[used_++];
 }
 
+bool RefusalTally::IsRoutine(const char* action, const char* path) {
+  return strcmp(action, "file.read") == 0 && BeginsWith(path, "/sys/");
+}
+
 TalliedRefusal* RefusalTally::OfPath(const char* action, const char* path) {
   return Find(action, path, AccessOf(action));
 }

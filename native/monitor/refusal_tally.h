@@ -25,6 +25,11 @@ class RefusalTally {
   TalliedRefusal* OfCall(const char* action, const char* name) { return Find(action, name, ""); }
 
   size_t size() const { return used_; }
+  // Not worth a word to a person: runtimes read /sys to size themselves, at every start.
+  static bool IsRoutine(const char* action, const char* path);
+  void CountRoutine() { ++routine_; }
+  uint64_t routine() const { return routine_; }
+
   // How many of the actions that begin with `prefix`.
   uint64_t Count(const char* prefix) const;
   // The most frequent, of several the first by name; null without any.
@@ -39,6 +44,7 @@ class RefusalTally {
   bool enabled_ = false;
   TalliedRefusal kinds_[kKinds] = {};
   size_t used_ = 0;
+  uint64_t routine_ = 0;
 };
 
 // For `place` as the tally gave it.

@@ -20,6 +20,9 @@ export async function watchRefusals(jail: Pick<Jail, 'events'>): Promise<Refused
   return grouped([...seen.values()])
 }
 
+/** Not worth a word to a person: runtimes read /sys to size themselves, at every start. */
+export const isRoutine = ({ action, what }: Refused): boolean => action === 'file.read' && what.startsWith('/sys/')
+
 /** Singular and plural of what an action is about. */
 const KINDS: [action: RegExp, one: string, many: string][] = [
   [/^syscall\./, 'system call', 'system calls'],

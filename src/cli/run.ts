@@ -19,7 +19,7 @@ import { limitSentences, reachedLimit } from './limit-notice.js'
 import { type Log, openLog } from './log.js'
 import { inFlags, type RunOptions, toConfig } from './options.js'
 import { rawArguments, rawEnvironment } from './raw.js'
-import { refusalSentence, watchRefusals } from './refusals.js'
+import { isRoutine, refusalSentence, watchRefusals } from './refusals.js'
 import type { Reporter } from './report.js'
 import { forwardSignals } from './signals.js'
 import { tierNotice } from './tier-notice.js'
@@ -167,10 +167,13 @@ function sentences(
   seen: Refused[],
   { audit }: RunOptions
 ): string[] {
+  const routine = seen.filter(isRoutine).reduce((sum, { count }) => sum + count, 0)
+  const refused = refusals + fileRefusals - routine
+  const worthAWord = seen.filter((each) => !isRoutine(each))
   return [
     ...(reason === 'monitor-lost' ? ['stopped: qi-monitor was killed, and the jail with it'] : []),
     ...(lost > 0 ? [`${lost === 1 ? '1 event' : `${lost} events`} could not be written`] : []),
-    ...(refusals + fileRefusals > 0 ? [refusalSentence(refusals + fileRefusals, seen, audit)] : []),
+    ...(refused > 0 ? [refusalSentence(refused, worthAWord, audit)] : []),
     ...(permitted > 0 ? [`permissive: strict would have refused ${permitted} more`] : [])
   ]
 }

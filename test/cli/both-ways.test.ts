@@ -28,6 +28,10 @@ describe.each(users)('with and without a host, as %s', (user) => {
     )
     const recorded = ['--audit', join(place.home, 'it is.jsonl'), ...sh(refused)]
     expect((await bothWays(recorded)).stderr).toMatch(/; qi-jail why --from '.*it is.jsonl' explains them\n$/)
+    const routine = sh('cat /sys/devices/system/cpu/online 2>&-; unshare -U true')
+    expect((await bothWays(['--audit-files', 'denied', ...routine])).stderr).toMatch(
+      /: 1 call was refused \(1 system call\);/
+    )
     const { exit } = JSON.parse((await bothWays(['--json', ...sh('exec 2>&-; unshare -U true; kill $$')])).stderr)
     expect(exit).toMatchObject({ code: null, signal: 'SIGTERM', terminationReason: 'signal', refusals: 1 })
     expect((await bothWays(['--quiet', ...sh('exec 2>&-; mount -t tmpfs x /mnt')])).stderr).toBe('')

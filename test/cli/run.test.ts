@@ -116,6 +116,17 @@ describe.each(users)('qi-jail run by %s', (user) => {
     expect(await of('--audit-files', 'denied', '--ro', denied)).toBe('')
   })
 
+  test('what a runtime reads of the machine at every start is recorded, and no word is lost on it', async () => {
+    const [audit, denied] = [inHome('routine.jsonl'), inHome('denied')]
+    writeFileSync(denied, 'x')
+    own(denied, user)
+    const read = (path: string) => run(place, ['--audit', audit, '--', 'cat', path])
+    expect((await read('/sys/devices/system/cpu/online')).stderr).not.toContain('qi-jail:')
+    const recorded = readAudit(readFileSync(audit)).filter(({ event }) => event.action === 'file.read')
+    expect(recorded.map(({ context }) => context.parameters?.path)).toContain('/sys/devices/system/cpu/online')
+    expect((await read(denied)).stderr).toMatch(/\nqi-jail: 1 call was refused \(1 file access\)/)
+  })
+
   test('--audit FILE appends whole lines of the published shape', async () => {
     const audit = inHome('audit.jsonl')
     for (let i = 0; i < 2; i++) await run(place, ['--audit', audit, '--', 'unshare', '-U', 'true'])
