@@ -103,7 +103,7 @@ void HostSockets::ConnectStream(const seccomp_notif& request, int fd, Answer* an
       answer->address.length = ToSockaddr(LoopbackOf(ip), port, answer->address.family(), &answer->address.storage);
       return ConnectOut(Where::kHost, request, static_cast<UniqueFd&&>(socket), answer);
     }
-    constexpr char kWhy[] = "the loopback of the host, and the jail's own, are not allowed";
+    static constexpr char kWhy[] = "the loopback of the host, and the jail's own, are not allowed";
     if (port != kDnsPort && !MayUseOwnLoopback(kWhy, answer)) return;
     return ConnectIn(Where::kJail, request, static_cast<UniqueFd&&>(socket), false, answer);
   }
