@@ -1,13 +1,12 @@
-// The profiles of profiles/servers with the servers they are made for: each starts, is of use, and is held.
+// The profiles of profiles/servers with the servers they are made for: each starts, is of use, and is held. Those with a
+// network: profiles.network.test.ts.
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { placeOf, run } from '../cli/cli.js'
-import { refusals, requireReach } from '../network/support.js'
-import { type Result, World } from '../network/world.js'
-import { as, environmentOf, own, type User, users } from '../support/user.js'
+import { as, environmentOf, own, users } from '../support/user.js'
 
 interface Answer {
   isError?: boolean
@@ -138,104 +137,5 @@ describe.each(users)('servers that need no network, as %s', (user) => {
     expect((await jailed(join(data, 'x.db'))).stdout.toString()).toBe('[(7,)]\n')
     const refused = await jailed(join(folder('private'), 'y.db'))
     expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('unable to open database file')])
-  })
-})
-
-describe('servers of one API, in a network of the test', () => {
-  let world: World
-  const place = placeOf(users[0] as User)
-  const SERVICES: [
-    name: string,
-    env: Record<string, string>,
-    host: string,
-    path: string,
-    site: object,
-    call: object
-  ][] = [
-    [
-      'github',
-      { GITHUB_PERSONAL_ACCESS_TOKEN: 't' },
-      'api.github.com',
-      '/search/users',
-      { total_count: 1, items: [{ login: 'from the test' }] },
-      { name: 'search_users', arguments: { q: 'x' } }
-    ],
-    [
-      'slack',
-      { SLACK_BOT_TOKEN: 't', SLACK_TEAM_ID: 'T' },
-      'slack.com',
-      '/api/conversations.list',
-      { ok: true, channels: [{ name: 'from the test' }] },
-      { name: 'slack_list_channels', arguments: {} }
-    ],
-    [
-      'brave-search',
-      { BRAVE_API_KEY: 't' },
-      'api.search.brave.com',
-      '/res/v1/web/search',
-      { web: { results: [{ title: 'from the test', description: '', url: 'https://x' }] } },
-      { name: 'brave_web_search', arguments: { query: 'x' } }
-    ]
-  ]
-
-  beforeAll(async () => {
-    world = await World.open()
-    await world.setZone(Object.fromEntries(SERVICES.map(([, , host]) => [host, { A: ['203.0.113.10'] }])))
-    await world.setSites(Object.fromEntries(SERVICES.map(([, , host, path, site]) => [`${host}${path}`, site])))
-  }, 240_000)
-  afterAll(() => world?.close())
-
-  const config = (profile: string) => ({
-    profile,
-    filesystem: { readOnlyPaths: [world.folder] },
-    env: ['NODE_EXTRA_CA_CERTS']
-  })
-  const lineOf = (id: number, method: string, params: object) =>
-    `${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`
-
-  const fetching = (user: User, profile: string, url: string): Promise<Result> => {
-    const program = `fetch('${url}').then((r) => r.text()).then((t) => console.log(t.slice(0, 2)), (e) => console.log(e.cause.code))`
-    return world.jailed(user, { config: config(profile), argv: ['node', '-e', program] })
-  }
-
-  describe.each(users)('as %s', (user) => {
-    beforeEach(() => requireReach(user))
-
-    test.each(SERVICES)('%s', async (name, env, host, _path, _site, call) => {
-      const hello = { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: { name: 't', version: '1' } }
-      const steps = [
-        { when: '', stdin: lineOf(0, 'initialize', hello) },
-        {
-          when: '"id":0',
-          stdin: `{"jsonrpc":"2.0","method":"notifications/initialized"}\n${lineOf(1, 'tools/list', {})}`
-        },
-        { when: '"id":1', stdin: lineOf(2, 'tools/call', call) },
-        { when: '"id":2', end: true }
-      ]
-      const argv = ['node', entry(place.root, name)]
-      const asked = world.jailed(user, { config: config(`servers/${name}`), argv, env, steps })
-      const { stdout, events } = await asked
-      const answers = stdout
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line))
-      expect(JSON.stringify(answers.find(({ id }) => id === 1))).toContain((call as { name: string }).name)
-      expect(JSON.stringify(answers.find(({ id }) => id === 2))).toContain('from the test')
-      expect(refusals({ events } as Result)).toEqual([])
-      expect((await fetching(user, `servers/${name}`, `https://${host}/`)).stdout).toBe('ok\n')
-      const other = await fetching(user, `servers/${name}`, 'https://api.example.test/')
-      expect(other.stdout).not.toContain('ok')
-      expect(refusals(other).length).toBeGreaterThan(0)
-    })
-
-    test('fetch, playwright and puppeteer: public hosts on the ports of the web, no private ones', async () => {
-      for (const profile of ['servers/fetch', 'servers/playwright', 'servers/puppeteer']) {
-        const got = async (url: string) => (await fetching(user, profile, url)).stdout
-        expect(await got('https://api.example.test/')).toBe('ok\n')
-        expect(await got('http://other.example.test/')).toBe('ok\n')
-        for (const url of ['http://api.example.test:8080/', 'http://rebind-private.example.test/', 'http://10.1.2.3/'])
-          expect(await got(url)).not.toContain('ok')
-      }
-    })
   })
 })

@@ -9,6 +9,7 @@ import { createServer, isIPv6 } from 'node:net'
 import { join, normalize } from 'node:path'
 import { queries, serveDns, zone } from './dns.mjs'
 import { ADDRESSES, NET4, NET6 } from './layout.mjs'
+import { postgresServer } from './postgres.mjs'
 
 const folder = process.argv[2]
 process.on('disconnect', () => process.exit())
@@ -136,6 +137,7 @@ await Promise.all([
   ...[443, 8443].map((port) => listening(https.createServer({ ...tls, ...keep }, onRequest), port)),
   ...[7, 1007, 2007].map((port) => listening(createServer(half, onEcho), port)),
   listening(createServer(half, onBulk), 9000),
+  listening(postgresServer(), 5432),
   ...ADDRESSES.flatMap((one) => [123, 124].map((port) => echoDatagrams(one, port)))
 ])
 const control = http.createServer((request, response) => void onControl(request, response))

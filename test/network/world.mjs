@@ -4,6 +4,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { NET4, NET6 } from './layout.mjs'
+import { postgresServer } from './postgres.mjs'
 
 const folder = process.argv[2]
 
@@ -37,6 +38,9 @@ servers.send('veth1')
 await said('ready')
 run('ip', 'route', 'add', 'default', 'via', NET4.server)
 run('ip', '-6', 'route', 'add', 'default', 'via', NET6.server)
+// Services of the host itself.
+for (const port of [5432, 5433])
+  await new Promise((resolve, reject) => postgresServer().once('error', reject).listen(port, '::', resolve))
 servers.once('exit', (code) => process.exit(code ?? 1))
 console.log('ready')
 process.stdin.resume().once('end', () => {
