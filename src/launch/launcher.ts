@@ -1,5 +1,6 @@
 import { QiError } from '../errors.js'
 import type { SandboxConfig } from '../policy/index.js'
+import { checkId, freePath } from './ctl-server.js'
 import type { Jail } from './jail.js'
 import type { Prepared } from './prepare.js'
 import { handOut, launch, type MonitorOverride, prepared, type SpawnOptions, start } from './spawn.js'
@@ -46,17 +47,29 @@ export class Launcher implements AsyncDisposable {
    * As spawnSandboxed. Time limits begin here, and so does the audit trail.
    * @throws QiError with a stable code (docs/errors.md); QI_CLOSED after `close`.
    */
-  async spawn(own: HandOutOptions = {}): Promise<Jail> {
+  async spawn({ signal, id }: HandOutOptions = {}): Promise<Jail> {
+    if (checkId(id) !== undefined) await freePath(id as string) // before anything of the payload runs
     if (this.closed) throw new QiError('QI_CLOSED', 'this launcher is closed', { hint: 'prepare another' })
-    own.signal?.throwIfAborted()
-    const options = { ...this.options, ...own }
+    signal?.throwIfAborted()
+    const options = { ...this.options, ...(signal ? { signal } : {}), ...(id === undefined ? {} : { id }) }
     const now = this.look()
     const idle = this.take(now)
-    idle?.go()
     try {
-      return await (idle ? handOut(idle, now, options) : launch(now, options))
+      return await (idle ? this.letGo(idle, now, options) : launch(now, options))
     } finally {
       setImmediate(() => this.fill().catch(() => {})) // the next spawn meets what is wrong itself, and says it
+    }
+  }
+
+  private async letGo(idle: Jail, now: Prepared, options: SpawnOptions): Promise<Jail> {
+    idle.go()
+    try {
+      return await handOut(idle, now, options)
+    } catch (error) {
+      // Killed while it waited, and nobody had heard of it yet: its payload never ran.
+      if (!(error instanceof QiError) || error.code !== 'QI_MONITOR_LOST') throw error
+      options.signal?.throwIfAborted()
+      return launch(now, options)
     }
   }
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import {
@@ -123,6 +123,23 @@ describe('a pool', () => {
     process.kill(monitors()[0]?.pid as number, 'SIGKILL')
     await until(() => launcher.ready === 0, 'it is gone')
     expect(await (await launcher.spawn()).exited).toMatchObject({ code: 0 })
+    await until(() => launcher.ready === 1, 'another waits')
+    process.kill(monitors()[0]?.pid as number, 'SIGKILL') // and nobody here has heard of it
+    expect(await (await launcher.spawn()).exited).toMatchObject({ code: 0 })
+  })
+
+  test('with a bad id, or one that is taken, nothing of the payload runs', async () => {
+    const home = scratch('root')
+    const argv = ['/bin/sh', '-c', `echo ran >> ${home}/ran; read wait`]
+    const launcher = await launcherOf(argv, { pool: 2 }, { filesystem: { allowedPaths: [home] } })
+    await expect(launcher.spawn({ id: '../x' })).rejects.toMatchObject({ code: 'QI_CONTROL' })
+    const id = `pool-${process.pid}`
+    const jail = await launcher.spawn({ id })
+    expect(jail.id).toBe(id)
+    await expect(launcher.spawn({ id })).rejects.toMatchObject({ code: 'QI_CONTROL' })
+    jail.stdin?.end()
+    await jail.exited
+    expect(readFileSync(`${home}/ran`, 'utf8')).toBe('ran\n')
   })
 
   test('closing it ends those that wait, not those that were handed out', async () => {
