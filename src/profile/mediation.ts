@@ -3,9 +3,12 @@ import { matches } from '../policy/glob.js'
 import { isWithin } from './fs.js'
 import type { Grant, Mediation, NamePattern } from './types.js'
 
-/** Grants of the closure that hold programs, not the caller's files: a pattern without a base does not mean them. */
+/**
+ * Grants of the closure that hold programs, not the caller's files: a pattern without a base does not mean them. What is only
+ * beside the command is not among them, since that may be its project: a project can be a virtual environment itself.
+ */
 const SOFTWARE =
-  /^closure: (?:system|libraries|(?:base )?interpreter|version manager|virtual environment|node_modules|user site|.* packages$)/
+  /^closure: (?:system|libraries|(?:base )?interpreter|version manager .*|installed virtual environment|node_modules|user site|\w+ packages)$/
 
 /** Does a rule of `filesystem.deniedPaths` with wild cards mean this canonical path? */
 export function patternAgainst(patterns: NamePattern[], path: string): NamePattern | undefined {
@@ -17,18 +20,20 @@ export function patternAgainst(patterns: NamePattern[], path: string): NamePatte
 
 /**
  * Which grants the patterns reach into. Landlock adds up the rights of all folders around a file, so none of them may lie in
- * one that the payload opens by itself.
+ * one that the payload opens by itself. `needed` must not be denied anywhere, `programs` (of the closure) where that is decided.
  * @throws QiError QI_MEDIATE, QI_GRANT_CONFLICT
  */
 export function mediation(
   patterns: NamePattern[],
   grants: Grant[],
   needed: string[],
+  programs: string[],
   tempDirectory: string
 ): Mediation | undefined {
   if (patterns.length === 0) return undefined
   for (const path of [...grants.map((grant) => grant.path), ...needed]) refuseDenied(patterns, path)
   const inner = grants.filter((grant) => grant.kind === 'dir' && patterns.some((one) => reaches(one, grant)))
+  if (inner.length === 0) return undefined
   const folders = inner.map(({ path }) => path)
   for (const path of folders) {
     const around = grants.find(
@@ -41,7 +46,8 @@ export function mediation(
     const own = [tempDirectory, '/dev'].find((place) => isWithin(path, place))
     if (own !== undefined && (access === 'rw' || folders.includes(path))) throw liesIn(path, own, true)
   }
-  const executables = needed.filter((path) => folders.some((folder) => isWithin(path, folder)))
+  const executables = [...needed, ...programs].filter((path) => folders.some((folder) => isWithin(path, folder)))
+  for (const path of executables) refuseDenied(patterns, path)
   return { patterns, folders, executables: [...new Set(executables)].sort() }
 }
 

@@ -27,7 +27,7 @@ import { enterable, hostMasks, hostTree, outermost } from './permissive.js'
 import { resolveSockets } from './sockets.js'
 import { type Closed, close, maskable } from './spare.js'
 import { hostTemp, tierReason, withoutNamespaces } from './tier.js'
-import type { Grant, JailFile, JailSymlink, Note, Profile } from './types.js'
+import type { Grant, JailFile, JailSymlink, NamePattern, Note, Profile } from './types.js'
 
 export interface ResolveRequest {
   config: SandboxConfig
@@ -115,8 +115,14 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     (w) => !reads.some((r) => isWithin(w.path, r.path))
   )
   const needed = [walk(fs, started).real, ...closure.grants.filter((g) => g.kind === 'file').map((g) => g.path)]
-  const mediated = mediation(explicit.patterns, grants, argv.length === 0 ? [] : needed, tempDirectory)
-  if (mediated && isPermissive) throw mediatesNothing()
+  const mediated = mediation(
+    explicit.patterns,
+    grants,
+    argv.length === 0 ? [] : needed,
+    closure.programs,
+    tempDirectory
+  )
+  if (explicit.patterns.length > 0 && isPermissive) throw mediatesNothing()
   const place = workingDirectory(policy, host, grants, reads, tempDirectory, facts.privileged)
   if (place.cwdNote) {
     // Relative names still mean what they meant to the caller; Python finds its venv by argv[0].
@@ -153,7 +159,12 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     limits,
     tolerate: policy.tolerate,
     origins: policy.origins,
-    notes: notesOf(loaded, request, explicit.notes, closed),
+    notes: notesOf(
+      loaded,
+      request,
+      [...explicit.notes, ...(mediated ? [] : explicit.patterns.map(reachesNothing))],
+      closed
+    ),
     ...(loaded.policy ? { policy: loaded.policy } : {}),
     off: policy.off,
     audit: {
@@ -173,6 +184,11 @@ const needsMounts = (why: string): QiError =>
     value: 'permissive',
     hint: 'run strict, or where user namespaces are allowed'
   })
+
+const reachesNothing = ({ text, origin }: NamePattern): Note => ({
+  text: `${text} reaches into no granted folder`,
+  origin
+})
 
 const mediatesNothing = (): QiError =>
   new QiError('QI_MEDIATE', 'enforcement: permissive shows the host’s whole tree, in which names cannot be denied', {

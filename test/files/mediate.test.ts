@@ -1,4 +1,14 @@
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { SandboxConfig } from '../../src/index.js'
 import {
@@ -182,6 +192,60 @@ describe.each(users)('launched by %s', (user) => {
     give(`${folder}/m.mjs`, user)
     const result = await jailed(user, { config: config(folder), cwd: folder, argv: [process.execPath, 'm.mjs'] })
     expect(result.stdout).toBe('true 100000\n')
+  })
+
+  test('a project that is a virtual environment works, and its secrets are denied', async () => {
+    const folder = scratch(user)
+    bare(['/usr/bin/python3', '-m', 'venv', '--without-pip', folder], { as: user })
+    writeFileSync(`${folder}/.env`, 'secret\n', { mode: 0o644 })
+    writeFileSync(`${folder}/m.py`, 'print("imported")')
+    writeFileSync(
+      `${folder}/app.py`,
+      `import sys, m
+print(sys.prefix == '${folder}')
+try: print(open('.env').read())
+except PermissionError: print('denied')`
+    )
+    copyFileSync(realpathSync('/usr/bin/python3'), `${folder}/bin/copied`)
+    writeFileSync(`${folder}/bin/tool`, `#!${folder}/bin/copied\nimport runpy; runpy.run_path('app.py')`, {
+      mode: 0o755
+    })
+    for (const name of ['.env', 'm.py', 'app.py', 'bin/copied', 'bin/tool']) give(`${folder}/${name}`, user)
+    const run = async (filesystem: SandboxConfig['filesystem'], ...argv: string[]) =>
+      (await jailed(user, { config: { filesystem, env: { PYTHONPATH: folder } }, cwd: folder, argv })).stdout
+    for (const argv of [['./bin/python', 'app.py'], ['./bin/tool']]) {
+      const denied = await run({ deniedPaths: ['**/.env'], mediate: true }, ...argv)
+      expect(denied).toBe('imported\nTrue\ndenied\n')
+      expect(await run({}, ...argv)).toBe('imported\nTrue\nsecret\n\n')
+    }
+  })
+
+  test('libraries beside a command are loaded, and secrets there are denied', async () => {
+    const folder = scratch(user)
+    for (const name of ['bin', 'lib']) mkdirSync(`${folder}/${name}`)
+    copyFileSync(realpathSync('/bin/cat'), `${folder}/bin/cat`)
+    const libc = bare(['sh', '-c', 'ldd /bin/cat | sed -n "s/.*=> \\(.*libc.so.6\\) .*/\\1/p"'])
+    copyFileSync(libc, `${folder}/lib/libc.so.6`)
+    for (const name of ['lib/.env', 'lib/open']) writeFileSync(`${folder}/${name}`, `${name}\n`, { mode: 0o644 })
+    for (const name of ['bin', 'lib', 'bin/cat', 'lib/libc.so.6', 'lib/.env', 'lib/open'])
+      give(`${folder}/${name}`, user)
+    const run = (filesystem: SandboxConfig['filesystem']) =>
+      jailed(user, {
+        config: { filesystem, env: { LD_LIBRARY_PATH: `${folder}/lib` } },
+        argv: [`${folder}/bin/cat`, `${folder}/lib/open`, '/proc/self/maps', `${folder}/lib/.env`]
+      })
+    const denied = await run({ deniedPaths: ['**/.env'], mediate: true })
+    expect(denied.stdout).toContain('lib/open\n')
+    expect(denied.stdout).toContain(`${folder}/lib/libc.so.6`)
+    expect(denied.stdout).not.toContain('lib/.env\n')
+    expect((await run({})).stdout).toContain('lib/.env\n')
+  })
+
+  test('a pattern that reaches into nothing that is granted', async () => {
+    const filesystem = { deniedPaths: ['**/.env'], mediate: true }
+    const result = await jailed(user, { config: { filesystem }, argv: ['/bin/ls', '/'] })
+    expect(result.exit).toMatchObject({ code: 0 })
+    expect(result.stdout).toContain('usr\n')
   })
 
   test('protected names are protected all the same', async () => {

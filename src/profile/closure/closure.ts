@@ -21,6 +21,8 @@ export const isSystem = (real: string): boolean => SYSTEM.some((s) => isWithin(r
 export class Closure {
   readonly grants: Grant[] = []
   readonly symlinks: JailSymlink[] = []
+  /** What the command starts as: itself, the interpreters of its "#!" lines, the commands it is given. Canonical. */
+  readonly programs: string[] = []
   /** Arguments that are paths, made absolute should the working directory not be in the jail. */
   readonly pathArguments: { index: number; path: string }[] = []
   /** What is started in the place of the command, with the user's arguments from index `from` on. */

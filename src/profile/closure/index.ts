@@ -34,6 +34,7 @@ export function closeCommand(closure: Closure, arch: HostFacts['arch'], target: 
       errno: 'ENOENT',
       hint: 'install it, or correct the "#!" line'
     })
+  closure.programs.push(found.real)
   const steered = target.steered ?? false
   const program = inspect(closure.fs, found.real, arch)
   virtualEnvironment(closure, file, found, steered)

@@ -30,7 +30,9 @@ export function installation(closure: Closure, file: string, found: Walk, isElf:
       // An earlier payload can choose among the installations of this host, not turn another folder into one.
       closure.grant(prefix, 'interpreter')
     } else {
-      for (const name of ['lib', 'lib64']) closure.grant(join(prefix, name), 'libraries', { optional: true, steered })
+      // Not plain `libraries`, as those of the system are called: this may be the lib/ of a project with a bin/.
+      for (const name of ['lib', 'lib64'])
+        closure.grant(join(prefix, name), 'libraries beside the command', { optional: true, steered })
     }
   }
   const brew = ancestors(found.real).find((dir) => basename(dir) === '.linuxbrew')

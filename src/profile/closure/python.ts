@@ -1,10 +1,24 @@
-import { basename, dirname, join, kindAt, readText, type Walk, walk } from '../fs.js'
+import { basename, dirname, isWithin, join, kindAt, readText, type Walk, walk } from '../fs.js'
 import { isPersonal } from '../host.js'
-import type { Closure } from './closure.js'
+import { type Closure, isSystem } from './closure.js'
 import { grantPrefix } from './installation.js'
 import { searchUp } from './node.js'
 
 const PROJECT_FILES = ['pyproject.toml', 'setup.py', 'setup.cfg', 'requirements.txt', 'Pipfile']
+
+// Where installers keep the environments that they make, below home.
+const INSTALLERS = [
+  '.local/share/pipx',
+  '.local/pipx',
+  '.local/share/uv',
+  '.cache/uv',
+  '.local/share/virtualenvs',
+  '.virtualenvs',
+  '.cache/pypoetry/virtualenvs',
+  '.pyenv/versions',
+  '.asdf/installs',
+  '.local/share/mise/installs'
+]
 
 /** A virtual environment that the command lies in: PEP 405, pyvenv.cfg one folder above the program. */
 export function virtualEnvironment(closure: Closure, file: string, found: Walk, steered: boolean): void {
@@ -15,7 +29,9 @@ export function virtualEnvironment(closure: Closure, file: string, found: Walk, 
     if (text === undefined) continue
     // A payload that writes a "#!" line or a link chooses the interpreter, not whose environment it may read.
     const led = steered || places.slice(0, i).some((before) => closure.isWritable(before))
-    closure.grant(root, 'virtual environment', { steered: led })
+    closure.grant(root, isInstalled(closure, root) ? 'installed virtual environment' : 'virtual environment', {
+      steered: led
+    })
     const home = /^\s*home\s*=\s*(\/\S.*?)\s*$/m.exec(text)?.[1]
     if (home) {
       const bin = walk(closure.fs, home)
@@ -24,6 +40,12 @@ export function virtualEnvironment(closure: Closure, file: string, found: Walk, 
     }
     editableInstalls(closure, root)
   }
+}
+
+/** Any other may be the project itself, or lie in it with the project's files. */
+function isInstalled({ fs, host }: Closure, root: string): boolean {
+  const { real } = walk(fs, root)
+  return isSystem(real) || INSTALLERS.some((name) => isWithin(real, join(host.home, name)))
 }
 
 /** `pip install -e`: lines of *.pth files that are folders. */
