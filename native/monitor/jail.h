@@ -1,5 +1,7 @@
 // What every stage of the launch shares. Runs in: monitor, init, payload.
 #pragma once
+#include <sys/resource.h>
+
 #include <cstdint>
 #include <ctime>
 
@@ -35,6 +37,14 @@ struct Jail {
   bool Has(uint32_t flag) const { return (plan->flags & flag) != 0; }
   const char* Text(const PlanString& s) const { return Str(blob, s); }
 };
+
+// RLIMIT_FSIZE of the payload.
+inline uint64_t MaxFileSize(const Jail& jail) {
+  for (const Rlimit& one : List(jail.blob, jail.plan->rlimits)) {
+    if (one.resource == RLIMIT_FSIZE) return one.value;
+  }
+  return RLIM_INFINITY;
+}
 
 inline uint64_t NowNs(clockid_t clock = CLOCK_MONOTONIC) {
   timespec t;

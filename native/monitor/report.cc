@@ -115,11 +115,7 @@ int Report::OnFailure(const Result& r) {
 }
 
 void Report::FileSize() {
-  uint64_t limit = 0;
-  for (const Rlimit& one : List(jail_.blob, jail_.plan->rlimits)) {
-    if (one.resource == RLIMIT_FSIZE) limit = one.value;
-  }
-  WriteExceeded(events_, {"maxFileSize", 0, limit, "bytes", "RLIMIT_FSIZE", nullptr, 1, "SIGXFSZ"}, true);
+  WriteExceeded(events_, {"maxFileSize", 0, MaxFileSize(jail_), "bytes", "RLIMIT_FSIZE", nullptr, 1, "SIGXFSZ"}, true);
 }
 
 void Report::RecordExit(const Outcome& outcome, uint64_t file_refusals, uint64_t began_ns) {

@@ -229,9 +229,13 @@ void TreeGuard::Alter(const seccomp_notif& request, const ChangeCall& call, Answ
   int result = -1;
   if (call.act == ChangeCall::kTruncate) {
     if (!S_ISREG(st.st_mode)) return answer->Done(S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
+    auto length = static_cast<off_t>(args[call.value]);
+    // qi-monitor has not the payload's limit.
+    if (length > st.st_size && static_cast<uint64_t>(length) > MaxFileSize(jail_))
+      return Refuse(object.path, "filesystem.maxFileSize", answer, EFBIG);
     // truncate(2) would wait for whoever holds a lease on the file, the payload itself perhaps.
     UniqueFd file(open(at.text, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
-    result = file ? ftruncate(file.get(), static_cast<off_t>(args[call.value])) : -1;
+    result = file ? ftruncate(file.get(), length) : -1;
   } else if (call.act == ChangeCall::kMode) {
     auto mode = static_cast<mode_t>(args[call.value]);
     if ((mode & kSetIdBits) != 0) return answer->Refuse(EPERM, "set-id bits");

@@ -6,7 +6,9 @@ import {
   readFileSync,
   realpathSync,
   renameSync,
+  statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync
 } from 'node:fs'
 import { describe, expect, test } from 'vitest'
@@ -121,6 +123,28 @@ describe.each(users)('launched by %s', (user) => {
       expect(readFileSync(`${folder}/.env`, 'utf8')).toBe('secret\n')
     }
   )
+
+  test('no file grows beyond the limit by its path', async () => {
+    const folder = project(user)
+    const cut = async (length: number) => {
+      const over = { maxFileSize: 2 ** 20 }
+      const argv = [ACT, 'call', ...call('truncate', `s:${folder}/open`, length)]
+      const result = await jailed(user, { config: config(folder, over), argv })
+      return { result, size: statSync(`${folder}/open`).size }
+    }
+    expect(await cut(1000)).toMatchObject({ size: 1000 })
+    expect(await cut(2 ** 20)).toMatchObject({ size: 2 ** 20 })
+    for (const length of [2 ** 20 + 1, 2 ** 40]) {
+      const { result, size } = await cut(length)
+      expect(result.stdout).toMatch(/^EFBIG/)
+      expect(size).toBe(2 ** 20)
+      expect(refusals(result)).toContainEqual(
+        expect.objectContaining({ syscall: 'truncate', rule: 'filesystem.maxFileSize', verdict: 'EFBIG' })
+      )
+    }
+    truncateSync(`${folder}/open`, 2 ** 22)
+    expect(await cut(2 ** 21)).toMatchObject({ size: 2 ** 21 })
+  })
 
   test('nothing is executed there but the command itself, and that is said', async () => {
     const folder = project(user)

@@ -141,6 +141,8 @@ ACTS = {
     'make .vscode': lambda: os.mkdir('.vscode'),
     'folders and links': lambda: (os.makedirs('a/b'), write('a/b/f'), os.link('a/b/f', 'g'), os.rename('a/b', 'c'), os.unlink('c/f'), os.rmdir('c')),
     'cut a file': lambda: (write('cut'), os.truncate('cut', 0), str(os.stat('cut').st_size))[2],
+    'grow a file': lambda: (write('grown'), os.truncate('grown', 1000), str(os.stat('grown').st_size))[2],
+    'grow a file beyond the limit': lambda: (write('grown'), os.truncate('grown', 1 << 40)),
     'temporary files': lambda: put(temp + '/t', 0o600),
     # processes
     'signal another process': lambda: os.kill(victim, 0),
