@@ -24,8 +24,8 @@ constexpr int kAskMs = 5000;
 
 // A plain user's keeper needs none. Root's does where not even the owner may write to the parent, as to the root of the
 // hierarchy (mode 0555), and, before cgroup.kill, to end processes of the payload's user. What it could do with them
-// beyond that, its filter denies: no open, no signal but KILL, no unlink but of empty folders, and of files for a run
-// without a host.
+// beyond that, its filter denies: no open, no signal but KILL, no unlink but of empty folders, and, for a run without
+// a host, of files: there IsControlSocket says which.
 uint64_t NeededCapabilities(const GroupEnd& group) {
   struct stat st;
   if (group.parent < 0) return 0;
@@ -56,34 +56,52 @@ Result Prepare(const Jail& jail, const GroupEnd& group, int lock, int channel) {
   return Confine(jail, group);
 }
 
-// A name that is to go as well; its folder comes along.
+// The name of a control socket that is to go as well; its folder comes along.
 struct Leftover {
   char name[80] = "";
 };
 
-// Until qi-monitor asks for the end, by a byte, or is gone.
+// Until qi-monitor asks for the end, by a byte, or is gone. It tells of one name at most, and does so before it is
+// confined: whatever comes after that is the end too, so that one that was taken over has no name to give.
 UniqueFd AwaitEnd(int channel, Leftover* leftover) {
-  UniqueFd folder;
-  for (;;) {
-    Leftover told;
-    int fd = -1;
-    size_t count = 1;
-    if (ReceiveMessage(channel, &told, sizeof(told), &fd, &count) != 0 || count != 1) return folder;
-    told.name[sizeof(told.name) - 1] = 0;
-    *leftover = told;
-    folder.reset(fd);
-  }
+  int fd = -1;
+  size_t count = 1;
+  int error = ReceiveMessage(channel, leftover, sizeof(*leftover), &fd, &count);
+  UniqueFd folder(count == 1 ? fd : -1);
+  if (error != 0 || !folder) return {};
+  char word;
+  (void)ReceiveMessage(channel, &word, sizeof(word));
+  return folder;
+}
+
+bool IsSocketName(const Leftover& leftover) {
+  constexpr char kSuffix[] = ".sock";
+  constexpr size_t kSuffixLength = sizeof(kSuffix) - 1;
+  size_t length = strnlen(leftover.name, sizeof(leftover.name));
+  return length > kSuffixLength && length < sizeof(leftover.name) && strchr(leftover.name, '/') == nullptr &&
+         strcmp(leftover.name + length - kSuffixLength, kSuffix) == 0;
+}
+
+// Only what a ControlServer may have made: root's keeper could unlink anything else for a qi-monitor that was taken
+// over before it had told of its name.
+bool IsControlSocket(int folder, const Leftover& leftover, uid_t owner) {
+  struct stat in, st;
+  return IsSocketName(leftover) && fstat(folder, &in) == 0 && S_ISDIR(in.st_mode) && in.st_uid == owner &&
+         (in.st_mode & 0777) == 0700 && fstatat(folder, leftover.name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISSOCK(st.st_mode);
 }
 
 [[noreturn]] void RunKeeper(const Jail& jail, GroupEnd group, int lock, int channel) {
+  uid_t owner = geteuid();
   Result r = Prepare(jail, group, lock, channel);
   ReportReady(channel, r);
   if (!r.ok()) _exit(125);
   Leftover leftover;
   UniqueFd folder = AwaitEnd(channel, &leftover);
   int error = group.parent >= 0 ? EndGroup(group, -1) : 0;
-  if (folder) (void)unlinkat(folder.get(), leftover.name, 0);  // a launch after us removes what is dead
-  if (error == 0) (void)SendMessage(channel, "", 1);           // EPIPE: nobody is left to tell
+  if (folder && IsControlSocket(folder.get(), leftover, owner))
+    (void)unlinkat(folder.get(), leftover.name, 0);   // a launch after us removes what is dead
+  if (error == 0) (void)SendMessage(channel, "", 1);  // EPIPE: nobody is left to tell
   _exit(0);
 }
 

@@ -11,7 +11,9 @@ namespace qi {
 // until it is told of a name); returns when it is confined.
 Result StartKeeper(const Jail& jail, const GroupEnd& group, int lock, UniqueFd* channel, pid_t* pid);
 
-// It shall remove `name` in `folder` too, once nobody is left in the group. False: it cannot be told.
+// It shall remove `name` in `folder` too, once nobody is left in the group: a socket, NAME.sock, in a folder that is
+// the keeper's user's alone (mode 0700). It leaves anything else. Once only: a second name is the end. False: it cannot
+// be told.
 bool TellKeeper(int channel, int folder, const char* name);
 
 // Waits, for a few seconds at most, until the group is gone. A keeper that something killed leaves that to the next

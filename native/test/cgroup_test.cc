@@ -13,6 +13,7 @@
 #include <csignal>
 
 #include "cgroup/group_file.h"
+#include "cgroup/keeper.h"
 #include "cgroup/parent.h"
 #include "cgroup/stale.h"
 #include "check.h"
@@ -251,6 +252,71 @@ TEST(WhatAKilledKeeperLeftGoesWithTheNextLaunch) {
   group.Remove();
   CHECK_EQ(unlinkat(field.dir(), "qi-jail-00000002", AT_REMOVEDIR), 0);
   CHECK_EQ(unlinkat(field.dir(), "qi-jail-00000003", AT_REMOVEDIR), 0);
+}
+
+// Sockets and a file in folders of its own; a keeper without a group, told of `names` in `at` and then asked for the
+// end.
+struct Told {
+  explicit Told(mode_t mode = 0700) {
+    char made[] = "/tmp/qi-keeper-XXXXXX";
+    REQUIRE(mkdtemp(made) != nullptr);
+    folder = made;
+    for (const char* name : {"/a.sock", "/file.sock", "/socket", "/in/b.sock"}) Make(name);
+    REQUIRE(chmod((folder + "/in").c_str(), mode) == 0);
+  }
+  ~Told() {
+    for (const char* name : {"/a.sock", "/file.sock", "/socket", "/in/b.sock", "/in/c.sock"})
+      (void)unlink((folder + name).c_str());
+    CHECK_EQ(rmdir((folder + "/in").c_str()), 0);
+    CHECK_EQ(rmdir(folder.c_str()), 0);
+  }
+  void Make(const char* name) const {
+    std::string path = folder + name;
+    (void)mkdir((folder + "/in").c_str(), 0700);
+    mode_t type = strcmp(name, "/file.sock") == 0 ? S_IFREG : S_IFSOCK;
+    REQUIRE(mknod(path.c_str(), type | 0600, 0) == 0);
+  }
+  void Tell(const char* at, std::initializer_list<const char*> names) const {
+    World world(kMount);
+    UniqueFd channel, fd(open((folder + at).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    pid_t pid = -1;
+    CHECK_OK(qi::StartKeeper(world.Jail(), {}, -1, &channel, &pid));
+    for (const char* name : names) CHECK(qi::TellKeeper(channel.get(), fd.get(), name));
+    channel.reset();
+    CHECK_EQ(EndOf(pid), 0);
+  }
+  bool Has(const char* name) const { return Exists(folder + name); }
+
+  std::string folder;
+};
+
+TEST(AKeeperRemovesTheControlSocketItIsToldOf) {
+  Told told;
+  told.Tell("/in", {"b.sock"});
+  CHECK(!told.Has("/in/b.sock"));
+}
+
+TEST(AKeeperRemovesNothingElse) {
+  Told told;
+  for (const char* name : {"../a.sock", "in/b.sock", "file.sock", "socket", ".", "..", ".sock", ""})
+    told.Tell(strncmp(name, "../", 3) == 0 ? "/in" : "/", {name});
+  for (const char* name : {"/a.sock", "/in/b.sock", "/file.sock", "/socket"}) CHECK(told.Has(name));
+}
+
+TEST(AKeeperTakesOneName) {
+  Told told;
+  told.Make("/in/c.sock");
+  told.Tell("/in", {"b.sock", "c.sock"});
+  CHECK(!told.Has("/in/b.sock"));
+  CHECK(told.Has("/in/c.sock"));
+}
+
+TEST(AKeeperRemovesNothingFromAFolderOfOthers) {
+  for (mode_t mode : {0755, 0777, 01777, 0710}) {
+    Told told(mode);
+    told.Tell("/in", {"b.sock"});
+    CHECK(told.Has("/in/b.sock"));
+  }
 }
 
 TEST(TheLauncherGoesToALeafAndNobodyElseDoes) {

@@ -136,12 +136,13 @@ const AT_REMOVEDIR = 0x200
 /**
  * Waits until qi-monitor asks for the end of the jail's cgroup or is gone, then ends it by descriptors that it was given.
  * Nothing of the jail's reaches it but the numbers of processes that it kills. `control`: it removes the name of the control
- * socket too.
+ * socket too, once it has seen that it is one.
  */
 export function keeperCalls({ control }: Pick<MonitorOptions, 'control'>): Calls {
   return {
     ...always('recvmsg sendmsg poll ppoll pread64 write close exit exit_group rt_sigreturn restart_syscall'),
     kill: [[is(1, SIGKILL)]],
+    ...(control ? always('fstat newfstatat') : {}),
     unlinkat: [[is(2, AT_REMOVEDIR)], ...(control ? [[is(2, 0)]] : [])]
   }
 }
