@@ -10,6 +10,7 @@
 #include "core/try.h"
 #include "core/uapi.h"
 #include "monitor/imported.h"
+#include "monitor/socket_facts.h"
 #include "monitor/target.h"
 #include "network/address.h"
 
@@ -34,6 +35,14 @@ bool IsForbiddenIoctl(uint32_t command) {
 bool IsInterfaceIoctl(uint32_t command) {
   uint32_t low = command & 0xffff;
   return (low >= 0x890b && low <= 0x89ff) || low >> 8 == 0x8b;
+}
+
+// For the event alone: another thread may exchange the descriptor meanwhile.
+const char* ProtocolOf(const seccomp_notif& request, const Address& address) {
+  if (address.family() != AF_INET && address.family() != AF_INET6) return "";
+  UniqueFd socket = Duplicate(static_cast<pid_t>(request.pid), static_cast<int>(request.data.args[0]));
+  int type = SocketOption(socket.get(), SOL_SOCKET, SO_TYPE);
+  return type == SOCK_STREAM ? "tcp" : type == SOCK_DGRAM ? "udp" : "";
 }
 
 // FIOSETOWN, SIOCSPGRP: whom the kernel signals when a descriptor is ready, be it in the jail or not.
@@ -139,6 +148,7 @@ void Broker::Conclude(const seccomp_notif& request, Answer* answer) {
     refusal.path = answer->path;
     refusal.host = answer->host.text;
     if (answer->address.readable) refusal.address = &answer->address;
+    refusal.protocol = ProtocolOf(request, answer->address);
     // Before the answer: afterwards the caller could be gone, and its number another's.
     if (notify_.Alive(request.id)) log_->Add(refusal);
   }

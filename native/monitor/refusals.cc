@@ -11,6 +11,8 @@ namespace {
 
 constexpr uint64_t kWindowNs = 1000000000u;
 
+bool IsUdp(const char* protocol) { return strcmp(protocol, "udp") == 0; }
+
 }  // namespace
 
 void RefusalLog::Add(const Refusal& refusal) {
@@ -24,6 +26,7 @@ void RefusalLog::Add(const Refusal& refusal) {
   const uint64_t identity[4] = {request.pid, static_cast<uint64_t>(request.data.nr),
                                 static_cast<uint64_t>(refusal.error), refusal.permitted};
   key = Hash(key, identity, sizeof(identity));
+  key = Hash(key, refusal.protocol, strlen(refusal.protocol));
   if (Counted(key, refusal.permitted)) return;
   // The arguments are in scratch_; keep them while the members around them are written.
   char arguments[kTextBytes / 2];
@@ -38,6 +41,7 @@ void RefusalLog::Add(const Refusal& refusal) {
   scratch_.Raw(size > 0 ? arguments : "\"(too long)\"");
   if (refusal.path[0] != 0) scratch_.Pair("path", refusal.path);
   if (refusal.host[0] != 0) scratch_.Pair("host", refusal.host);
+  if (refusal.protocol[0] != 0) scratch_.Pair("protocol", refusal.protocol);
   scratch_.Pair("pid", facts.pid);
   scratch_.Pair("tid", facts.tid);
   scratch_.Pair("jailPid", facts.jail_pid);
@@ -89,7 +93,8 @@ TalliedRefusal* RefusalLog::Tallied(const Refusal& refusal) {
   if (!of_host || (!is_ip && refusal.host[0] == 0)) return events_->tally()->OfCall(refusal.action, refusal.syscall);
   char text[INET6_ADDRSTRLEN];
   FormatAddress(ip, text);
-  return events_->tally()->OfHost(refusal.action, refusal.host[0] != 0 ? refusal.host : text, is_ip ? port : -1);
+  const char* host = refusal.host[0] != 0 ? refusal.host : text;
+  return events_->tally()->OfHost(refusal.action, host, is_ip ? port : -1, IsUdp(refusal.protocol));
 }
 
 TalliedRefusal* RefusalLog::Tallied(const NetworkRefusal& refusal) {
@@ -98,8 +103,8 @@ TalliedRefusal* RefusalLog::Tallied(const NetworkRefusal& refusal) {
   if (refusal.address != nullptr) FormatAddress(*refusal.address, text);
   const char* host = refusal.host[0] != 0 ? refusal.host : text;
   if (host[0] == 0) return nullptr;
-  bool udp = strcmp(refusal.protocol, "udp") == 0;
-  return events_->tally()->OfHost(refusal.action, host, refusal.address != nullptr ? refusal.port : -1, udp);
+  int port = refusal.address != nullptr ? refusal.port : -1;
+  return events_->tally()->OfHost(refusal.action, host, port, IsUdp(refusal.protocol));
 }
 
 bool RefusalLog::Counted(uint64_t key, bool permitted) {

@@ -17,6 +17,7 @@ struct Refusal {
   const char* rule = "";     // which rule refused it
   const char* action = "syscall.refused";
   const Address* address = nullptr;  // the copy that was decided about, if there is one
+  const char* protocol = "";         // of a connection or a datagram to it: tcp, udp
   int error = 0;                     // what the payload got or (`permitted`) would have got; 0: it was killed
   bool permitted = false;            // permissive: recorded and let through
   const char* host = "";             // the name that produced the address

@@ -82,15 +82,19 @@ function addConnection(into: Observed, parameters: Record<string, unknown>): voi
     return
   }
   const ip = text(address)
-  if (ip === undefined) addDatagram(into, parameters)
-  else if (typeof port === 'number') addHost(into, { host: text(parameters.host) ?? ip, port, address: ip })
+  const udp = parameters.protocol === 'udp'
+  const host = text(parameters.host)
+  if (ip !== undefined) addAddress(into, { host, address: ip, port, udp })
+  // As the gateway tells it, which no call waited for: of TCP it looks into what may be connected to.
+  else if (udp) addAddress(into, { host, address: text(parameters.address), port: parameters.port, udp })
 }
 
-/** As the gateway tells it, which no call waited for. */
-function addDatagram(into: Observed, { host, address, port, protocol }: Record<string, unknown>): void {
-  const ip = text(address)
-  if (ip === undefined || typeof port !== 'number' || protocol !== 'udp') return
-  addHost(into, { host: text(host) ?? ip, port, address: ip, udp: true })
+function addAddress(
+  into: Observed,
+  { host, address, port, udp }: { host?: string; address?: string; port: unknown; udp: boolean }
+): void {
+  if (address === undefined || typeof port !== 'number') return
+  addHost(into, { host: host ?? address, port, address, ...(udp ? { udp } : {}) })
 }
 
 function addHost(into: Observed, use: HostUse): void {

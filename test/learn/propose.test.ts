@@ -195,15 +195,24 @@ describe('hosts, sockets and calls', () => {
       sent('10.0.0.5', 123, 'ntp.internal'),
       sent('93.184.216.35', 123),
       sent('93.184.216.34', 123, '*'),
+      event('network.refused', {
+        protocol: 'udp',
+        host: 'connected.example.com',
+        arguments: { address: { family: 'AF_INET', address: '93.184.216.36', port: 3478 } }
+      }),
       event('network.refused', { address: '93.184.216.34', port: 80, protocol: 'tcp', host: 'inspected.example.com' })
     ])
-    expect(values(udp)).toEqual(['ntp.example.com:123', 'web.example.com:443'])
+    expect(values(udp)).toEqual(['connected.example.com:3478', 'ntp.example.com:123', 'web.example.com:443'])
     expect(values(allowedHosts)).toEqual(['web.example.com:443'])
     expect(drafts.map(({ key, value }) => [key, value])).toEqual(
       ['*:123', '93.184.216.35:123', 'dns.example.com:53', 'ntp.internal:123'].map((value) => ['network.udp', value])
     )
     const text = writeDocument({ ...proposed([]), udp }, { name: 'p', extends: 'strict', head: [] })
-    expect(parse(text).sandbox.profiles.p.network.udp).toEqual(['ntp.example.com:123', 'web.example.com:443'])
+    expect(parse(text).sandbox.profiles.p.network.udp).toEqual([
+      'connected.example.com:3478',
+      'ntp.example.com:123',
+      'web.example.com:443'
+    ])
   })
 
   it('gives calls that may be given', () => {
