@@ -10,6 +10,9 @@ import type { Grant, Mediation, NamePattern } from './types.js'
 const SOFTWARE =
   /^closure: (?:system|libraries|(?:base )?interpreter|version manager .*|installed virtual environment|node_modules|user site|\w+ packages)$/
 
+// An interpreter unpacked into the project itself (`conda create -p .`): what lies there is the caller's too.
+const INTERPRETER = /^closure: (?:base )?interpreter$/
+
 /** Does a rule of `filesystem.deniedPaths` with wild cards mean this canonical path? */
 export function patternAgainst(patterns: NamePattern[], path: string): NamePattern | undefined {
   return patterns.find(({ base, segments }) => {
@@ -21,6 +24,7 @@ export function patternAgainst(patterns: NamePattern[], path: string): NamePatte
 /**
  * Which grants the patterns reach into. Landlock adds up the rights of all folders around a file, so none of them may lie in
  * one that the payload opens by itself. `needed` must not be denied anywhere, `programs` (of the closure) where that is decided.
+ * `cwd`: the canonical working directory.
  * @throws QiError QI_MEDIATE, QI_GRANT_CONFLICT
  */
 export function mediation(
@@ -28,11 +32,12 @@ export function mediation(
   grants: Grant[],
   needed: string[],
   programs: string[],
-  tempDirectory: string
+  tempDirectory: string,
+  cwd: string
 ): Mediation | undefined {
   if (patterns.length === 0) return undefined
   for (const path of [...grants.map((grant) => grant.path), ...needed]) refuseDenied(patterns, path)
-  const inner = grants.filter((grant) => grant.kind === 'dir' && patterns.some((one) => reaches(one, grant)))
+  const inner = grants.filter((grant) => grant.kind === 'dir' && patterns.some((one) => reaches(one, grant, cwd)))
   if (inner.length === 0) return undefined
   const folders = inner.map(({ path }) => path)
   for (const path of folders) {
@@ -51,8 +56,9 @@ export function mediation(
   return { patterns, folders, executables: [...new Set(executables)].sort() }
 }
 
-function reaches({ base, anywhere }: NamePattern, { path, origin }: Grant): boolean {
-  return anywhere ? !SOFTWARE.test(origin) : isWithin(path, base) || isWithin(base, path)
+function reaches({ base, anywhere }: NamePattern, { path, origin }: Grant, cwd: string): boolean {
+  const isProject = INTERPRETER.test(origin) && isWithin(cwd, path)
+  return anywhere ? isProject || !SOFTWARE.test(origin) : isWithin(path, base) || isWithin(base, path)
 }
 
 function refuseDenied(patterns: NamePattern[], path: string): void {

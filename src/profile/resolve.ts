@@ -120,7 +120,8 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
     grants,
     argv.length === 0 ? [] : needed,
     closure.programs,
-    tempDirectory
+    tempDirectory,
+    walk(fs, host.cwd).real
   )
   if (explicit.patterns.length > 0 && isPermissive) throw mediatesNothing()
   const place = workingDirectory(policy, host, grants, reads, tempDirectory, facts.privileged)

@@ -23,6 +23,12 @@ describe('a pattern without a base means', () => {
     expect(found?.executables).toEqual([])
   })
 
+  it('one in the private tmp, where it cannot be denied: refused', () => {
+    const below = (root: string) => () => mediated(['./bin/python', 'app.py'], environment(root), { cwd: root })
+    expect(codeOf(below('/tmp/p'))).toBe('QI_MEDIATE')
+    expect(below('/var/tmp/p')()?.folders).toEqual(['/var/tmp/p'])
+  })
+
   it('a virtual environment in a project, of which what the command starts with is executed', () => {
     const found = mediated([`${APP}/.venv/bin/tool`], environment(`${APP}/.venv`))
     expect(found?.folders).toEqual([`${APP}/.venv`])
@@ -57,9 +63,11 @@ describe('a pattern without a base means', () => {
     expect(mediated(['/srv/p/bin/tool'], tree)?.folders).toEqual(['/srv/p/lib', '/srv/p/lib64'])
   })
 
-  it('not an installed interpreter, a version manager, or the system', () => {
+  it('not an installed interpreter, but one around the working directory; not a version manager, or the system', () => {
     const python = { '/opt/py/bin/python3.12': elf(), '/opt/py/lib/python3.12/os.py': '' }
     expect(mediated(['/opt/py/bin/python3.12', '-c', '1'], python)).toBeUndefined()
+    const unpacked = { cwd: '/opt/py/app' }
+    expect(mediated(['/opt/py/bin/python3.12', '-c', '1'], python, unpacked)?.folders).toEqual(['/opt/py'])
     expect(mediated(['/home/u/.volta/bin/x'], { '/home/u/.volta/bin/x': elf() })).toBeUndefined()
     expect(mediated(['bash', '-c', '1'])).toBeUndefined()
   })
