@@ -18,10 +18,12 @@ async function record(argv: string[], config: SandboxConfig = {}) {
   jail.stdout?.on('data', (chunk: Buffer) => {
     stdout += chunk
   })
+  const told = new Promise((resolve) => jail.stdout?.once('end', resolve))
   jail.stderr?.resume()
   const events: AuditLog[] = []
   for await (const event of jail.events()) events.push(AuditLogSchema.parse(event))
   const exit = await jail.exited
+  await told // the end may be heard of before the last bytes are read
   const refusals = events
     .filter(({ event }) => event.action.endsWith('.refused'))
     .map(({ context }) => RefusalParametersSchema.parse(context.parameters) as unknown as Refusal)

@@ -2,14 +2,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { skipUnless } from '../support/skip.js'
 import { type User, users } from '../support/user.js'
-import { buildPrograms, HAS } from './programs.js'
+import { copyScripts, HAS } from './programs.js'
 import { configOf, type Network, type Refusal, refusals, requireReach } from './support.js'
 import { World } from './world.js'
 
 let world: World
 beforeAll(async () => {
   world = await World.open()
-  buildPrograms(world.folder)
+  copyScripts(world.folder)
 }, 240_000)
 afterAll(() => world?.close())
 

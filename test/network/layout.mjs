@@ -2,6 +2,8 @@
 // in a jail should reach.
 export const NET4 = { host: '198.51.100.2', server: '198.51.100.1' }
 export const NET6 = { host: '2001:db8:1::2', server: '2001:db8:1::1' }
+/** Further addresses of the host, beside those of the way out. */
+export const OWN = ['198.51.100.77', '2001:db8:1::77']
 export const PUBLIC = ['203.0.113.10', '203.0.113.11', '2001:db8::10', '2001:db8::11']
 export const SPECIAL = ['10.1.2.3', '192.168.7.7', '169.254.169.254', '169.254.7.7', 'fd00:ec2::254']
 export const ADDRESSES = [...PUBLIC, ...SPECIAL, '203.0.113.53', '2001:db8::53']

@@ -15,12 +15,18 @@ export const HAS = Object.fromEntries(
   ])
 ) as Record<string, boolean>
 
-/** Puts every client into `folder`/clients, compiled where it has to be, and a repository for git into `folder`/git. */
-export function buildPrograms(folder: string): void {
+/** Puts the clients as they are written into `folder`/clients; those in Python and JavaScript need no more. */
+export function copyScripts(folder: string): string {
   const clients = `${folder}/clients`
   mkdirSync(clients)
   for (const name of readdirSync(sources)) copyFileSync(`${sources}/${name}`, `${clients}/${name}`)
   copyFileSync(fileURLToPath(new URL('dns-wire.mjs', import.meta.url)), `${clients}/dns-wire.mjs`)
+  return clients
+}
+
+/** Puts every client into `folder`/clients, compiled where it has to be, and a repository for git into `folder`/git. */
+export function buildPrograms(folder: string): void {
+  const clients = copyScripts(folder)
   const run = (program: string, args: string[], env = {}) =>
     execFileSync(program, args, { cwd: clients, stdio: 'pipe', env: { ...process.env, ...env } })
   if (HAS.go) {

@@ -3,14 +3,14 @@ import { spawn } from 'node:child_process'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { skipUnless } from '../support/skip.js'
 import { type User, users } from '../support/user.js'
-import { buildPrograms, HAS } from './programs.js'
+import { copyScripts, HAS } from './programs.js'
 import { configOf, type Network, refusals, requireReach } from './support.js'
 import { type Request, World } from './world.js'
 
 let world: World
 beforeAll(async () => {
   world = await World.open()
-  buildPrograms(world.folder)
+  copyScripts(world.folder)
 }, 240_000)
 afterAll(() => world?.close())
 
@@ -76,6 +76,7 @@ describe.each(users)('launched by %s', (user: User) => {
         action: 'network.refused',
         host: API,
         syscall: 'connect',
+        protocol: 'tcp',
         verdict: 'EACCES',
         rule: 'no rule allows this port of the host'
       })
@@ -273,6 +274,14 @@ describe.each(users)('launched by %s', (user: User) => {
       expect(result.words.slice(refused.length)).toEqual(allowed.map(() => 'ok'))
       for (const word of result.words.slice(0, refused.length)) expect(word).toMatch(/^(E[A-Z]+|timeout)$/)
       expect(result.refused.length).toBeGreaterThanOrEqual(refused.length)
+    })
+
+    it('is told apart from TCP where nothing is sent', async () => {
+      const [allowed, other] = [`associate ${LITERAL4} 123`, `associate ${LITERAL4} 124`]
+      const { refused } = await compare({ udp: [`${LITERAL4}:123`] }, [allowed], [other])
+      expect(refused).toEqual([
+        expect.objectContaining({ action: 'network.refused', syscall: 'connect', protocol: 'udp' })
+      ])
     })
 
     it('is not allowed by a rule for TCP', async () => {

@@ -3,7 +3,7 @@
 // world's folder. Says `ready` on stdout; ends, and all with it, at the end of stdin.
 import { spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { NET4, NET6 } from './layout.mjs'
+import { NET4, NET6, OWN } from './layout.mjs'
 import { postgresServer } from './postgres.mjs'
 
 const folder = process.argv[2]
@@ -27,6 +27,8 @@ const said = (word) =>
 run('mount', '--bind', `${folder}/resolv.conf`, '/etc/resolv.conf')
 run('mount', '--bind', `${folder}/hosts`, '/etc/hosts')
 run('ip', 'link', 'set', 'lo', 'up')
+run('ip', 'addr', 'add', `${OWN[0]}/32`, 'dev', 'lo')
+run('ip', 'addr', 'add', `${OWN[1]}/128`, 'dev', 'lo', 'nodad')
 await said('namespace')
 run('ip', 'link', 'add', 'veth0', 'type', 'veth', 'peer', 'name', 'veth1', 'netns', String(servers.pid))
 // No link-local address: its duplicate detection would hold IPv6 back for the first second.

@@ -1,8 +1,11 @@
 // More than there is room for, and callers that are gone before they are answered. Each is bounded.
 #pragma once
 #include <sys/epoll.h>
+#include <sys/mman.h>
 
+#include <atomic>
 #include <csignal>
+#include <new>
 
 #include "net_attack.h"
 
@@ -81,25 +84,32 @@ inline void Flip(const Words& w) {
 }
 
 // ROUNDS BLACKHOLE ALLOWED DENIED PORT: callers that are killed while their call is looked at, their numbers reused.
+// Some live until the last address was answered for, so that a slow machine looks at any of them.
 inline void Die(const Words& w) {
   const int port = Number(w, 4, 7);
+  void* shared = mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  auto* answered = new (shared) std::atomic<int>(0);
   const Where hole(w[1], port), allowed(w[2], port), denied(w[3], port);
   for (int i = 0; i < Number(w, 0, 100); ++i) {
+    const int before = *answered;
     pid_t child = fork();
     if (child == 0) {
       const Where* to[] = {&hole, &allowed, &denied};
       for (const Where* one : to) {
-        std::thread([one] {
+        std::thread([one, answered, last = to[2]] {
           for (;;) {
             Socket s(AF_INET, SOCK_STREAM);
             (void)s.Connect(*one);
+            if (one == last) ++*answered;
           }
         }).detach();
       }
+      while (i % 8 == 0 && *answered == before) (void)usleep(500);
       (void)usleep(static_cast<useconds_t>(i * 37 % 3000));
       if (i % 2 != 0) _exit(0);
       for (;;) pause();
     }
+    while (i % 8 == 0 && *answered == before) (void)usleep(500);
     (void)usleep(static_cast<useconds_t>(i * 53 % 4000));
     (void)kill(child, SIGKILL);
     (void)waitpid(child, nullptr, 0);

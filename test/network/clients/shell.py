@@ -2,6 +2,7 @@
 
 connect HOST PORT   keeps the connection, says ok, an errno or a resolver's error
 udp HOST PORT       sends and waits for the same datagram
+associate HOST PORT connects a datagram socket, and sends nothing
 echo                on every connection that is open
 close               the oldest connection
 listen HOST PORT    and echoes whatever connects
@@ -36,6 +37,12 @@ def udp(host, port):
     sock.sendto(b"ping", address)
     data, peer = sock.recvfrom(100)
     return "ok" if data == b"ping" and peer[:2] == address[:2] else "wrong"
+
+
+def associate(host, port):
+    family, kind, proto, _, address = where(host, port, socket.SOCK_DGRAM)
+    socket.socket(family, kind, proto).connect(address)
+    return "ok"
 
 
 def echo():
@@ -74,7 +81,7 @@ def mark(word):
     return "went on"
 
 
-COMMANDS = {run.__name__: run for run in (connect, udp, echo, close, listen, mark)}
+COMMANDS = {run.__name__: run for run in (connect, udp, associate, echo, close, listen, mark)}
 for line in sys.argv[1:]:
     name, *words = line.split()
     try:

@@ -1,0 +1,2 @@
+// Of layout.mjs, what tests use.
+export const OWN: readonly string[]
