@@ -1,42 +1,24 @@
 // spawn -> exit of /bin/true, and spawn -> first MCP response: bare, the floor program, bubblewrap with the same namespaces,
-// and qi-jail by API and CLI with every layer on.
-// node bench/launch.mjs [--rounds N] [--only true|mcp|steps] [--api] [--json] [--readme: write the tables into README.md]
+// and qi-jail by API and CLI with every layer on: from a kept plan (warm), and without any (cold: Node.js, which is beside it).
+// node bench/launch.mjs [--rounds N] [--only true,mcp,steps] [--api] [--json]
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { existsSync } from 'node:fs'
 import { prepare, STEPS, spawnSandboxed } from '../dist/index.js'
-import { clock, flagsOf, interleave, machine, markdown, quantile, table } from './lib.mjs'
+import { bubblewrap } from './bubblewrap.mjs'
+import { at, clock, flagsOf, HELLO, interleave, machine, quantile, table } from './lib.mjs'
 
 const flags = flagsOf(import.meta.url, {
   rounds: { type: 'string', default: '100' },
   json: { type: 'boolean', default: false },
-  only: { type: 'string' },
-  api: { type: 'boolean', default: false },
-  readme: { type: 'boolean', default: false }
+  only: { type: 'string', default: 'true,mcp,steps' },
+  api: { type: 'boolean', default: false }
 })
 const rounds = Number(flags.rounds)
-const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
+const shown = (part) => flags.only.split(',').includes(part)
 const floor = at('build/Release/test-tools/floor')
 const cli = at('bin/qi-jail')
 const server = at('node_modules/@modelcontextprotocol/server-everything/dist/index.js')
 
-/** As close to the jail's root as bubblewrap's options come; no seccomp, no Landlock, no events. */
-const bubblewrap = [
-  ...['--unshare-user', '--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup'],
-  ...['--die-with-parent', '--new-session', '--ro-bind', '/usr', '/usr', '--symlink', 'usr/bin', '/bin'],
-  ...[
-    '--symlink',
-    'usr/lib',
-    '/lib',
-    '--symlink',
-    'usr/lib64',
-    '/lib64',
-    '--ro-bind-try',
-    '/etc/ld.so.cache',
-    '/etc/ld.so.cache'
-  ],
-  ...['--ro-bind-try', '/etc/ssl', '/etc/ssl', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--chdir', '/tmp']
-]
 const clean = { PATH: process.env.PATH, HOME: process.env.HOME ?? '/' }
 
 const exitOf = (command, args) => () =>
@@ -70,18 +52,11 @@ async function pooled() {
   return ms
 }
 
-const hello = `${JSON.stringify({
-  jsonrpc: '2.0',
-  id: 1,
-  method: 'initialize',
-  params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'bench', version: '0' } }
-})}\n`
-
 const firstLine = (stdin, stdout) =>
   new Promise((resolve, reject) => {
     stdout.once('data', resolve)
     stdout.once('end', () => reject(new Error('the server ended without an answer')))
-    stdin.write(hello)
+    stdin.write(HELLO)
   })
 
 const answerOf = (command, args) => async () => {
@@ -131,16 +106,22 @@ const have = {
 const report = { machine: machine(), rounds, missing: Object.keys(have).filter((name) => !have[name]) }
 const pool = await prepare({}, ['/bin/true'], { stdio: 'ignore', env: clean, pool: 1 })
 const handOuts = []
-if (!flags.only || flags.only === 'true') {
+if (shown('true')) {
   report['spawn to exit of /bin/true'] = table(
     await interleave(
       {
         bare: exitOf('/bin/true', []),
         ...(have.floor ? { floor: exitOf(floor, ['/bin/true']) } : {}),
-        ...(have.bubblewrap ? { bubblewrap: exitOf('bwrap', [...bubblewrap, '/bin/true']) } : {}),
+        ...(have.bubblewrap ? { bubblewrap: exitOf('bwrap', [...bubblewrap(), '/bin/true']) } : {}),
         'qi-jail API': jailed,
         'qi-jail API, pooled': pooled,
-        ...(have.cli ? { 'qi-jail CLI': exitOf(cli, ['--', '/bin/true']) } : {})
+        ...(have.cli
+          ? {
+              'qi-jail CLI warm': exitOf(cli, ['--', '/bin/true']),
+              'qi-jail CLI cold': exitOf(cli, ['--no-cache', '--', '/bin/true'])
+            }
+          : {}),
+        'node -e 0': exitOf(process.execPath, ['-e', '0'])
       },
       rounds
     ),
@@ -150,15 +131,15 @@ if (!flags.only || flags.only === 'true') {
 await pool.close()
 if (handOuts.length > 0)
   report['spawn() of a launcher with a pool'] = table({ 'until the payload runs': handOuts }, 'until the payload runs')
-if (!flags.only || flags.only === 'mcp') {
-  const bwrapServer = [...bubblewrap, '--ro-bind', at('.'), at('.'), process.execPath, server]
+if (shown('mcp')) {
+  const bwrapServer = [...bubblewrap(at('.')), process.execPath, server]
   report['spawn to first MCP response'] = table(
     await interleave(
       {
         bare: answerOf(process.execPath, [server]),
         ...(have.bubblewrap ? { bubblewrap: answerOf('bwrap', bwrapServer) } : {}),
         'qi-jail API': jailedAnswer,
-        ...(have.cli ? { 'qi-jail CLI': answerOf(cli, ['--', process.execPath, server]) } : {})
+        ...(have.cli ? { 'qi-jail CLI warm': answerOf(cli, ['--', process.execPath, server]) } : {})
       },
       Math.max(5, Math.floor(rounds / 5)),
       1
@@ -166,16 +147,8 @@ if (!flags.only || flags.only === 'mcp') {
     'bare'
   )
 }
-if (!flags.only || flags.only === 'steps')
-  report['time per numbered step'] = await steps(Math.max(10, Math.floor(rounds / 2)))
+if (shown('steps')) report['time per numbered step'] = await steps(Math.max(10, Math.floor(rounds / 2)))
 
-if (flags.readme) {
-  const path = at('README.md')
-  const titles = ['spawn to exit of /bin/true', 'spawn to first MCP response']
-  const tables = titles.map((title) => `${title}:\n\n${markdown(report[title])}`).join('\n\n')
-  const text = readFileSync(path, 'utf8').replace(/(<!-- bench -->\n)[\s\S]*(<!-- \/bench -->)/, `$1${tables}\n$2`)
-  writeFileSync(path, text)
-}
 if (flags.json) console.log(JSON.stringify(report, null, 2))
 else {
   console.log(report.machine)

@@ -35,6 +35,19 @@ need_for_build() {
 
 need_for_bench() {
   need 'has bwrap' 'bubblewrap, which the benchmark compares with' bubblewrap bubblewrap bubblewrap
+  need 'has strace' 'strace, which counts the system calls of a launch' strace strace strace
+}
+
+# Only Debian has them all; elsewhere those that are installed are measured, and the others listed as missing.
+need_for_peers() {
+  [[ $manager == apt-get ]] || return 0
+  need 'has firejail' 'firejail, a peer of the benchmark' firejail
+  need 'has crun' 'crun, a peer of the benchmark' crun
+  need 'has runc' 'runc, a peer of the benchmark' runc
+  need 'has runsc' 'runsc (gVisor), a peer of the benchmark' runsc
+  need 'has systemd-nspawn' 'systemd-nspawn, a peer of the benchmark' systemd-container
+  need 'has socat && has rg' 'socat and ripgrep, which srt starts' 'socat ripgrep'
+  need_for_world
 }
 
 need_for_ci() {
@@ -61,13 +74,18 @@ need_for_ci() {
   need_for_network_tests
 }
 
-# The clients that the network tests run unchanged, and what builds the test world's namespaces.
-need_for_network_tests() {
+# What builds the test world's namespaces, its certificates, and the client that benchmarks use.
+need_for_world() {
   need 'has ip' 'ip, which makes the networks of the tests' iproute2 iproute iproute2
   need 'has curl' 'curl, a client in the network tests' curl curl curl
+  need 'has openssl' 'openssl, a client and the certificates of the network tests' openssl openssl openssl
+}
+
+# The clients that the network tests run unchanged.
+need_for_network_tests() {
+  need_for_world
   need 'has wget' 'wget, a client in the network tests' wget wget wget
   need 'has git' 'git, a client in the network tests' git git git
-  need 'has openssl' 'openssl, a client and the certificates of the network tests' openssl openssl openssl
   need openbsd_nc 'nc, a client in the network tests' netcat-openbsd netcat netcat-openbsd
   need 'has go' 'Go, for a static client in the network tests' golang-go golang go
   need 'has javac' 'a Java compiler, for a client in the network tests' default-jdk-headless java-devel openjdk17-jdk

@@ -2,19 +2,20 @@
 # Takes a fresh clone to where `npm start` and `npm test` work: system packages, npm packages, generated files, native
 # build, TypeScript build. Does only what is stale and says nothing when nothing is.
 #   --bench  also what the benchmarks compare with      --ci  also what lint, fuzzing and the whole suite need
-#   --vm  also what starts the virtual machines of test/vm
+#   --vm  also what starts the virtual machines of test/vm  --peers  also the sandboxes that bench/peers measures
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/lib.sh
 source scripts/packages.sh
 
-bench=0 ci=0 vm=0
+bench=0 ci=0 vm=0 peers=0
 for argument in "$@"; do
   case $argument in
     --bench) bench=1 ;;
     --ci) ci=1 ;;
     --vm) vm=1 ;;
-    *) die "setup: unknown option $argument; known are --bench, --ci and --vm" ;;
+    --peers) peers=1 ;;
+    *) die "setup: unknown option $argument; known are --bench, --ci, --peers and --vm" ;;
   esac
 done
 
@@ -31,6 +32,7 @@ flock 9
 
 native_inputs=(CMakeLists.txt cmake native)
 typescript_inputs=(src profiles tsconfig.json package.json package-lock.json scripts/bundle.mjs)
+srt=@anthropic-ai/sandbox-runtime@0.0.83
 native_outputs=(build/Release/qi_jail.node build/Release/qi-monitor)
 
 stale_npm() { [[ ! -e node_modules/.package-lock.json || package-lock.json -nt node_modules/.package-lock.json ]]; }
@@ -59,13 +61,18 @@ build_typescript() {
 }
 
 if stale_native; then need_for_build; fi
-if ((bench || ci)); then need_for_bench; fi
+if ((bench || ci || peers)); then need_for_bench; fi
+if ((peers)); then need_for_peers; fi
 if ((ci)); then need_for_ci; fi
 if ((vm || ci)); then need_for_vm; fi
 install_needed
 if stale_npm; then
   quietly 'installing npm packages' npm ci
   touch node_modules/.package-lock.json
+fi
+# Beside the project's own packages: nothing here depends on it.
+if ((peers)) && missing .cache/peers/node_modules/.bin/srt; then
+  quietly 'installing srt' npm install --prefix .cache/peers --ignore-scripts --no-audit --no-fund "$srt"
 fi
 generated_from=(schema scripts/generate.mjs scripts/syscalls.mjs scripts/policy-schema.mjs src/policy src/network/entry.ts src/profile/types.ts src/filter)
 if stale generate "${generated_from[@]}"; then

@@ -1,11 +1,12 @@
 // Run by run.mjs in the test world's host namespace; argv[2]: the world's folder.
 import { spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync } from 'node:fs'
 import { request } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { spawnSandboxed } from '../../dist/index.js'
-import { machine, markdown, quantile } from '../lib.mjs'
+import { machine, markdown, pairedRatio, quantile } from '../lib.mjs'
+import { descendants, pss, sumOf } from '../processes.mjs'
 import { OPTIONS } from './options.mjs'
 
 const folder = process.argv[2]
@@ -95,17 +96,13 @@ const latencies = (samples) =>
     }
   })
 
-/** The ratio is the median of each round's own: a machine that slows down for a while does not count. */
 const rates = (samples, unit, digits) =>
   Object.entries(samples).map(([name, values]) => ({
     name,
     n: values.length,
     [`p50 ${unit}`]: +quantile(values, 0.5).toFixed(digits),
     [`best ${unit}`]: +Math.max(...values).toFixed(digits),
-    'ratio to direct': +quantile(
-      values.map((value, round) => value / samples.direct[round]),
-      0.5
-    ).toFixed(3)
+    'ratio to direct': +pairedRatio(values, samples.direct).toFixed(3)
   }))
 
 const perSecond = (samples) =>
@@ -125,43 +122,31 @@ async function resolving() {
   })
 }
 
-const childrenOf = (pid) =>
-  readdirSync(`/proc/${pid}/task`).flatMap((tid) =>
-    readFileSync(`/proc/${pid}/task/${tid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
-  )
-
-/** Proportional set size of `pid` and of all below it but the payload, KiB; undefined where the kernel does not tell. */
-function pssOf(pid, payload) {
-  if (pid === payload) return 0
-  try {
-    const own = Number(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').match(/^Pss:\s+(\d+)/m)?.[1])
-    return childrenOf(pid).reduce((sum, child) => sum + pssOf(child, payload), own)
-  } catch {
-    return Number.NaN
-  }
-}
-
-async function held(start, roots, count) {
-  const known = new Set(childrenOf(process.pid))
+/** Bytes of `root` (or of what was started for this) and of all below it but the client. */
+async function held(start, root, count) {
+  const known = new Set(descendants(process.pid))
   const running = await start(count)
   await new Promise((resolve) => running.stdout.once('data', resolve))
-  const all = roots ?? childrenOf(process.pid).filter((pid) => !known.has(pid))
-  const kib = all.reduce((sum, pid) => sum + pssOf(pid, running.pid), 0)
+  const all = root ? [root, ...descendants(root)] : descendants(process.pid).filter((pid) => !known.has(pid))
+  const bytes = sumOf(
+    all.filter((pid) => pid !== running.pid),
+    pss
+  )
   running.stdin.end()
   await running.exited
-  return kib
+  return bytes
 }
 
 async function memory() {
   const ways = {
     'qi-jail (qi-monitor, gateway, pid 1)': [(n) => jailOf(client('hold', HOST, 80, n), ALLOWED), undefined],
-    'CONNECT proxy': [(n) => bare(client('hold', HOST, 80, n, proxyPort)), [proxy.pid]]
+    'CONNECT proxy': [(n) => bare(client('hold', HOST, 80, n, proxyPort)), proxy.pid]
   }
   const rows = []
-  for (const [name, [start, roots]] of Object.entries(ways)) {
-    const [one, many] = [await held(start, roots, 1), await held(start, roots, HELD)]
-    const shown = (kib) => (Number.isNaN(kib) ? 'unknown' : `${(kib / 1024).toFixed(1)} MiB`)
-    const each = Number.isNaN(many - one) ? 'unknown' : Math.round(((many - one) * 1024) / HELD)
+  for (const [name, [start, root]] of Object.entries(ways)) {
+    const [one, many] = [await held(start, root, 1), await held(start, root, HELD)]
+    const shown = (bytes) => (Number.isNaN(bytes) ? 'unknown' : `${(bytes / 2 ** 20).toFixed(1)} MiB`)
+    const each = Number.isNaN(many - one) ? 'unknown' : Math.round((many - one) / HELD)
     rows.push({ name, 'PSS, 1 open': shown(one), [`PSS, ${HELD} open`]: shown(many), 'bytes a connection': each })
   }
   return rows

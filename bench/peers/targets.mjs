@@ -1,0 +1,39 @@
+// What the launcher is to cost, as ratios of medians of one run.
+
+const p50 = (report, scenario, name) => {
+  const { rows, unit } = report.scenarios[scenario] ?? { rows: [] }
+  return rows.find((row) => row.name === name)?.[`p50 ${unit}`] ?? Number.NaN
+}
+const ratio = (scenario, name, to) => (report) => p50(report, scenario, name) / p50(report, scenario, to)
+const [WARM, COLD, API, POOLED] = ['CLI, warm', 'CLI, cold', 'API', 'API, pooled'].map((way) => `qi-jail ${way}`)
+
+/** `most` or `least`: the target. `value`: what it came to. */
+const TARGETS = [
+  { what: 'CLI warm, `/bin/true`, × bubblewrap', most: 1, value: ratio('true', WARM, 'bubblewrap') },
+  { what: 'API, `/bin/true`, × bubblewrap', most: 0.8, value: ratio('true', API, 'bubblewrap') },
+  { what: 'API, `/bin/true`, × floor', most: 1.3, value: ratio('true', API, 'floor') },
+  { what: 'API pooled, `/bin/true`, × bubblewrap', most: 0.2, value: ratio('true', POOLED, 'bubblewrap') },
+  {
+    what: 'CLI cold, `/bin/true`, beyond bare `node -e 0`, ms',
+    most: 25,
+    value: (report) => p50(report, 'true', COLD) - p50(report, 'node', 'bare')
+  },
+  { what: 'first MCP response, CLI warm, × bare', most: 1.05, value: ratio('mcp', WARM, 'bare') },
+  { what: 'memory added per jail, CLI, MB PSS', most: 2, value: (report) => p50(report, 'memory', WARM) },
+  { what: '`getpid`, CLI, × bare', most: 1.15, value: ratio('getpid', WARM, 'bare') },
+  { what: 'srt, same allow-list, × CLI warm', least: 5, value: ratio('http', 'srt', WARM) },
+  { what: 'srt, `/bin/true`, × CLI warm', least: 5, value: ratio('true', 'srt', WARM) }
+]
+
+/** Rows for a table; a target whose contender could not run is not reached. */
+export const targetsOf = (report) =>
+  TARGETS.map(({ what, most, least, value }) => {
+    const came = value(report)
+    const reached = most === undefined ? came >= least : came <= most
+    return {
+      what,
+      target: most === undefined ? `≥ ${least}` : `≤ ${most}`,
+      measured: Number.isNaN(came) ? 'not measured' : +came.toFixed(2),
+      reached: reached ? 'yes' : 'no'
+    }
+  })
