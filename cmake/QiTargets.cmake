@@ -1,7 +1,7 @@
 set(native ${CMAKE_SOURCE_DIR}/native)
 file(GLOB core_sources CONFIGURE_DEPENDS ${native}/core/*.cc)
 file(GLOB monitor_sources CONFIGURE_DEPENDS
-  ${native}/monitor/*.cc ${native}/network/*.cc ${native}/gateway/*.cc ${native}/cgroup/*.cc)
+  ${native}/monitor/*.cc ${native}/cache/*.cc ${native}/network/*.cc ${native}/gateway/*.cc ${native}/cgroup/*.cc)
 file(GLOB binding_sources CONFIGURE_DEPENDS ${native}/binding/*.cc)
 file(GLOB test_sources CONFIGURE_DEPENDS ${native}/test/*_test.cc)
 file(GLOB tool_sources CONFIGURE_DEPENDS ${native}/test/tools/*.cc)

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "binding/judge.h"
+#include "binding/keep.h"
 #include "core/errno_names.h"
 #include "core/execute.h"
 #include "core/filter_compile.h"
@@ -274,6 +275,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("reap", Napi::Function::New(env, Reap));
   exports.Set("getXattr", Napi::Function::New(env, GetXattr));
   exports.Set("judgeHost", Napi::Function::New(env, JudgeHost));
+  exports.Set("callerFacts", Napi::Function::New(env, CallerFacts));
+  exports.Set("keyedHash", Napi::Function::New(env, KeyedHash));
+  exports.Set("areAsBefore", Napi::Function::New(env, AreAsBefore));
   exports.Set("errnoName", Napi::Function::New(env, ErrnoName));
   return exports;
 }

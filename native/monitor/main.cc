@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "cache/launch.h"
 #include "core/plan.h"
 #include "core/try.h"
 #include "core/uapi.h"
@@ -210,5 +211,8 @@ int Main(char* const* argv) {
 // _exit: nothing is buffered, and the filter has no room for what exit handlers might do.
 int main(int argc, char** argv) {
   if (argc == 2 && strcmp(argv[1], "--probe-namespaces") == 0) _exit(qi::ReportProbe());
-  _exit(qi::Main(argv + (argc > 0 ? 1 : 0)));
+  // qi-monitor --launch ROOT -- ARGS, by bin/qi-jail.
+  bool by_name = argc >= 4 && strcmp(argv[1], "--launch") == 0;
+  if (by_name && !qi::TakeKeptPlan(argv[2], argv + 4)) _exit(qi::BecomeTool(argv[2], argv + 4));
+  _exit(qi::Main(argv + (by_name ? 4 : argc > 0 ? 1 : 0)));
 }

@@ -64,8 +64,11 @@ const lateFailures = (options: RunOptions, profile: Profile): ForegroundPlan['la
 
 /** @throws QiError of the launch that qi-monitor, in our place before, tells us has failed. */
 export function tellFailedLaunch(env = process.env): void {
-  const told = env.QI_JAIL_LAUNCH_FAILED
-  if (told === undefined) return
+  const { QI_JAIL_LAUNCH_FAILED: told, QI_JAIL_KEPT_PLAN: kept } = env
+  delete env.QI_JAIL_LAUNCH_FAILED
+  delete env.QI_JAIL_KEPT_PLAN
+  // Of a kept plan it may be the plan that is at fault: once more, from the beginning.
+  if (told === undefined || kept !== undefined) return
   const [, step, errno, detail = ''] = /^(\d+) (\d+) (.*)$/s.exec(told) ?? []
   if (step === undefined)
     throw new QiError('QI_INTERNAL', `QI_JAIL_LAUNCH_FAILED = ${JSON.stringify(told)}: is none of qi-monitor's`)

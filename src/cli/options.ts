@@ -46,6 +46,8 @@ export interface RunOptions {
   auditFiles?: string
   json?: boolean
   dryRun?: boolean
+  /** false with --no-cache */
+  cache?: boolean
   quiet?: boolean
   verbose?: boolean
 }
@@ -88,6 +90,7 @@ export function runProgram(): Command {
     .optionsGroup('Options:')
     .option('--id <name>', 'name it for qi-jail ctl; without one it gets eight hex digits')
     .option('--json', 'own errors and notices as JSON; with --dry-run its whole output')
+    .option('--no-cache', 'neither start from a kept plan nor keep this one')
     .option('--dry-run', 'print the resolved profile and the plan, run nothing')
     .option('-q, --quiet', 'no notices after the run')
     .option('-v, --verbose', 'diagnostics on stderr; QI_LOG=<level> sets their level')

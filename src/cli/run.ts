@@ -1,4 +1,6 @@
 import { constants, homedir } from 'node:os'
+import { covering } from '../cache/folder.js'
+import { Observation } from '../cache/keep.js'
 import { QiError } from '../errors.js'
 import type { Refused } from '../explain/recorded.js'
 import { probeHost } from '../host/probe.js'
@@ -31,9 +33,15 @@ export const LAUNCHER = { launcherPid: process.pid }
 export function resolveRun(
   options: RunOptions,
   command: string[],
-  { config = toConfig(options), explaining = false }: { config?: SandboxConfig; explaining?: boolean } = {}
+  {
+    config = toConfig(options),
+    explaining = false,
+    observation
+  }: { config?: SandboxConfig; explaining?: boolean; observation?: Observation | undefined } = {}
 ): Profile {
-  return resolve({ ...requestOf(options, command), config, explaining }, probeHost(LAUNCHER))
+  const request = { ...requestOf(options, command), config, explaining, ...observation?.request() }
+  const facts = probeHost(LAUNCHER)
+  return resolve(request, observation?.facts(facts) ?? facts)
 }
 
 /** @internal What these flags ask of `resolve`. */
@@ -73,22 +81,35 @@ export function ownDirectory(): string {
 /** Runs the command with our own stdio, untouched by us, and gives the status to exit with. */
 export async function run(options: RunOptions, command: string[], reporter: Reporter): Promise<number> {
   tellFailedLaunch()
-  const profile = jailOrBare(options, command, reporter)
-  if (!staysResident(options)) await leave(profile, options, command)
-  return stay(profile, options, command, reporter)
+  const observation = observe(options)
+  const profile = jailOrBare(options, command, reporter, observation)
+  if (!staysResident(options)) await leave(profile, options, command, observation)
+  // What was resolved to be kept has no host id of its own yet.
+  return stay(observation ? resolveRun(options, command) : profile, options, command, reporter)
 }
 
 /** What qi-monitor is told, and tells, of rules is a line of 64 KiB, in which they are twice once they were changed. */
 const MAX_NETWORK_STATE = 24 << 10
 
+/** Of a run whose plan may be kept. One with a name may meet a jail that has it, of which who looks has to tell. */
+const observe = (options: RunOptions): Observation | undefined =>
+  staysResident(options) || options.cache === false || options.id !== undefined
+    ? undefined
+    : new Observation(process.env, ownDirectory(), process.argv.slice(2))
+
 /** Hands the run over to qi-monitor, which takes this process; comes back where that is not possible. */
-async function leave(profile: Profile, options: RunOptions, command: string[]): Promise<void> {
+async function leave(
+  profile: Profile,
+  options: RunOptions,
+  command: string[],
+  observation: Observation | undefined
+): Promise<void> {
   const id = checkId(options.id)
   if (id !== undefined) await freePath(id)
   const foreground = foregroundOf(options, profile)
   if (foreground.networkState.length > MAX_NETWORK_STATE) return
-  const argv = ['qi-jail', ...process.argv.slice(2)]
-  becomeMonitor(profile, { foreground, argv, ...LAUNCHER, ...rawOf(profile, command) })
+  const seen = { argv: ['qi-jail', ...process.argv.slice(2)], foreground }
+  becomeMonitor(profile, { ...seen, observation, ...LAUNCHER, ...rawOf(profile, command) })
 }
 
 const rawOf = (profile: Profile, command: string[]) => ({
@@ -127,9 +148,14 @@ async function stay(profile: Profile, options: RunOptions, command: string[], re
 }
 
 /** Does not come back where a policy file turns the jail off. */
-function jailOrBare(options: RunOptions, command: string[], reporter: Reporter): Profile {
+function jailOrBare(
+  options: RunOptions,
+  command: string[],
+  reporter: Reporter,
+  observation: Observation | undefined
+): Profile {
   try {
-    return resolveRun(options, command)
+    return covering(() => resolveRun(options, command, { observation }), place())
   } catch (error) {
     if (error instanceof JailDisabled) return runBare(error, command, reporter)
     throw error

@@ -46,6 +46,10 @@ export const VERBS: Record<string, VerbEntry> = {
     summary: 'writes a .qi-jail.yaml for the project here: three questions, or flags',
     load: async () => (await import('./init.js')).init
   },
+  cache: {
+    summary: 'plans that are kept, so that the same run starts at once',
+    load: async () => (await import('./cache.js')).cache
+  },
   doctor: {
     summary: 'what this host lets a jail have, and what would give it more',
     load: async () => (await import('./doctor.js')).doctor

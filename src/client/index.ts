@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { applyEdits, type Edit } from 'jsonc-parser'
 import { QiError } from '../errors.js'
 import { isShipped, loadProfile } from '../policy/profiles.js'
@@ -103,7 +104,8 @@ const steeredNote = (name: string): string =>
 
 function notesOfWrapped(parts: Parts, { foreign, env, given }: Wrapped): string[] {
   const missing = parts.env.filter((name) => !env.some((given) => given === name || given.startsWith(`${name}=`)))
-  const steered = steering(parts.env, !commandOf(parts).includes('/'))
+  const command = commandOf(parts)
+  const steered = steering(parts.env, !command.includes('/') || basename(command) === 'qi-jail')
   return [
     ...(foreign === undefined ? [] : [`not by this qi-jail, but by ${foreign}`]),
     ...(steered === undefined ? [] : [steeredNote(steered)]),
@@ -196,8 +198,8 @@ function wrapOne(
   }
   if (!parts || info.state !== 'plain' || steering(parts.env, false) !== undefined)
     return { outcome: 'left alone', edits: [] }
-  const { short, full } = launcherFor(place, around.env)
-  const launcher = short && steering(parts.env, true) === undefined ? short : full
+  const { byPath, full } = launcherFor(place, around.env)
+  const launcher = byPath && steering(parts.env, true) === undefined ? byPath : full
   const profile = written(info.profile as string, around)
   const known = recognise(parts)
   const grants = 'grants' in known ? known.grants : []

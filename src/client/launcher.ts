@@ -14,13 +14,14 @@ export type Launcher = [command: string, ...args: string[]]
 const OWN = join(PACKAGE_DIR, 'bin/qi-jail')
 
 /**
- * A bare name where whoever starts the client finds us by it: a desktop's PATH is the system's, and a file that comes with a
- * repository means the reader's own. Else node and our script by their paths, which need no PATH at all.
+ * `byPath`: a bare name where whoever starts the client finds us by it, or our path where they find this node, since only
+ * the command itself starts from kept plans. A desktop's PATH is the system's, and a file that comes with a repository means the
+ * reader's own. `full`: node and our script by their paths, which need no PATH at all.
  */
 export function launcherFor(
   place: Place,
   env: Record<string, string | undefined>
-): { short?: Launcher; full: Launcher } {
+): { byPath?: Launcher; full: Launcher } {
   const own = realpathSync(OWN)
   // npx empties its cache as it likes, and starts what a registry serves by then.
   if (own.includes('/_npx/')) {
@@ -31,7 +32,8 @@ export function launcherFor(
   }
   const full: Launcher = [process.execPath, own]
   const path = place.scope === 'project' ? (env.PATH ?? DEFAULT_PATH) : DEFAULT_PATH
-  return realOf('qi-jail', path) === own ? { short: ['qi-jail'], full } : { full }
+  if (realOf('qi-jail', path) === own) return { byPath: ['qi-jail'], full }
+  return realOf('node', path) === realpathSync(process.execPath) ? { byPath: [own], full } : { full }
 }
 
 function realOf(command: string, path: string): string | undefined {
@@ -124,11 +126,11 @@ function foreignOf(words: string[]): string | undefined {
   return (words.length === 1 && script === 'qi-jail') || same(script, OWN) ? undefined : script
 }
 
-// What the dynamic linker, the C library, Node and OpenSSL obey before our first line, and what qi-jail itself reads. A
+// What the dynamic linker, the C library, shells, Node and OpenSSL obey before our first line, and what qi-jail itself reads. A
 // client gives a server's variables to whatever the command is: with these, a configuration would act outside the jail.
 const STEERING =
-  /^(?:LD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|MALLOC_.*|UV_.*|OPENSSL_.*|SSL_.*_ENGINE|HOME|XDG_.*|DBUS_.*|QI_.*|NODE_(?!(?:ENV|EXTRA_CA_CERTS|NO_WARNINGS|TLS_REJECT_UNAUTHORIZED)$).*)$/
+  /^(?:BASH.*|SHELLOPTS|FPATH|LD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|MALLOC_.*|UV_.*|OPENSSL_.*|SSL_.*_ENGINE|HOME|XDG_.*|DBUS_.*|QI_.*|NODE_(?!(?:ENV|EXTRA_CA_CERTS|NO_WARNINGS|TLS_REJECT_UNAUTHORIZED)$).*)$/
 
-/** `byPath`: the command is looked up in PATH, which a client takes from the same variables. */
+/** `byPath`: the command, or its node, is looked up in PATH, which a client takes from the same variables. */
 export const steering = (env: string[], byPath: boolean): string | undefined =>
   env.find((name) => STEERING.test(name) || (byPath && name === 'PATH'))

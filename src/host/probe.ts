@@ -21,9 +21,12 @@ let cgroup: { of: string; facts: CgroupFacts } | undefined
  */
 export function probeHost({ launcherPid }: { launcherPid?: number } = {}): HostFacts {
   known ??= probe()
-  const facts: HostFacts = { ...known, cgroup: probeCgroup(known.uid, launcherPid) }
-  // Not enumerable: who copies facts does not ask.
-  return Object.defineProperty(facts, 'userNamespaces', { get: probeUserNamespaces })
+  const { uid } = known
+  return Object.defineProperties({ ...known } as HostFacts, {
+    cgroup: { get: () => probeCgroup(uid, launcherPid), enumerable: true },
+    // Not enumerable: who copies facts does not ask.
+    userNamespaces: { get: probeUserNamespaces }
+  })
 }
 
 function probeCgroup(uid: number, launcherPid: number | undefined): CgroupFacts {

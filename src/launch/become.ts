@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs'
+import type { Observation } from '../cache/keep.js'
 import type { ForegroundPlan } from '../plan/index.js'
 import type { Profile } from '../profile/types.js'
 import { openAudit, STDERR } from './audit-file.js'
@@ -11,6 +12,8 @@ export interface BecomeOptions extends Pick<SpawnOptions, 'rawArgv' | 'rawEnv' |
   foreground: ForegroundPlan
   /** How the process is to be seen from then on. */
   argv: string[]
+  /** Where the plan is to be kept: all that `profile` was resolved from. */
+  observation?: Observation | undefined
 }
 
 /**
@@ -19,16 +22,18 @@ export interface BecomeOptions extends Pick<SpawnOptions, 'rawArgv' | 'rawEnv' |
  *
  * @throws QiError as a launch would, before anything is launched.
  */
-export function becomeMonitor(profile: Profile, { foreground, argv, ...options }: BecomeOptions): void {
-  const facts = hostFacts(options)
-  const { plan } = prepareProfile(profile, facts, { ...planOptions(options), foreground })
+export function becomeMonitor(profile: Profile, { foreground, argv, observation, ...options }: BecomeOptions): void {
+  const facts = observation?.facts(hostFacts(options)) ?? hostFacts(options)
+  const drawn = observation?.firstUid(profile) ?? {}
+  const prepared = prepareProfile(profile, facts, { ...planOptions(options), foreground, ...drawn })
   coverControl(profile)
   const audit = openAudit(
     profile.audit.file,
     profile.grants.some((grant) => grant.access === 'rw')
   )
+  observation?.keep(prepared)
   try {
-    loadAddon().becomeMonitor({ monitor: monitorPath(), plan: plan(), stdio: [0, 1, 2], auditFd: audit, argv })
+    loadAddon().becomeMonitor({ monitor: monitorPath(), plan: prepared.plan(), stdio: [0, 1, 2], auditFd: audit, argv })
   } catch (cause) {
     if (audit > STDERR) closeSync(audit)
     const error = addonError('QI_SPAWN', 'could not start qi-monitor', cause)

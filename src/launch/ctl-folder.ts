@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync } from 'node:fs'
+import { lstatSync, mkdirSync, type Stats } from 'node:fs'
 import { QiError } from '../errors.js'
 import { controlFolders } from '../profile/control.js'
 
@@ -33,10 +33,18 @@ export function tryFolder(folder: string): string | undefined {
   return whyUntrusted(folder)
 }
 
+function look(folder: string): Stats | string {
+  try {
+    return lstatSync(folder, { throwIfNoEntry: false }) ?? 'does not exist'
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code)
+  }
+}
+
 // In /tmp anybody may have taken the name first: a link, or a folder in which they may put a socket of theirs.
-function whyUntrusted(folder: string): string | undefined {
-  const stat = lstatSync(folder, { throwIfNoEntry: false })
-  if (!stat) return 'does not exist'
+export function whyUntrusted(folder: string): string | undefined {
+  const stat = look(folder)
+  if (typeof stat === 'string') return stat
   if (!stat.isDirectory()) return 'is no folder'
   if (stat.uid !== uid()) return `belongs to uid ${stat.uid}`
   if ((stat.mode & 0o077) !== 0) return `has the mode 0${(stat.mode & 0o777).toString(8)}, not 0700`

@@ -208,7 +208,7 @@ const HINTS: Known[] = [
   },
   {
     errno: ['EMFILE'],
-    hint: 'too few descriptors: raise the limit (ulimit -n 1024, LimitNOFILE= in a systemd unit, docker run --ulimit nofile=1024)'
+    hint: 'too few descriptors, of which each jail takes six here: raise the limit (ulimit -n 16384, LimitNOFILE= in a systemd unit, docker run --ulimit nofile=16384)'
   },
   {
     errno: ['EFBIG'],

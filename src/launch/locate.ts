@@ -35,6 +35,9 @@ function candidates(): Candidate[] {
   return [at(join(root, 'build', 'Release'), 'qi_jail.node'), ...addons]
 }
 
+/** @internal All of them: whether one is there decides which is taken. */
+export const nativeFiles = (): string[] => candidates().flatMap(({ addon, monitor }) => [addon, monitor])
+
 const at = (folder: string, addon: string): Candidate => ({
   addon: join(folder, addon),
   monitor: join(folder, 'qi-monitor')

@@ -68,6 +68,12 @@ export interface NativeAddon {
     port: number,
     udp: boolean
   ): { allowed: boolean; ask: boolean; permit: boolean; inspect: boolean; reason: string; rule: number } | null
+  /** What caller and host are (native/cache/facts.h); null where plans are not kept. */
+  callerFacts(): Buffer | null
+  /** SipHash-2-4 of 16 bytes under a key of 16; null for another key. */
+  keyedHash(key: Buffer, data: Buffer): Buffer | null
+  /** Whether every path of a CacheLooks (src/cache/observe.ts) looks as it did; false for anything else. */
+  areAsBefore(looks: Buffer): boolean
   /** errno number -> name, e.g. 13 -> EACCES */
   errnoName(errno: number): string
 }

@@ -1,18 +1,19 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto'
-import { type BigIntStats, lstatSync, realpathSync } from 'node:fs'
+import { covering } from '../cache/folder.js'
+import { encodeLooks, ObservedFs } from '../cache/observe.js'
 import { QiError } from '../errors.js'
 import { auditHead } from '../event/head.js'
 import type { FilterSpec } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
 import { buildPlan, encodePlan, type ForegroundPlan, LAYOUT, type Plan } from '../plan/index.js'
 import { PlanFlag } from '../plan/layout.gen.js'
-import { nodeFs, type Profile, type Protection, type ReadFs, type ResolveRequest, resolve } from '../profile/index.js'
+import { nodeFs, type Profile, type Protection, type ResolveRequest, resolve } from '../profile/index.js'
 import { TEMP_PLACEHOLDER } from '../profile/tier.js'
 import { addonError } from './failure.js'
 import { loadAddon } from './locate.js'
 
 /** What differs between two launches of the same request. */
-interface Template {
+export interface Template {
   bytes: Uint8Array
   sessionAt: number
   /** Where the name of the private temporary folder is completed, without namespaces. */
@@ -26,6 +27,7 @@ export interface Prepared {
   readonly profile: Profile
   readonly protections: Protection[]
   readonly facts: HostFacts
+  readonly template: Template
   /** The plan of one launch. `held`: it stops before the payload's exec. */
   readonly plan: (held?: boolean) => Uint8Array
 }
@@ -38,6 +40,8 @@ export interface PrepareOptions {
   rawEnv?: ReadonlyMap<string, Uint8Array>
   /** Without a host: qi-monitor is to take our place. */
   foreground?: ForegroundPlan
+  /** Of which each launch draws its host id, where it does (prepareProfile). */
+  firstUid?: number
 }
 
 interface Built {
@@ -47,7 +51,8 @@ interface Built {
 
 interface Entry {
   prepared: Prepared
-  seen: Map<string, string>
+  /** What the addon looks at again; nothing where it is not to be reused. */
+  seen: Buffer | undefined
 }
 
 const KEPT = 64
@@ -57,8 +62,7 @@ const SESSION_PLACEHOLDER = '00000000-0000-4000-8000-000000000000'
 
 /**
  * Resolves and builds, or reuses what an equal request came to before. Resolving is a function of the request and of what
- * it reads from the host: as long as everything it looked at is unchanged (device, inode, mode, size, change time), so is
- * its result.
+ * it reads from the host: as long as everything it looked at is unchanged (src/cache/observe.ts), so is its result.
  */
 export function prepareRequest(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): Prepared {
   if (options.rawArgv || options.rawEnv) return make(request, facts, options).prepared
@@ -75,9 +79,9 @@ export function prepareRequest(request: ResolveRequest, facts: HostFacts, option
     options
   ])
   const known = entries.get(key)
-  const entry = known && unchanged(known.seen) ? known : make(request, facts, options)
+  const entry = known?.seen && loadAddon().areAsBefore(known.seen) ? known : make(request, facts, options)
   entries.delete(key)
-  if (entry.seen.size > 0) entries.set(key, entry)
+  if (entry.seen) entries.set(key, entry)
   for (const oldest of entries.keys()) {
     if (entries.size <= KEPT) break
     entries.delete(oldest)
@@ -92,13 +96,13 @@ function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions
     drawn = true
     return 0
   }
-  const profile = resolve({ ...request, fs, random }, facts)
+  const profile = covering(() => resolve({ ...request, fs, random }, facts), request)
   const built = encodeProfile(profile, facts, options)
   if (drawn) built.template.firstUid = profile.identity.uidOutside
   // What permissive hides depends on the mounts of the host, which tell of no change.
   return {
     prepared: finished(profile, facts, built),
-    seen: profile.enforcement === 'permissive' ? new Map() : fs.settled()
+    seen: profile.enforcement === 'permissive' ? undefined : encodeLooks(fs.settled())
   }
 }
 
@@ -120,6 +124,7 @@ const finished = (profile: Profile, facts: HostFacts, { template, protections }:
   profile,
   protections,
   facts,
+  template,
   plan: (held = false) => fill(template, held)
 })
 
@@ -141,6 +146,7 @@ function encodeProfile(profile: Profile, facts: HostFacts, options: PrepareOptio
       Buffer.from(bytes.buffer, bytes.byteOffset).readUInt32LE(offsetOf('auditHead')) +
       head.indexOf(SESSION_PLACEHOLDER)
   }
+  if (options.firstUid !== undefined) template.firstUid = options.firstUid
   return { template, protections }
 }
 
@@ -184,84 +190,4 @@ function fill({ bytes, sessionAt, tempAt, firstUid }: Template, held: boolean): 
     for (const name of ['uidOutside', 'gidOutside']) copy.writeUInt32LE(uid, offsetOf(name))
   }
   return copy
-}
-
-const ABSENT = 'absent'
-/** Size and times of a folder tell of its entries, which only who lists it has seen. */
-const SHALLOW = 'shallow'
-
-function fingerprint(stat: BigIntStats | undefined, shallow: boolean): string {
-  if (!stat) return ABSENT
-  const itself = `${stat.dev}:${stat.ino}:${stat.mode}:${stat.uid}:${stat.gid}`
-  return shallow && stat.isDirectory() ? `${itself}:${SHALLOW}` : `${itself}:${stat.size}:${stat.ctimeNs}`
-}
-
-function look(path: string): BigIntStats | undefined {
-  try {
-    return lstatSync(path, { bigint: true, throwIfNoEntry: false })
-  } catch {
-    return undefined
-  }
-}
-
-function unchanged(seen: Map<string, string>): boolean {
-  for (const [path, was] of seen) if (fingerprint(look(path), was.endsWith(SHALLOW)) !== was) return false
-  return true
-}
-
-/** Longer than the coarsest change time of a file system we meet: a later change within it would look like none. */
-const UNSETTLED_NS = 20_000_000n
-
-/** Notes what each path looked like before it was read. */
-class ObservedFs implements ReadFs {
-  private readonly seen = new Map<string, string>()
-  private newest = 0n
-
-  constructor(private readonly fs: ReadFs) {}
-
-  lstat(path: string) {
-    this.note(path)
-    return this.fs.lstat(path)
-  }
-
-  readlink(path: string) {
-    this.note(path)
-    return this.fs.readlink(path)
-  }
-
-  read(path: string, max: number) {
-    this.noteContent(path)
-    return this.fs.read(path, max)
-  }
-
-  list(path: string) {
-    this.noteContent(path)
-    return this.fs.list(path)
-  }
-
-  /** What was seen, or nothing when some of it changed too recently to tell a further change apart. */
-  settled(): Map<string, string> {
-    const now = BigInt(Date.now()) * 1_000_000n
-    return now - this.newest > UNSETTLED_NS ? this.seen : new Map()
-  }
-
-  /** A link stays as it is when what it leads to changes. */
-  private noteContent(path: string): void {
-    this.note(path, false)
-    if (!look(path)?.isSymbolicLink()) return
-    try {
-      this.note(realpathSync.native(path), false)
-    } catch {
-      this.newest = BigInt(Date.now()) * 1_000_000n // it leads nowhere, for now: not to be kept
-    }
-  }
-
-  private note(path: string, shallow = true): void {
-    const known = this.seen.get(path)
-    if (known !== undefined && (shallow || !known.endsWith(SHALLOW))) return
-    const stat = look(path)
-    const print = fingerprint(stat, shallow)
-    this.seen.set(path, print)
-    if (stat && !print.endsWith(SHALLOW) && stat.ctimeNs > this.newest) this.newest = stat.ctimeNs
-  }
 }

@@ -1,3 +1,4 @@
+import { covering } from '../cache/folder.js'
 import { QiError } from '../errors.js'
 import type { AuditLog } from '../event/schema.js'
 import * as schemas from '../event/schema.js'
@@ -116,7 +117,8 @@ async function replay(request: LearnRequest, recording: Recording): Promise<Sess
 }
 
 function resolveFor({ argv, env, cwd, home }: LearnRequest, config: SandboxConfig, policyFiles?: string): Profile {
-  return resolve({ config, argv, env, cwd, home, ...(policyFiles === undefined ? {} : { policyFiles }) }, probeHost())
+  const request = { config, argv, env, cwd, home, ...(policyFiles === undefined ? {} : { policyFiles }) }
+  return covering(() => resolve(request, probeHost()), request)
 }
 
 function proposeFor(request: LearnRequest, profile: Pick<Profile, 'tempDirectory'>, observed: Observed): Proposal {

@@ -41,7 +41,7 @@ class Encoder {
     for (const field of layout.fields) this.field(field.type, value[field.name], at + field.offset)
   }
 
-  finish(): Uint8Array {
+  finish(): Buffer {
     return this.buffer.subarray(0, this.end)
   }
 
@@ -104,10 +104,14 @@ class Encoder {
  * @throws QiError QI_PLAN_TOO_LARGE, QI_PLAN_TEXT
  */
 export function encodePlan(plan: Plan): Uint8Array {
+  return encodeStruct('Plan', { ...plan, magic: PLAN_MAGIC, version: PLAN_VERSION })
+}
+
+/** One that begins with its magic number, its version and the size of the whole. */
+export function encodeStruct(name: string, value: Record<string, unknown>): Buffer {
   const encoder = new Encoder()
-  const root = encoder.reserve(LAYOUT.Plan?.size ?? 0)
-  encoder.struct('Plan', { ...plan, magic: PLAN_MAGIC, version: PLAN_VERSION, size: 0 }, root)
+  encoder.struct(name, { ...value, size: 0 }, encoder.reserve(LAYOUT[name]?.size ?? 0))
   const bytes = encoder.finish()
-  Buffer.from(bytes.buffer, bytes.byteOffset).writeUInt32LE(bytes.length, root + 8)
+  bytes.writeUInt32LE(bytes.length, 8)
   return bytes
 }

@@ -33,10 +33,11 @@ export type CgroupChoice = { from: CgroupFacts; controllers: string[] } | { none
  * Without the memory controller a group would take the watchdog's place and limit nothing, so a memory limit wants a group
  * that has it, or none. What else is missing there is missing without a group too.
  */
-export function chooseCgroup(profile: Profile, { cgroup }: HostFacts): CgroupChoice {
+export function chooseCgroup(profile: Profile, facts: HostFacts): CgroupChoice {
   const wanted = carriedLimits(profile).map((limit) => limit.controller)
   if (wanted.length === 0) return { none: 'no limit asks for a cgroup' }
   if (profile.limits.cgroup === 'off') return { none: 'resources.cgroup forbids one' }
+  const { cgroup } = facts // looked for when it is asked for
   if (cgroup.source === 'none') return { none: cgroup.reason }
   const had = wanted.filter((name) => cgroup.controllers.includes(name))
   if (had.length === 0 || (wanted.includes('memory') && !had.includes('memory')))

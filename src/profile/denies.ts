@@ -56,7 +56,7 @@ export interface OwnPaths {
   packageDir: string
   /** Absolute. */
   auditFile?: string
-  /** Where policies and the list of trusted ones lie, when the environment puts them elsewhere than OWN_HOME. */
+  /** Where policies, the list of trusted ones and kept plans lie, wherever the environment puts them. */
   folders: string[]
   /** Profile files this launch was configured by. */
   profileFiles: string[]

@@ -12,7 +12,7 @@ import { loadOci } from '../policy/oci-file.js'
 import { type LoadedProfile, loadProfile, PACKAGE_DIR } from '../policy/profiles.js'
 import { type Closure, systemFiles } from './closure/index.js'
 import { checkArguments, findCommand } from './command.js'
-import { controlDenies } from './control.js'
+import { cacheDenies, cacheFolder, controlDenies } from './control.js'
 import { cwdError, refuseSteeredCwd, workingDirectory } from './cwd.js'
 import { mandatoryDenies, readDenies } from './denies.js'
 import { JailDisabled } from './disabled.js'
@@ -53,8 +53,17 @@ export interface ResolveRequest {
   random?: () => number
   /** For who only tells what it comes to: `argv` may be empty, and then it cannot be launched. */
   explaining?: boolean
+  /** For who keeps plans: `env` tells of every look at it, `caller` is the same without. */
+  variables?: Variables
   /** The caller will be asked about hosts that no rule names, and has this many milliseconds to answer. */
   askMs?: number
+}
+
+/** @internal */
+export interface Variables {
+  caller: Record<string, string | undefined>
+  handOn(name: string): void
+  watch(env: Record<string, string | undefined>): Record<string, string | undefined>
 }
 
 const HOSTNAME = 'qi-jail'
@@ -75,10 +84,12 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   if (why !== undefined && enforcement === 'permissive') throw needsMounts(why)
   const temp = why === undefined ? placeTemp(policy, host) : { real: hostTemp(policy, fs), links: [] }
   const tempDirectory = temp.real
-  const env = environment(request.env, policy.env, host.home, tempDirectory)
+  const { caller = request.env, handOn, watch } = request.variables ?? {}
+  const env = environment(caller, policy.env, host.home, tempDirectory, handOn)
   if (request.explaining !== true || request.argv.length > 0) checkArguments(request.argv, env)
   const argv = [...request.argv]
-  host.env = Object.fromEntries(env)
+  const given = Object.fromEntries(env)
+  host.env = watch ? watch(given) : given
 
   const syscalls = resolveSyscalls(policy, host, facts)
   const explicit = resolveGrants(policy, host)
@@ -95,7 +106,10 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const isPermissive = enforcement === 'permissive'
   const tree = isPermissive ? readableTree(host, explicit, closure, tempDirectory, ownFiles) : undefined
   const grants = tree?.grants ?? strict
-  const hidden = controlDenies(grants, fs, request.env, facts.uid)
+  const hidden = [
+    ...controlDenies(grants, fs, request.env, facts.uid),
+    ...cacheDenies(grants, fs, request.env, host.home)
+  ]
   const hiding = maskable(explicit.denied, closed)
   const masks = tree ? hostMasks(host, strict, hiding, grants) : []
   const denied = readDenies(hiding, grants, fs).filter((d) => !hidden.some((h) => h.path === d.path))
@@ -105,7 +119,7 @@ export function resolve(request: ResolveRequest, facts: HostFacts): Profile {
   const own = {
     packageDir: walk(fs, request.packageDir ?? PACKAGE_DIR).real,
     // Those of this environment, whether or not this launch reads them: the next one does.
-    folders: [configFolder(request), stateFolder(request)],
+    folders: [configFolder(request), stateFolder(request), cacheFolder(request.env, host.home)],
     profileFiles: [...loaded.files, ...policy.syscalls.oci.map(({ value }) => expand(host, value).path)],
     ...(auditFile === undefined || auditFile === '-' ? {} : { auditFile })
   }

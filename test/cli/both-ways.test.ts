@@ -1,17 +1,27 @@
-import { readFileSync, readlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { users } from '../support/user.js'
-import { placeOf, run, shell, start, stateOf } from './cli.js'
+import { placeOf, run, runKept, shell, start, stateOf, until } from './cli.js'
 
-/** A run that qi-monitor does alone says what a run says that keeps its command line tool. */
+/** A run that qi-monitor does alone, from a plan made for it or kept, says what a run says that keeps its command line tool. */
 describe.each(users)('with and without a host, as %s', (user) => {
   const place = placeOf(user)
+  let PATH: string
+
+  beforeAll(async () => {
+    // The entry starts this one where it does not start from a kept plan.
+    mkdirSync(join(place.home, 'no-node'))
+    writeFileSync(join(place.home, 'no-node/node'), '#!/bin/sh\nexit 99\n', { mode: 0o755 })
+    PATH = [join(place.home, 'no-node'), process.env.PATH].join(delimiter)
+    await new Promise((resolve) => setTimeout(resolve, 60)) // longer than what ObservedFs takes for unsettled
+  })
 
   async function bothWays(args: string[]) {
-    const alone = await run(place, args)
-    const resident = await run(place, args, { QI_JAIL_RESIDENT: '1' })
+    const resident = await run(place, args, { PATH, QI_JAIL_RESIDENT: '1' })
+    const alone = await run(place, args, { PATH })
     expect(alone).toEqual(resident)
+    expect(await runKept(place, args, { PATH })).toEqual(resident)
     return alone
   }
   const sh = (script: string) => ['--', 'sh', '-c', script]
@@ -40,6 +50,7 @@ describe.each(users)('with and without a host, as %s', (user) => {
   test('launches that fail, before and after qi-monitor has given up its rights', async () => {
     const script = join(place.home, 'late')
     writeFileSync(script, readFileSync('/bin/true').subarray(0, 300), { mode: 0o755 }) // a head without a body
+    await new Promise((resolve) => setTimeout(resolve, 60))
     for (const json of [[], ['--json']]) {
       expect((await bothWays([...json, '--ro', script, '--', script])).stderr).toContain('ENOEXEC')
       expect((await bothWays([...json, '--audit', '/dev/full', '--', 'true'])).stderr).toContain('RecordLaunch')
@@ -73,7 +84,7 @@ describe.each(users)('with and without a host, as %s', (user) => {
     const { status, stdout } = await shell(place, 'sleep 60 > /dev/null 2>&1 & echo $! && exec "$QI" -- true')
     const child = Number(stdout.toString())
     expect(status).toBe(0)
-    expect(stateOf(child)).toBe('S')
+    await until(() => stateOf(child) === 'S', 'the child sleeps')
     process.kill(child)
   })
 })

@@ -46,6 +46,13 @@ export interface Running {
 export const start = (place: Place, args: string[], env: Record<string, string> = {}): Running =>
   startAny(place, [process.execPath, join(place.root, 'bin/qi-jail'), ...args], env)
 
+/** The same by the entry itself, which starts Node of PATH where no plan is kept. */
+export function runKept(place: Place, args: string[], env: Record<string, string> = {}): Promise<Result> {
+  const { child, result } = startAny(place, [join(place.root, 'bin/qi-jail'), ...args], env)
+  child.stdin?.end()
+  return result
+}
+
 /** A shell script in which `$QI` is the command. Its stdin is empty. */
 export function shell(place: Place, script: string, env: Record<string, string> = {}): Promise<Result> {
   const qi = join(place.root, 'bin/qi-jail')

@@ -180,6 +180,9 @@ describe('a hostile file', () => {
   })
 
   test.each([
+    'BASH_FUNC_read%%',
+    'SHELLOPTS',
+    'FPATH',
     'LD_PRELOAD',
     'LD_LIBRARY_PATH',
     'NODE_OPTIONS',

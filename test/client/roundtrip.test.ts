@@ -10,9 +10,14 @@ type Document = { mcpServers?: Record<string, Server> | null; servers?: Record<s
 const OPTIONS = { allowTrailingComma: true, allowEmptyContent: true }
 const read = (bytes: Buffer): Document => parse(bytes.toString().replace(/^\ufeff/, ''), [], OPTIONS)
 
-/** What qi-jail would run of a wrapped server. */
-function inner({ args }: Server): { command: string[]; options: ReturnType<typeof parseArguments>['options'] } {
-  const { command, options, fault } = parseArguments((args as string[]).slice(1))
+/** What qi-jail would run of a wrapped server; it is the command itself, or what node runs. */
+function inner({ command: program, args }: Server): {
+  command: string[]
+  options: ReturnType<typeof parseArguments>['options']
+} {
+  const { command, options, fault } = parseArguments(
+    (args as string[]).slice(/qi-jail$/.test(program as string) ? 0 : 1)
+  )
   expect(fault).toBeUndefined()
   return { command, options }
 }

@@ -115,4 +115,17 @@ describe('installed elsewhere without scripts, network and compiler', () => {
     const command = join(app, 'node_modules/.bin/qi-jail')
     expect(run(command, ['--quiet', '--', '/bin/echo', 'hi'])).toBe('hi\n')
   })
+
+  it('launches again without Node', () => {
+    const [command, node] = [join(app, 'node_modules/.bin/qi-jail'), join(work, 'bin/node')]
+    const again = () => run(command, ['--quiet', '--', '/bin/echo', 'again'])
+    expect(again()).toBe('again\n')
+    rmSync(node)
+    try {
+      expect(again()).toBe('again\n')
+      expect(() => run(command, ['--quiet', '--', '/bin/echo', 'another'])).toThrow('cannot start node')
+    } finally {
+      symlinkSync(process.execPath, node)
+    }
+  })
 })

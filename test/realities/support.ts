@@ -144,8 +144,11 @@ function told(stderr: string, home: string): Pick<Outcome, 'error' | 'protection
   const launch = audit.find(({ event }) => event.action === 'jail.launch')
   const protections = (launch?.context.parameters?.protections ?? {}) as Record<string, string>
   const files = readdirSync(home, { recursive: true }) as string[]
-  return { ...(error ? { error } : {}), protections, files: files.filter((name) => name !== 'audit.jsonl').sort() }
+  return { ...(error ? { error } : {}), protections, files: files.filter((name) => !OURS.test(name)).sort() }
 }
+
+/** What the tool itself leaves below home: the events, and plans for the next start. */
+const OURS = /^(audit\.jsonl|\.cache(\/qi-jail(\/plans(\/[0-9a-f]{32})?)?)?)$/
 
 const ordinary = new Map<User, Promise<Outcome>>()
 

@@ -1,0 +1,82 @@
+#include "cache/looks.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "core/fd.h"
+
+namespace qi {
+namespace {
+
+bool LooksAlike(const CacheLook& look, const char* path) {
+  struct stat st;
+  if (lstat(path, &st) != 0) return look.kind == LookKind::kAbsent;
+  if (look.kind == LookKind::kAbsent) return false;
+  if (st.st_dev != look.dev || st.st_ino != look.ino || st.st_mode != look.mode) return false;
+  if (st.st_uid != look.uid || st.st_gid != look.gid) return false;
+  if (look.kind == LookKind::kStatus) return true;
+  uint64_t changed = static_cast<uint64_t>(st.st_ctim.tv_sec) * 1000000000u + static_cast<uint64_t>(st.st_ctim.tv_nsec);
+  return static_cast<uint64_t>(st.st_size) == look.length && changed == look.changed;
+}
+
+// Small files of the kernel, which have no change time.
+bool SaysTheSame(const PlanBlob& blob, const CacheLook& look, const char* path) {
+  UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd || look.mode == 0) return !fd && look.mode == 0;
+  const Span<uint8_t> was = Bytes(blob, look.value);
+  char chunk[4096];
+  for (size_t at = 0;;) {
+    ssize_t n = RetryEintr([&] { return read(fd.get(), chunk, sizeof(chunk)); });
+    if (n <= 0) return n == 0 && at == was.size;
+    auto count = static_cast<size_t>(n);
+    if (count > was.size - at || memcmp(was.data + at, chunk, count) != 0) return false;
+    at += count;
+  }
+}
+
+bool HasAttribute(const PlanBlob& blob, const CacheLook& look, const char* path) {
+  char value[256];
+  ssize_t n = lgetxattr(path, Str(blob, look.name), value, sizeof(value) - 1);
+  if (n < 0 || look.mode == 0) return n < 0 && look.mode == 0;
+  return look.value.length == static_cast<size_t>(n) &&
+         memcmp(Bytes(blob, look.value).data, value, look.value.length) == 0;
+}
+
+bool IsAsBefore(const PlanBlob& blob, const CacheLook& look) {
+  const char* path = Str(blob, look.path);
+  switch (look.kind) {
+    case LookKind::kText:
+      return SaysTheSame(blob, look, path);
+    case LookKind::kWritable:
+      return (access(path, W_OK) == 0) == (look.mode == 1);
+    case LookKind::kAttribute:
+      return HasAttribute(blob, look, path);
+    case LookKind::kAbsent:
+    case LookKind::kStatus:
+    case LookKind::kWhole:
+      return LooksAlike(look, path);
+  }
+  return false;
+}
+
+}  // namespace
+
+bool AreAsBefore(const PlanBlob& blob, const PlanList<CacheLook>& looks) {
+  for (const CacheLook& look : List(blob, looks)) {
+    if (!IsAsBefore(blob, look)) return false;
+  }
+  return true;
+}
+
+bool NotedAreAsBefore(const uint8_t* data, size_t size) {
+  if (size < sizeof(CacheLooks) || reinterpret_cast<uintptr_t>(data) % 8 != 0) return false;
+  const PlanBlob blob = {data, size, size * 4};
+  const auto* noted = reinterpret_cast<const CacheLooks*>(data);
+  return CheckRefs(blob, *noted) && AreAsBefore(blob, noted->looks);
+}
+
+}  // namespace qi

@@ -1,0 +1,113 @@
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  statSync,
+  unlinkSync,
+  writeSync
+} from 'node:fs'
+import { tryFolder, whyUntrusted } from '../launch/ctl-folder.js'
+import { cacheFolder, secretFolder } from '../profile/control.js'
+import { dirname, isWithin, join, nodeFs, walk } from '../profile/fs.js'
+import type { Profile } from '../profile/types.js'
+
+const SECRET_BYTES = 16
+
+type Env = Record<string, string | undefined>
+
+function isOurs(path: string): boolean {
+  try {
+    return statSync(path).uid === process.getuid?.()
+  } catch {
+    return false
+  }
+}
+
+/** Where plans are kept: made, where it can be; undefined without a place that is ours alone. */
+export function makePlansFolder(env: Env, home: string): string | undefined {
+  const own = cacheFolder(env, home)
+  const [around, plans] = [dirname(own), join(own, 'plans')]
+  try {
+    if (isOurs(dirname(around))) mkdirSync(around, { mode: 0o700 }) // not its parents: who has none gets none
+  } catch {
+    // it is there, or nothing can be made in it either
+  }
+  // In another user's home (sudo that keeps HOME) what is ours would be in their way, and lead where they like.
+  return isOurs(around) && tryFolder(own) === undefined && tryFolder(plans) === undefined ? plans : undefined
+}
+
+/**
+ * What `resolveIt` says of a jail that is to be launched. One that sees the place of a cache which is not there yet would
+ * see the plans that come to be in it: it is made first, to be covered, whether or not this launch uses it.
+ */
+export function covering(resolveIt: () => Profile, { env, home }: { env: Env; home: string }): Profile {
+  const profile = resolveIt()
+  const made = [env, {}].filter((each) => isSeen(cacheFolder(each, home), profile) && makePlansFolder(each, home))
+  return made.length > 0 ? resolveIt() : profile
+}
+
+function isSeen(folder: string, { grants }: Profile): boolean {
+  const { kind, real } = walk(nodeFs, folder)
+  return kind === 'missing' && grants.some((grant) => isWithin(real, grant.path))
+}
+
+/** What `makePlansFolder` makes, as it is. */
+export function plansFolder(env: Env, home: string): string | undefined {
+  const own = cacheFolder(env, home)
+  const plans = join(own, 'plans')
+  return whyUntrusted(own) === undefined && whyUntrusted(plans) === undefined ? plans : undefined
+}
+
+/**
+ * What signs the kept plans. It lies where no variable leads and no jail reaches (src/profile/control.ts), so that nothing
+ * which a payload leaves in a folder that later is the cache can pass for a plan of ours. Made where it is missing.
+ */
+export function secret(uid: number): Buffer | undefined {
+  const folder = secretFolder(uid)
+  if (tryFolder(folder) !== undefined) return undefined
+  const file = join(folder, 'cache-key')
+  return readSecret(file, uid) ?? makeSecret(file, uid)
+}
+
+function readSecret(file: string, uid: number): Buffer | undefined {
+  let fd: number
+  try {
+    fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch {
+    return undefined
+  }
+  try {
+    const stat = fstatSync(fd)
+    const bytes = Buffer.alloc(SECRET_BYTES)
+    const isOwn = stat.isFile() && stat.uid === uid && (stat.mode & 0o077) === 0
+    return isOwn && readSync(fd, bytes) === SECRET_BYTES ? bytes : undefined
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Whole or not at all: of two that make it at once, one is first. */
+function makeSecret(file: string, uid: number): Buffer | undefined {
+  const whole = `${file}.${randomBytes(8).toString('hex')}`
+  try {
+    const fd = openSync(whole, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+    try {
+      writeSync(fd, randomBytes(SECRET_BYTES))
+    } finally {
+      closeSync(fd)
+    }
+    try {
+      linkSync(whole, file)
+    } finally {
+      unlinkSync(whole)
+    }
+  } catch {
+    // somebody else was first, or it cannot be made here
+  }
+  return readSecret(file, uid)
+}

@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs'
+import { Command } from 'commander'
+import { plansFolder } from '../cache/folder.js'
+import { type Kept, list, remove } from '../cache/store.js'
+import { QiError } from '../errors.js'
+import { cacheFolder } from '../profile/control.js'
+import { withExamples } from './examples.js'
+import { bytes as inBytes } from './human.js'
+import { place } from './run.js'
+import { usage, verb } from './subcommand.js'
+
+/** `qi-jail cache clear|stats` */
+const program = (): Command =>
+  withExamples(
+    new Command('qi-jail cache')
+      .usage('clear|stats [--json]')
+      .description('Plans of runs that were made before: the same run starts from one without Node.js.')
+      .argument('<what>', 'clear: remove them all; stats: how many there are')
+      .option('--json', 'as JSON'),
+    [
+      ['qi-jail cache stats', 'how many plans are kept, and where'],
+      ['qi-jail cache clear', 'every run is resolved anew']
+    ]
+  )
+
+export const cache = verb(program, async (command, json) => {
+  const [what = ''] = command.args
+  if (what !== 'clear' && what !== 'stats') throw usage(command, `there is no ${JSON.stringify(what)}: clear or stats`)
+  const { env, home } = place()
+  const folder = plansFolder(env, home)
+  const kept = folder === undefined ? [] : list(folder)
+  const answer = what === 'clear' ? clear(kept) : stats(cacheFolder(env, home), kept)
+  return json ? `${JSON.stringify(answer.record)}\n` : `${answer.text}\n`
+})
+
+interface Answer {
+  text: string
+  record: object
+}
+
+function clear(kept: Kept[]): Answer {
+  const left = kept.find(({ file }) => !remove(file) && existsSync(file)) // or somebody else was first
+  if (left !== undefined) {
+    const hint = 'remove it yourself'
+    throw new QiError('QI_OUTPUT', `cannot remove ${left.file}`, { path: left.file, hint })
+  }
+  return { text: `${plans(kept.length)} removed`, record: { removed: kept.length } }
+}
+
+function stats(folder: string, kept: Kept[]): Answer {
+  const size = kept.reduce((sum, one) => sum + one.bytes, 0)
+  return {
+    text: `${plans(kept.length)} in ${folder}${kept.length > 0 ? `, ${inBytes(size)}` : ''}`,
+    record: { folder, plans: kept.length, bytes: size }
+  }
+}
+
+const plans = (count: number): string => (count === 1 ? '1 plan' : `${count} plans`)
