@@ -151,19 +151,33 @@ Result Cgroup::StartKeeper(const Jail& jail) {
   return removes_name ? qi::StartKeeper(jail, {}, -1, &keeper_, &keeper_pid_) : Ok();
 }
 
+Result Cgroup::AwaitKeeper() {
+  if (!keeper_) return Ok();
+  Result r = qi::AwaitKeeper(keeper_.get(), keeper_pid_);
+  if (r.ok()) return r;
+  keeper_.reset();  // it has ended
+  keeper_pid_ = -1;
+  return r;
+}
+
 bool Cgroup::AlsoRemove(int folder, const char* name) const {
   return keeper_ && TellKeeper(keeper_.get(), folder, name);
 }
 
+void Cgroup::BeginRemove() {
+  if (keeper_ && !made()) asked_ = AskKeeper(keeper_.get());
+}
+
 void Cgroup::Remove() {
   if (keeper_) {
-    AskKeeper(keeper_.get(), keeper_pid_);
+    if (asked_ || AskKeeper(keeper_.get())) AwaitKeeperEnd(keeper_.get(), keeper_pid_);
   } else if (files_.events && !scope_) {
     (void)EndGroup(end(), kEndMs);  // with a mark on it: the next launch removes it
   } else if (name_[0] != 0 && !scope_) {
     (void)unlinkat(parent_.get(), name_, AT_REMOVEDIR);  // nothing was ever in it
   }
   keeper_.reset();
+  asked_ = false;
   dir_.reset();
   procs_.reset();
   parent_.reset();

@@ -44,8 +44,14 @@ class Cgroup {
   // to remove; but for a control socket that root's qi-monitor will have no right to remove.
   Result StartKeeper(const Jail& jail);
 
+  // Returns when it is confined, as it must be before anything of the payload runs. Ok() without one.
+  Result AwaitKeeper();
+
   // Has the keeper remove `name` in `folder` as well. False without a keeper.
   bool AlsoRemove(int folder, const char* name) const;
+
+  // The jail ends now. Without a group the keeper waits for nobody, and can do its part meanwhile.
+  void BeginRemove();
 
   // Kills what is in it, removes it, and waits until it is gone (a few seconds at most). Closes files(). Of a scope
   // systemd removes it after qi-monitor has ended.
@@ -72,6 +78,7 @@ class Cgroup {
   pid_t keeper_pid_ = -1;
   CgroupFiles files_;
   bool scope_ = false;
+  bool asked_ = false;  // the keeper, to end
   char name_[kGroupNameSize] = "";
   char path_[1024] = "";
 };

@@ -115,11 +115,12 @@ Result StartKeeper(const Jail& jail, const GroupEnd& group, int lock, UniqueFd* 
   if (child < 0) return Fail(kStep, errno, "fork");
   if (child == 0) RunKeeper(jail, group, lock, theirs.release());
   theirs.reset();  // or its end of file would never be seen
-  QI_TRY(AwaitReady(mine.get(), kStep, child));
   *channel = std::move(mine);
   *pid = child;
   return Ok();
 }
+
+Result AwaitKeeper(int channel, pid_t pid) { return AwaitReady(channel, kStep, pid); }
 
 bool TellKeeper(int channel, int folder, const char* name) {
   Leftover leftover;
@@ -129,10 +130,13 @@ bool TellKeeper(int channel, int folder, const char* name) {
   return SendMessage(channel, &leftover, sizeof(leftover), &folder, 1) == 0;
 }
 
-void AskKeeper(int channel, pid_t pid) {
+bool AskKeeper(int channel) {
   char word = 1;
+  return SendMessage(channel, &word, 1) == 0;
+}
+
+void AwaitKeeperEnd(int channel, pid_t pid) {
   pollfd answer = {channel, POLLIN, 0};
-  if (SendMessage(channel, &word, 1) != 0) return;
   if (RetryEintr([&] { return poll(&answer, 1, kAskMs); }) != 1) return;
   (void)RetryEintr([&] { return waitpid(pid, nullptr, 0); });  // it answered, or ended: either way there is no wait
 }

@@ -16,7 +16,8 @@ enum class StatusType : uint32_t {
   kListener = 3,
   kExecuting = 4,
   kConfined = 5,
-  kWarden = 6
+  kWarden = 6,
+  kFiltering = 7  // the payload's filter is next
 };
 
 struct StatusMessage {

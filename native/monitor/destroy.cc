@@ -39,6 +39,7 @@ void EndOrphans(const Jail& jail, const Running& running) {
 
 void Destroy(const Jail& jail, Running* running) {
   if (running->init <= 0) return;
+  running->cgroup.BeginRemove();
   bool shares_pids = jail.Has(kPlanWithoutNamespaces);
   if (shares_pids) {
     AskInitToEnd(*running);

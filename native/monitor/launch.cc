@@ -67,13 +67,14 @@ void ServeUntil(int channel, Broker* broker) {
 }
 
 // Without a host qi-monitor is confined as late as it can be: until then it can make room for the command line tool,
-// which tells best what went wrong.
+// which tells best what went wrong. The payload's filter takes the kernel as long as that.
 bool HasNoHost(const Jail& jail) { return jail.plan->foreground.count > 0; }
 
 // Follows the jail's progress until the exec closed the status channel.
 Result Follow(const Jail& jail, int status, Broker* broker, Running* running, const BeforeExec& before) {
   bool executing = false;
   bool confined = false;
+  bool self_confined = !HasNoHost(jail);
   bool released = false;
   for (;;) {
     StatusMessage message;
@@ -93,8 +94,12 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
         running->payload = sender;
         broker->network()->Init(message.network);
         break;
+      case StatusType::kFiltering:
+        if (!self_confined) QI_TRY(before.confine());
+        self_confined = true;
+        break;
       case StatusType::kListener:
-        if (HasNoHost(jail)) QI_TRY(before.confine());
+        if (!self_confined) return Fail(Step::kReceiveListener, EPROTO);
         QI_TRY(TakeListener(jail, std::move(received), broker, *running));
         break;
       case StatusType::kConfined:
@@ -179,6 +184,7 @@ Result Build(const Jail& jail, Broker* broker, Running* running, const BeforeExe
     supplied = StartNetwork(jail, broker, running, static_cast<UniqueFd&&>(factory));
   }
   if (!supplied.ok()) return FirstCause(status.get(), supplied);
+  QI_TRY(before.open());
   // Now, while pid 1 is busy: what is left to do needs no privilege.
   if (!HasNoHost(jail)) QI_TRY(before.confine());
   return Follow(jail, status.get(), broker, running, before);

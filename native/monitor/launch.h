@@ -23,6 +23,8 @@ struct Running {
 // What has to be done before the payload may exec, so that no hostile byte ever meets a qi-monitor with privileges, nor
 // a jail that leaves no record.
 struct BeforeExec {
+  // What takes its caller's rights, and can be done while pid 1 builds the jail.
+  Result (*open)();
   Result (*confine)();
   // With kPlanHeld: returns when the host hands the jail out. `status`: the jail's channel, readable when it has ended.
   Result (*hold)(int status);

@@ -50,13 +50,15 @@ Result OpenSignals(UniqueFd* signals) {
   return *signals ? Ok() : Fail(Step::kBlockSignals, errno, "signalfd");
 }
 
+Result OpenControl() {
+  QI_TRY(running.cgroup.AwaitKeeper());
+  return foreground.on() ? control.Open(jail, &events, running.cgroup) : Ok();
+}
+
 // From here on qi-monitor reads what a hostile program wrote: it keeps what its loop needs and nothing else.
 Result ConfineMonitor() {
   QI_BEGIN(jail, Step::kConfineMonitor);
-  if (foreground.on()) {
-    QI_TRY(control.Open(jail, &events, running.cgroup));
-    foreground.OnConfined();
-  }
+  if (foreground.on()) foreground.OnConfined();
   // The payload's standard streams are the payload's alone: the reader at the other end must see their end of file.
   UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   for (int fd = 0; fd < 3; ++fd) {
@@ -140,7 +142,8 @@ bool HostHasIpv6() {
 
 // A pid 1 that cannot be moved into the group has ended: another is cloned, which knows that it has none.
 Result LaunchJail(Broker* broker) {
-  const BeforeExec before = {ConfineMonitor, AwaitGo, [](const Running&) { return report.RecordLaunch(); }};
+  const BeforeExec before = {OpenControl, ConfineMonitor, AwaitGo,
+                             [](const Running&) { return report.RecordLaunch(); }};
   Result r = Launch(jail, broker, &running, before);
   if (r.ok() || r.step != Step::kEnterCgroup || !GoWithoutCgroup(r).ok()) return r;
   return Launch(jail, broker, &running, before);

@@ -188,6 +188,7 @@ Result RunPayload(const Jail& jail, int status, int proc, pid_t warden) {
   QI_TRY(CloseAtExec(jail, proc));
   QI_TRY(RestrictWithLandlock(jail));
   int listener = -1;
+  QI_TRY(Send(Step::kInstallFilter, status, StatusType::kFiltering));
   QI_TRY(InstallFilter(jail, Step::kInstallFilter, jail.plan->payload_filter, &listener));
   QI_BEGIN(jail, Step::kPassListener);
   QI_TRY(Send(Step::kPassListener, status, StatusType::kListener, listener));

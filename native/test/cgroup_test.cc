@@ -151,6 +151,7 @@ TEST(AGroupHasItsLimitsHoldsItsProcessesAndGoes) {
   CHECK_STREQ(Limit(group, "pids.max"), "21");
   CHECK(group.files().memory_events && group.files().memory_current && group.files().events);
   CHECK_OK(group.StartKeeper(jail));
+  CHECK_OK(group.AwaitKeeper());
   pid_t sleeper = StartSleeper();
   CHECK_OK(group.Enter(jail, sleeper));
   CHECK_OK(group.Enter(jail, sleeper));
@@ -206,7 +207,7 @@ TEST(AMakerThatIsKilledLeavesNothing) {
     pid_t sleeper = StartSleeper();  // before: it closes nothing, and the keeper waits for the end of a socket
     World world(field.path());
     Cgroup group;
-    bool ok = group.Make(world.Jail()).ok() && group.StartKeeper(world.jail).ok();
+    bool ok = group.Make(world.Jail()).ok() && group.StartKeeper(world.jail).ok() && group.AwaitKeeper().ok();
     ok = ok && group.Enter(world.jail, sleeper).ok();
     std::string path = ok ? FullPath(group) : "";
     (void)!write(told[1], path.c_str(), path.size() + 1);
@@ -281,6 +282,7 @@ struct Told {
     UniqueFd channel, fd(open((folder + at).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     pid_t pid = -1;
     CHECK_OK(qi::StartKeeper(world.Jail(), {}, -1, &channel, &pid));
+    CHECK_OK(qi::AwaitKeeper(channel.get(), pid));
     for (const char* name : names) CHECK(qi::TellKeeper(channel.get(), fd.get(), name));
     channel.reset();
     CHECK_EQ(EndOf(pid), 0);

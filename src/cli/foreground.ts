@@ -48,6 +48,8 @@ function endsOf({ limits }: Profile): ForegroundPlan['ends'] {
 
 /** What can go wrong after qi-monitor has given up its rights, and so the way back to us. */
 const LATE: [step: string, errno: (keyof typeof constants.errno)[], detail: (profile: Profile) => string][] = [
+  ['InstallFilter', ['EBUSY'], () => 'another seccomp listener is active'],
+  ['InstallFilter', ['EINVAL', 'ENOMEM'], () => ''],
   ['Exec', ['ENOENT', 'EACCES', 'ENOEXEC', 'E2BIG'], ({ command }) => command.file],
   ['RecordLaunch', ['ENOSPC', 'EDQUOT', 'EFBIG', 'EPIPE', 'EIO'], () => 'the audit file takes no more'],
   ['OpenJailRoot', ['ENOSYS', 'EPERM'], () => '']

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { enosys } from '../launch/driver.js'
 import { users } from '../support/user.js'
 import { placeOf, run, runKept, shell, start, stateOf, until } from './cli.js'
 
@@ -54,6 +55,14 @@ describe.each(users)('with and without a host, as %s', (user) => {
     for (const json of [[], ['--json']]) {
       expect((await bothWays([...json, '--ro', script, '--', script])).stderr).toContain('ENOEXEC')
       expect((await bothWays([...json, '--audit', '/dev/full', '--', 'true'])).stderr).toContain('RecordLaunch')
+    }
+    for (const json of ['', '--json']) {
+      const held = `"${enosys}" --listener -- sh -c '"$QI" ${json} -- true; exit $?'` // by sh: qi-jail closes its own
+      const below = (resident: string) => shell(place, `${resident} ${held}`)
+      const alone = await below('')
+      expect(alone.stderr).toMatch(/InstallFilter.*EBUSY.*qi-jail cannot be nested inside it/)
+      expect(await below('')).toEqual(alone) // from a kept plan
+      expect(await below('QI_JAIL_RESIDENT=1')).toEqual(alone)
     }
     for (const resident of ['', 'QI_JAIL_RESIDENT=1']) {
       const { status, stderr } = await shell(place, `${resident} "$QI" -- true < /`)
