@@ -99,6 +99,11 @@ export function contendersIn(folder, root) {
   return {
     bare: { start: run, hosts: true },
     floor: { start: (argv, stdio) => run([FLOOR, ...argv], stdio), here: () => existsSync(FLOOR), onlyUsr: true },
+    'floor, by a script': {
+      start: (argv, stdio) => run(['/bin/sh', '-c', 'exec "$0" "$@"', FLOOR, ...argv], stdio),
+      here: () => existsSync(FLOOR),
+      onlyUsr: true
+    },
     bubblewrap: {
       start: (argv, stdio, { readable = [] } = {}) => run(['bwrap', ...bubblewrap(...readable), '--', ...argv], stdio),
       version: ['bwrap', '--version']

@@ -10,15 +10,23 @@ const scenario = (unit: string, values: Record<string, number>) => ({
   failed: {},
   rows: Object.entries(values).map(([name, value]) => ({ name, [`p50 ${unit}`]: value, '× bubblewrap': value }))
 })
-const start = { bare: 1, bubblewrap: 10, floor: 6, srt: 60, 'qi-jail CLI, warm': 10.01, 'qi-jail API': 8 }
+const start = {
+  bare: 1,
+  bubblewrap: 10,
+  floor: 6,
+  'floor, by a script': 7,
+  srt: 60,
+  'qi-jail CLI, warm': 10.01,
+  'qi-jail API': 8
+}
 
 test('a target is reached up to its figure, not beyond, and not when nothing was measured', () => {
   const found = targetsOf({ scenarios: { true: scenario('ms', start) } })
   const row = (what: string) => found.find((one: { what: string }) => one.what.startsWith(what))
-  expect(row('CLI warm')).toMatchObject({ target: '≤ 1', reached: 'no' })
+  expect(row('CLI warm')).toMatchObject({ target: '≤ 1', floor: 0.7, reached: 'no' })
   expect(row('API, `/bin/true`, × bubblewrap')).toMatchObject({ measured: 0.8, reached: 'yes' })
   expect(row('API, `/bin/true`, × floor')).toMatchObject({ measured: 1.33, reached: 'no' })
-  expect(row('srt, `/bin/true`')).toMatchObject({ target: '≥ 5', measured: 5.99, reached: 'yes' })
+  expect(row('srt, `/bin/true`')).toMatchObject({ target: '≥ 5', measured: 5.99, floor: '–', reached: 'yes' })
   expect(row('API pooled')).toMatchObject({ measured: 'not measured', reached: 'no' })
 })
 
