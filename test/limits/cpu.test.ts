@@ -21,7 +21,7 @@ describe.each(users)('the processor, launched by %s', (user: User) => {
   it('is used by no more than its quota, on however many cores', async () => {
     const { result, share } = await spin(CORES * 2, { maxCpu: 0.25 })
     if (stateOf(result, 'cpuLimit') !== 'enforced') return expect(stateOf(result, 'cpuLimit')).toBe('off')
-    expect(share).toBeLessThan(0.3)
+    expect(share).toBeLessThan(0.35) // each core may use up a slice that it has taken: cfs_bandwidth_slice_us
     const control = await spin(1, {})
     expect(control.share).toBeGreaterThan(share)
   })

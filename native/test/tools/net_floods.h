@@ -44,7 +44,12 @@ inline void FloodThreads(const Words& w) {
     }).detach();
   }
   while (started < count) (void)usleep(1000);
-  (void)usleep(300 * 1000);
+  // On a slow machine they come late: until none was refused for a second.
+  for (int last = -1, quiet = 0; quiet < 10; (void)usleep(100 * 1000)) {
+    int now = refused;
+    quiet = now == last ? quiet + 1 : 0;
+    last = now;
+  }
   printf("started %d refused %d\n", started.load(), refused.load());
   for (int i = 0; i < 5; ++i) Honest(allowed);
   Mark("flooded");
