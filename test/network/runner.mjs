@@ -17,13 +17,13 @@ const setZone = (records) =>
   })
 
 /** Does each step as soon as the jail has printed its word. */
-async function follow(steps, jail, seen, updates) {
+async function follow(steps, jail, seen, updates, kill) {
   const settled = (promise) =>
     promise.then(
       () => updates.push('ok'),
       (error) => updates.push(error.code ?? error.message)
     )
-  for (const { when, control, network, allow, deny, host, stdin, end } of steps) {
+  for (const { when, control, network, allow, deny, host, stdin, end, killAfter } of steps) {
     while (!seen.stdout.includes(when)) {
       if (seen.ended) return
       await sleep(10)
@@ -35,6 +35,7 @@ async function follow(steps, jail, seen, updates) {
     if (host) updates.push(await outside(host))
     if (stdin) jail.stdin.write(stdin)
     if (end) jail.stdin.end()
+    if (killAfter !== undefined) await sleep(killAfter).then(kill)
   }
 }
 
@@ -57,10 +58,11 @@ async function run({ config, argv, env, cwd, steps = [], answers, askTimeout, ti
     const jail = await spawnSandboxed(config, argv, { ...options, stdio: ['pipe', 'pipe', 'pipe'] })
     jail.on('askDecision', (answer) => decided.push(answer))
     let killedAt
-    const timer = setTimeout(() => {
+    const kill = () => {
       killedAt = performance.now()
       jail.kill('SIGKILL')
-    }, timeout)
+    }
+    const timer = setTimeout(kill, timeout)
     const gathered = (async () => {
       for await (const event of jail.events()) events.push(event)
     })()
@@ -68,7 +70,7 @@ async function run({ config, argv, env, cwd, steps = [], answers, askTimeout, ti
       new Promise((resolve) => jail[name].on('data', (chunk) => (seen[name] += chunk)).once('close', resolve))
     const both = Promise.all([read('stdout'), read('stderr')])
     if (steps.length === 0) jail.stdin.end()
-    const followed = follow(steps, jail, seen, updates)
+    const followed = follow(steps, jail, seen, updates, kill)
     const exit = await jail.exited
     const killMs = killedAt === undefined ? undefined : performance.now() - killedAt
     clearTimeout(timer)

@@ -42,6 +42,8 @@ export interface Step {
   stdin?: string
   /** That was all of it. */
   end?: boolean
+  /** ms after which it is killed. */
+  killAfter?: number
 }
 
 export interface Request {
