@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { own, users } from '../support/user.js'
-import { placeOf, readAudit, run, shell, start } from './cli.js'
+import { placeOf, readAudit, run, runOnce, shell, start } from './cli.js'
 
 describe.each(users)('enforcement_mode, as %s', { timeout: 600_000 }, (user) => {
   const place = placeOf(user)
@@ -28,7 +28,7 @@ describe.each(users)('enforcement_mode, as %s', { timeout: 600_000 }, (user) => 
 
   test('disabled runs the command as it is, and says so although told to be quiet', async () => {
     const script = `cat '${outside}'; echo more >>'${outside}'; echo error >&2; exit 7`
-    const bare = await run(place, ['--quiet', '--', 'sh', '-c', script])
+    const bare = await runOnce(place, ['--quiet', '--', 'sh', '-c', script])
     expect(bare.stdout.toString()).toBe('content\n')
     expect(bare.status).toBe(7)
     expect(bare.stderr).toBe(
@@ -73,7 +73,7 @@ describe.each(users)('enforcement_mode, as %s', { timeout: 600_000 }, (user) => 
 
   test('with --json the warning is one object, and the audit file has one event', async () => {
     const audit = join(place.home, 'audit.jsonl')
-    const { stderr, stdout } = await run(place, ['--json', '--audit', audit, '--', 'echo', 'ran'])
+    const { stderr, stdout } = await runOnce(place, ['--json', '--audit', audit, '--', 'echo', 'ran'])
     expect(stdout.toString()).toBe('ran\n')
     expect(JSON.parse(stderr)).toEqual({
       warning: {
@@ -148,7 +148,7 @@ describe.each(users)('enforcement_mode, as %s', { timeout: 600_000 }, (user) => 
     const audit = join(place.home, 'permissive.jsonl')
     const look = async (written: string) => {
       mode(written)
-      return run(place, ['--audit', audit, '--', 'sh', '-c', 'test -d /var/tmp && echo seen || echo not there'])
+      return runOnce(place, ['--audit', audit, '--', 'sh', '-c', 'test -d /var/tmp && echo seen || echo not there'])
     }
     expect((await look('permissive')).stdout.toString()).toBe('seen\n')
     expect((await look('strict')).stdout.toString()).toBe('not there\n')

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { skipUnless } from '../support/skip.js'
 import { own, users } from '../support/user.js'
-import { placeOf, readAudit, run, shell } from './cli.js'
+import { placeOf, readAudit, run, runOnce, shell } from './cli.js'
 
 describe.each(users)('qi-jail run by %s', (user) => {
   const place = placeOf(user)
@@ -129,7 +129,7 @@ describe.each(users)('qi-jail run by %s', (user) => {
 
   test('--audit FILE appends whole lines of the published shape', async () => {
     const audit = inHome('audit.jsonl')
-    for (let i = 0; i < 2; i++) await run(place, ['--audit', audit, '--', 'unshare', '-U', 'true'])
+    for (let i = 0; i < 2; i++) await runOnce(place, ['--audit', audit, '--', 'unshare', '-U', 'true'])
     const actions = readAudit(readFileSync(audit)).map(({ event }) => event.action)
     const each = ['jail.launch', 'syscall.refused', 'jail.exit']
     expect(actions).toEqual([...each, ...each])

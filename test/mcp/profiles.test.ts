@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { placeOf, run } from '../cli/cli.js'
+import { placeOf, run, runOnce } from '../cli/cli.js'
 import { as, environmentOf, own, users } from '../support/user.js'
 
 interface Answer {
@@ -106,7 +106,7 @@ describe.each(users)('servers that need no network, as %s', (user) => {
     file(join(place.home, '.gitconfig'), '[user]\n\tname = A Person\n\temail = a@example.com\n')
     const jailed = async (script: string) => {
       const shell = ['sh', '-c', script]
-      const { status, stdout, stderr } = await run(place, [
+      const { status, stdout, stderr } = await runOnce(place, [
         '--profile',
         'servers/git',
         '--rw',
@@ -133,7 +133,7 @@ describe.each(users)('servers that need no network, as %s', (user) => {
     const query = (path: string) =>
       `import sqlite3; c = sqlite3.connect('${path}'); c.execute('create table if not exists t (x)'); c.execute('insert into t values (7)'); c.commit(); print(c.execute('select x from t').fetchall())`
     const jailed = (path: string) =>
-      run(place, ['--profile', 'servers/sqlite', '--rw', data, '--', 'python3', '-c', query(path)])
+      runOnce(place, ['--profile', 'servers/sqlite', '--rw', data, '--', 'python3', '-c', query(path)])
     expect((await jailed(join(data, 'x.db'))).stdout.toString()).toBe('[(7,)]\n')
     const refused = await jailed(join(folder('private'), 'y.db'))
     expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('unable to open database file')])
