@@ -90,8 +90,11 @@ function cppPlan() {
 
 function cppCache() {
   const head = `${banner('schema/cache.json')}#pragma once\n#include "core/plan.gen.h"\n\nnamespace qi {\n\n`
-  const version = `inline constexpr uint32_t kCacheVersion = ${cache.version}u;\n`
-  return `${head}${version}${cppTypes(cache.enums, cacheStructs)}\n}  // namespace qi\n`
+  const numbers = { Magic: cache.magic, Version: cache.version, MaxBytes: cache.maxBytes }
+  const constants = Object.entries(numbers)
+    .map(([name, value]) => `inline constexpr uint32_t kCache${name} = ${value}u;\n`)
+    .join('')
+  return `${head}${constants}${cppTypes(cache.enums, cacheStructs)}\n}  // namespace qi\n`
 }
 
 function tsType(type) {
@@ -105,7 +108,7 @@ function tsType(type) {
 
 function tsPlan() {
   let out = banner('schema/plan.json and schema/cache.json')
-  out += `\nexport const CACHE_VERSION = ${cache.version}\nexport const PLAN_MAGIC = ${schema.magic}\nexport const PLAN_VERSION = ${schema.version}\nexport const PLAN_MAX_BYTES = ${schema.limits.bytes}\nexport const PLAN_MAX_ITEMS = ${schema.limits.listItems}\n`
+  out += `\nexport const CACHE_MAGIC = ${cache.magic}\nexport const CACHE_VERSION = ${cache.version}\nexport const CACHE_MAX_BYTES = ${cache.maxBytes}\nexport const PLAN_MAGIC = ${schema.magic}\nexport const PLAN_VERSION = ${schema.version}\nexport const PLAN_MAX_BYTES = ${schema.limits.bytes}\nexport const PLAN_MAX_ITEMS = ${schema.limits.listItems}\n`
   const flags = (table) =>
     Object.entries(table)
       .map(([k, { bit, doc }]) => `${doc ? `  /** ${doc} */\n` : ''}  ${k}: ${1 << bit},`)

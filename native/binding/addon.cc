@@ -276,6 +276,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("getXattr", Napi::Function::New(env, GetXattr));
   exports.Set("judgeHost", Napi::Function::New(env, JudgeHost));
   exports.Set("callerFacts", Napi::Function::New(env, CallerFacts));
+  exports.Set("cacheSecret", Napi::Function::New(env, CacheSecret));
   exports.Set("keyedHash", Napi::Function::New(env, KeyedHash));
   exports.Set("areAsBefore", Napi::Function::New(env, AreAsBefore));
   exports.Set("errnoName", Napi::Function::New(env, ErrnoName));

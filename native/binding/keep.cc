@@ -2,6 +2,7 @@
 
 #include "cache/facts.h"
 #include "cache/looks.h"
+#include "cache/secret.h"
 #include "core/siphash.h"
 
 // null when this caller's plans are not kept.
@@ -10,6 +11,13 @@ Napi::Value CallerFacts(const Napi::CallbackInfo& info) {
   size_t size = qi::CallerFacts(facts);
   if (size == 0) return info.Env().Null();
   return Napi::Buffer<uint8_t>::Copy(info.Env(), reinterpret_cast<const uint8_t*>(facts), size);
+}
+
+// null where there is none, and none can be made.
+Napi::Value CacheSecret(const Napi::CallbackInfo& info) {
+  qi::Secret secret;
+  if (!qi::MakeSecret(qi::OpenSecretFolder().get(), secret)) return info.Env().Null();
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), secret, sizeof(secret));
 }
 
 // 16 bytes; null for a key of another length.

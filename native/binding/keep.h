@@ -3,5 +3,6 @@
 #include <napi.h>
 
 Napi::Value CallerFacts(const Napi::CallbackInfo& info);
+Napi::Value CacheSecret(const Napi::CallbackInfo& info);
 Napi::Value KeyedHash(const Napi::CallbackInfo& info);
 Napi::Value AreAsBefore(const Napi::CallbackInfo& info);

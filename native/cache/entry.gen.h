@@ -4,7 +4,9 @@
 
 namespace qi {
 
+inline constexpr uint32_t kCacheMagic = 1365853025u;
 inline constexpr uint32_t kCacheVersion = 1u;
+inline constexpr uint32_t kCacheMaxBytes = 262144u;
 
 enum class LookKind : uint32_t {
   kAbsent = 1,

@@ -10,10 +10,8 @@
 
 namespace qi {
 
-constexpr uint32_t kCacheMagic = 0x51694361;  // "QiCa"
 // Of the entry, and of the plan in it.
 constexpr uint32_t kCacheFormat = kCacheVersion | kPlanVersion << 16;
-constexpr size_t kCacheMaxBytes = size_t{4} << 20;
 
 // Of this process; `variables` as environ.
 struct Caller {

@@ -14,6 +14,8 @@
 
 #include "cache/entry.h"
 #include "cache/facts.h"
+#include "cache/own_files.h"
+#include "cache/secret.h"
 #include "core/errno_names.h"
 #include "core/fd.h"
 #include "core/spawn.h"
@@ -22,35 +24,7 @@
 namespace qi {
 namespace {
 
-constexpr size_t kMaxKey = size_t{256} << 10;
 constexpr int kNoNode = 127;
-
-bool IsOwn(int fd, mode_t type) {
-  struct stat st;
-  return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == type && st.st_uid == geteuid() && (st.st_mode & 077) == 0;
-}
-
-UniqueFd OpenOwnFolder(int at, const char* name) {
-  UniqueFd fd(openat(at, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_RDONLY));
-  if (fd && !IsOwn(fd.get(), S_IFDIR)) fd.reset();
-  return fd;
-}
-
-UniqueFd OpenOwnFile(int at, const char* name) {
-  UniqueFd fd(openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (fd && !IsOwn(fd.get(), S_IFREG)) fd.reset();
-  return fd;
-}
-
-// It lies where no variable leads and no jail reaches (secretFolder in src/profile/control.ts): whatever a payload
-// leaves in a folder that a later launch takes for the cache, it cannot make the code of an entry.
-bool ReadSecret(uint8_t (&secret)[kSipKeyBytes]) {
-  char path[64];
-  (void)snprintf(path, sizeof(path), "/tmp/qi-jail-%u", geteuid());
-  UniqueFd folder = OpenOwnFolder(AT_FDCWD, path);
-  UniqueFd file = folder ? OpenOwnFile(folder.get(), "cache-key") : UniqueFd();
-  return file && read(file.get(), secret, sizeof(secret)) == static_cast<ssize_t>(sizeof(secret));
-}
 
 UniqueFd OpenPlans() {
   char path[PATH_MAX];
@@ -77,7 +51,7 @@ size_t WriteKey(const char* root, char* const* args, char* out) {
   size += strlen(cwd) + 1;
   for (; *args != nullptr; ++args) {
     size_t length = strlen(*args) + 1;
-    if (length > kMaxKey - size) return 0;
+    if (length > kCacheMaxBytes - size) return 0;
     memcpy(out + size, *args, length);
     size += length;
   }
@@ -184,10 +158,10 @@ bool OccupyStandardStreams() {
 
 bool TakeKeptPlan(const char* root, char* const* args) {
   if (getenv("QI_JAIL_NO_CACHE") != nullptr || getenv("QI_LOG") != nullptr || !OccupyStandardStreams()) return false;
-  uint8_t secret[kSipKeyBytes];
+  Secret secret;
   char facts[kFactsBytes];
-  if (!ReadSecret(secret)) return false;
-  auto* key = static_cast<uint8_t*>(malloc(kMaxKey));
+  if (!ReadSecret(OpenSecretFolder().get(), secret)) return false;
+  auto* key = static_cast<uint8_t*>(malloc(kCacheMaxBytes));
   if (key == nullptr) return false;
   Caller caller = {environ, key, WriteKey(root, args, reinterpret_cast<char*>(key)), facts, 0};
   Contents file;

@@ -187,6 +187,17 @@ TEST(ReadsWhatIsWholeAndSigned) {
   }
 }
 
+TEST(ReadsNothingLargerThanIsKept) {
+  EntryBuilder largest;
+  size_t size = EntryBuilder().Finish().size();
+  (void)largest.Bytes(std::string(qi::kCacheMaxBytes - size, 'x'));
+  CHECK(largest.Finish().size() == qi::kCacheMaxBytes);
+  CHECK(IsRead(largest.Finish()));
+  EntryBuilder larger;
+  (void)larger.Bytes(std::string(qi::kCacheMaxBytes - size + 8, 'x'));
+  CHECK(!IsRead(larger.Finish()));
+}
+
 TEST(RefusesReferencesOutsideAlsoWhenTheyAreSigned) {
   for (uint32_t offset : {0xffffffffu, 0xfffffff8u, 1u << 20}) {
     for (const auto& spoil : std::vector<std::function<void(qi::CacheEntry*)>>{

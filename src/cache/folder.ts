@@ -1,22 +1,8 @@
-import { randomBytes } from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  statSync,
-  unlinkSync,
-  writeSync
-} from 'node:fs'
+import { mkdirSync, statSync } from 'node:fs'
 import { tryFolder, whyUntrusted } from '../launch/ctl-folder.js'
 import { cacheFolder, secretFolder } from '../profile/control.js'
 import { dirname, isWithin, join, nodeFs, walk } from '../profile/fs.js'
 import type { Profile } from '../profile/types.js'
-
-const SECRET_BYTES = 16
 
 type Env = Record<string, string | undefined>
 
@@ -64,50 +50,8 @@ export function plansFolder(env: Env, home: string): string | undefined {
 }
 
 /**
- * What signs the kept plans. It lies where no variable leads and no jail reaches (src/profile/control.ts), so that nothing
- * which a payload leaves in a folder that later is the cache can pass for a plan of ours. Made where it is missing.
+ * Makes the folder in which lies what signs the kept plans (native/cache/secret.cc): where no variable leads and no jail
+ * reaches (src/profile/control.ts), so that nothing which a payload leaves in a folder that later is the cache can pass for a
+ * plan of ours. False where it cannot be had.
  */
-export function secret(uid: number): Buffer | undefined {
-  const folder = secretFolder(uid)
-  if (tryFolder(folder) !== undefined) return undefined
-  const file = join(folder, 'cache-key')
-  return readSecret(file, uid) ?? makeSecret(file, uid)
-}
-
-function readSecret(file: string, uid: number): Buffer | undefined {
-  let fd: number
-  try {
-    fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  } catch {
-    return undefined
-  }
-  try {
-    const stat = fstatSync(fd)
-    const bytes = Buffer.alloc(SECRET_BYTES)
-    const isOwn = stat.isFile() && stat.uid === uid && (stat.mode & 0o077) === 0
-    return isOwn && readSync(fd, bytes) === SECRET_BYTES ? bytes : undefined
-  } finally {
-    closeSync(fd)
-  }
-}
-
-/** Whole or not at all: of two that make it at once, one is first. */
-function makeSecret(file: string, uid: number): Buffer | undefined {
-  const whole = `${file}.${randomBytes(8).toString('hex')}`
-  try {
-    const fd = openSync(whole, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
-    try {
-      writeSync(fd, randomBytes(SECRET_BYTES))
-    } finally {
-      closeSync(fd)
-    }
-    try {
-      linkSync(whole, file)
-    } finally {
-      unlinkSync(whole)
-    }
-  } catch {
-    // somebody else was first, or it cannot be made here
-  }
-  return readSecret(file, uid)
-}
+export const makeSecretFolder = (): boolean => tryFolder(secretFolder(process.getuid?.() ?? 0)) === undefined

@@ -8,7 +8,7 @@ import { PACKAGE_DIR } from '../policy/profiles.js'
 import { basename, dirname, join, nodeFs } from '../profile/fs.js'
 import type { ResolveRequest } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
-import { makePlansFolder, secret } from './folder.js'
+import { makePlansFolder, makeSecretFolder } from './folder.js'
 import { ObservedCgroup, ObservedFs, wholeOf } from './observe.js'
 import { keyOf, store } from './store.js'
 import { ObservedVariables } from './variables.js'
@@ -21,7 +21,6 @@ const HERE = dirname(fileURLToPath(import.meta.url))
 /** Notes what a run is resolved from, so that its plan can be kept: native/cache looks at the same things again. */
 export class Observation {
   private readonly folder: string | undefined
-  private readonly secret: Buffer | undefined
   private readonly fs = new ObservedFs(nodeFs)
   private readonly cgroup = new ObservedCgroup(hostReader)
   private readonly variables: ObservedVariables
@@ -40,8 +39,7 @@ export class Observation {
     const { HOME: home, QI_JAIL_NO_CACHE: off } = this.variables.env
     // Made before anybody looks at what is around it.
     if (!home?.startsWith('/') || off !== undefined) return
-    this.folder = makePlansFolder(caller, home)
-    this.secret = secret(process.getuid?.() ?? 0)
+    if (makeSecretFolder()) this.folder = makePlansFolder(caller, home)
   }
 
   /** For `resolve`, in place of what it would look at itself. */
@@ -83,15 +81,15 @@ export class Observation {
   }
 
   private tryToKeep({ template, profile }: Prepared): boolean {
-    const { cwd, args, folder, secret: signed } = this
-    if (!folder || !signed) return false
+    const { cwd, args, folder } = this
+    if (!folder) return false
     const looks = this.fs.settled()
     const variables = this.variables.list(profile.env.map(([name, value]) => `${name}=${value}`))
     const facts = loadAddon().callerFacts()
     if (looks.length === 0 || !variables || !facts || !this.lasts(profile)) return false
     if (!cwd.startsWith('/') || [cwd, ...args].some((text) => text.includes('\ufffd'))) return false
     const { file = '' } = profile.audit
-    return store(folder, signed, {
+    return store(folder, {
       sessionAt: template.sessionAt,
       firstUid: template.firstUid ?? 0,
       auditUnshared: profile.grants.some((grant) => grant.access === 'rw') ? 1 : 0,

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs'
 import { Command } from 'commander'
 import { plansFolder } from '../cache/folder.js'
-import { type Kept, list, remove } from '../cache/store.js'
+import { inFolder, type Kept, list, remove } from '../cache/store.js'
 import { QiError } from '../errors.js'
 import { cacheFolder } from '../profile/control.js'
+import { join } from '../profile/fs.js'
 import { withExamples } from './examples.js'
 import { bytes as inBytes } from './human.js'
 import { place } from './run.js'
@@ -27,9 +28,11 @@ export const cache = verb(program, async (command, json) => {
   const [what = ''] = command.args
   if (what !== 'clear' && what !== 'stats') throw usage(command, `there is no ${JSON.stringify(what)}: clear or stats`)
   const { env, home } = place()
+  const own = cacheFolder(env, home)
+  const act = what === 'clear' ? clear : stats
   const folder = plansFolder(env, home)
-  const kept = folder === undefined ? [] : list(folder)
-  const answer = what === 'clear' ? clear(kept) : stats(cacheFolder(env, home), kept)
+  const found = folder === undefined ? undefined : inFolder(folder, (opened) => act(own, list(opened), opened))
+  const answer = found ?? act(own, [])
   return json ? `${JSON.stringify(answer.record)}\n` : `${answer.text}\n`
 })
 
@@ -38,16 +41,19 @@ interface Answer {
   record: object
 }
 
-function clear(kept: Kept[]): Answer {
-  const left = kept.find(({ file }) => !remove(file) && existsSync(file)) // or somebody else was first
+function clear(own: string, kept: Kept[], opened = own): Answer {
+  const isLeft = (file: string) => !remove(file) && existsSync(file) // or somebody else was first
+  const left = kept.find(({ name }) => isLeft(join(opened, name)))
   if (left !== undefined) {
-    const hint = 'remove it yourself'
-    throw new QiError('QI_OUTPUT', `cannot remove ${left.file}`, { path: left.file, hint })
+    const [path, hint] = [join(own, 'plans', left.name), 'remove it yourself']
+    throw new QiError('QI_OUTPUT', `cannot remove ${path}`, { path, hint })
   }
-  return { text: `${plans(kept.length)} removed`, record: { removed: kept.length } }
+  const { length } = kept.filter(({ whole }) => whole)
+  return { text: `${plans(length)} removed`, record: { removed: length } }
 }
 
-function stats(folder: string, kept: Kept[]): Answer {
+function stats(folder: string, all: Kept[]): Answer {
+  const kept = all.filter(({ whole }) => whole)
   const size = kept.reduce((sum, one) => sum + one.bytes, 0)
   return {
     text: `${plans(kept.length)} in ${folder}${kept.length > 0 ? `, ${inBytes(size)}` : ''}`,

@@ -70,6 +70,8 @@ export interface NativeAddon {
   ): { allowed: boolean; ask: boolean; permit: boolean; inspect: boolean; reason: string; rule: number } | null
   /** What caller and host are (native/cache/facts.h); null where plans are not kept. */
   callerFacts(): Buffer | null
+  /** What signs kept plans, made where it is missing (native/cache/secret.h); null where there can be none. */
+  cacheSecret(): Buffer | null
   /** SipHash-2-4 of 16 bytes under a key of 16; null for another key. */
   keyedHash(key: Buffer, data: Buffer): Buffer | null
   /** Whether every path of a CacheLooks (src/cache/observe.ts) looks as it did; false for anything else. */

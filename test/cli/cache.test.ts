@@ -11,7 +11,7 @@ import {
   utimesSync,
   writeFileSync
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { skipUnless } from '../support/skip.js'
 import { own, users } from '../support/user.js'
@@ -30,8 +30,8 @@ describe.each(users)('a kept plan (%s)', (user) => {
     for (let one = path; one !== '.'; one = dirname(one)) own(at(one), user)
   }
   /** In front of node on PATH: tells that it was started. */
-  const counter = () =>
-    put('bin/node', `#!/bin/sh\necho start >>'${at('starts/log')}'\nexec '${process.execPath}' "$@"\n`, 0o755)
+  const counter = (flags = '') =>
+    put('bin/node', `#!/bin/sh\necho start >>'${at('starts/log')}'\nexec '${process.execPath}' ${flags} "$@"\n`, 0o755)
 
   interface Ran extends Result {
     /** How often Node was started: not at all from a kept plan. */
@@ -314,6 +314,136 @@ describe.each(users)('a kept plan (%s)', (user) => {
     expect((await tier('/data', '--no-cache')).status).toBe(0)
     expect(await tier('', '--no-cache')).toMatchObject({ status: 125, stderr: expect.stringContaining('own cache') })
     expect(await tier('')).toMatchObject({ status: 125, stderr: expect.stringContaining("qi-jail's own cache") })
+  })
+
+  /** What Node does in place of a call that names the folder of plans, or a file in it; `real(...args)` is the call. */
+  const instead = (call: string, act: string) => {
+    put(
+      'hook.cjs',
+      `const fs = require('node:fs')
+      const real = fs.${call}
+      fs.${call} = (...args) => {
+        if (!/\\/plans(?:\\/|$)|^\\/proc\\/self\\/fd\\//.test(args[0])) return real(...args)
+        ${act}
+      }`
+    )
+    counter('--require "$HOME/hook.cjs"')
+  }
+
+  /** The call at which Node is killed, and what is done of it before. */
+  const DEATHS: Record<string, [call: string, before: string]> = {
+    'the folder is made': ['mkdirSync', 'real(...args)'],
+    'there is room': ['readdirSync', ''],
+    'it is written': ['writeFileSync', ''],
+    'half of it is written': ['writeFileSync', 'real(args[0], args[1].subarray(99), args[2])'],
+    'it gets its name': ['renameSync', ''],
+    'all is done': ['renameSync', 'real(...args)']
+  }
+
+  it.each(Object.entries(DEATHS))('comes to be although the tool is killed as %s', async (_, [call, before]) => {
+    instead(call, `${before}; process.kill(process.pid, 'SIGKILL')`)
+    expect((await qi(RUN)).status).toBe(137)
+    counter()
+    await settle()
+    await qi(RUN)
+    expect(await qi(RUN)).toMatchObject({ status: 0, stderr: '', starts: 0 })
+    expect(JSON.parse((await qi('cache stats --json')).stdout.toString())).toMatchObject({ plans: 1 })
+    const names = () => readdirSync(at('.cache/qi-jail/plans'))
+    // What may still be written to stays; a minute later nobody does.
+    expect(names().length).toBeLessThanOrEqual(2)
+    for (const name of names()) utimesSync(at(`.cache/qi-jail/plans/${name}`), 1e9, 1e9)
+    await keep(RUN.replace('one', 'two'))
+    expect(names().filter((name) => !/^[0-9a-f]{32}$/.test(name))).toEqual([])
+    expect(names()).toHaveLength(2)
+  })
+
+  it('goes to no folder that takes the place of its own meanwhile', async () => {
+    await keep()
+    const plans = dirname(entry())
+    mkdirSync(at('theirs'), { mode: 0o700 })
+    for (let i = 0; i < 300; i++) put(`theirs/${i.toString().padStart(32, '0')}`, 'of somebody else')
+    await settle()
+    instead(
+      'readdirSync',
+      `fs.renameSync('${plans}', '${plans}.moved')
+      fs.symlinkSync('${at('theirs')}', '${plans}')
+      fs.readdirSync = real
+      return real(...args)`
+    )
+    expect(await qi(RUN.replace('one', 'two'))).toMatchObject({ status: 0, stderr: '', starts: 1 })
+    expect(readdirSync(at('theirs'))).toHaveLength(300)
+    expect(readdirSync(`${plans}.moved`)).toHaveLength(2)
+  })
+
+  it('is one of 256, whatever was killed on the way', async () => {
+    await keep()
+    const first = entry()
+    const plans = dirname(first)
+    utimesSync(first, 1e9, 1e9)
+    for (let i = 0; i < 300; i++) {
+      const name = i % 2 === 0 ? `.${i.toString().padStart(16, '0')}` : i.toString().padStart(32, '0')
+      put(`.cache/qi-jail/plans/${name}`, 'x', 0o600)
+    }
+    put('.cache/qi-jail/plans/of somebody else', 'x')
+    chmodSync(at('.cache/qi-jail'), 0o700)
+    chmodSync(plans, 0o700)
+    await keep(RUN.replace('one', 'two'))
+    const names = readdirSync(plans)
+    expect(names).toContain('of somebody else')
+    expect(names).not.toContain(basename(first))
+    expect(names.length).toBeLessThanOrEqual(257)
+    expect((await qi('cache clear')).stdout.toString()).toMatch(/ plans removed\n$/)
+    expect(readdirSync(plans)).toEqual(['of somebody else'])
+    expect(await qi(RUN)).toMatchObject({ status: 0, starts: 1 })
+  })
+
+  it('is not kept where it is more than is read again', async () => {
+    const word = (length: number) => `$(printf %0${length}d 0)`
+    const run = (length: number) => qi(`--no-policy -- true ${word(length)} ${word(length)} ${word(length)}`)
+    for (const starts of [1, 0]) expect(await run(1000)).toMatchObject({ status: 0, starts })
+    for (let i = 0; i < 2; i++) expect(await run(70_000)).toMatchObject({ status: 0, stderr: '', starts: 1 })
+    expect(JSON.parse((await qi('cache stats --json')).stdout.toString())).toMatchObject({ plans: 1 })
+  })
+
+  /** `script` with a folder of its own for the secret, which nobody else sees; in it, \`qi ARGS\` tells how often Node is started. */
+  async function withOwnSecret(size: string, script: string): Promise<string> {
+    skipUnless(process.getuid?.() === 0, 'needs root')
+    const id = statSync(place.home).uid
+    put(
+      'script',
+      `qi() { : >"$HOME/starts/log"; "$QI" "$@" || echo "failed: $?"; wc -l <"$HOME/starts/log"; }\n${script}`
+    )
+    const folder = `/tmp/qi-jail-${id}`
+    const mount = `mkdir -p -m 700 ${folder} && chown ${id}:${id} ${folder} &&
+      mount -t tmpfs -o mode=700,uid=${id},gid=${id},${size} none ${folder}`
+    const become = `exec setpriv --reuid=${id} --regid=${id} --clear-groups -- sh "$HOME/script"`
+    const PATH = `${at('bin')}:/usr/bin:/bin`
+    const env = { PATH, SECRET: folder }
+    const { stdout, stderr } = await shell({ ...place, user: 'root' }, `unshare -m sh -c '${mount} && ${become}'`, env)
+    expect(stderr).toBe('')
+    return stdout.toString()
+  }
+
+  it.each([
+    ['is empty', ': >"$SECRET/cache-key"'],
+    ['is cut short', 'truncate -s 9 "$SECRET/cache-key"'],
+    ['may be read by others', 'chmod 644 "$SECRET/cache-key"'],
+    ['is a link', 'mv "$SECRET/cache-key" "$SECRET/moved" && ln -s moved "$SECRET/cache-key"'],
+    ['is a folder', 'rm "$SECRET/cache-key" && mkdir "$SECRET/cache-key"'],
+    ['is gone', 'rm "$SECRET/cache-key"']
+  ])('is signed anew where what signs it %s', async (_, damage) => {
+    const run = 'qi --no-policy -- /bin/true'
+    const told = await withOwnSecret(
+      'size=64k',
+      `${run}; ${run}; ${damage}; ${run}; ${run}; stat -c %F,%s,%a "$SECRET/cache-key"`
+    )
+    expect(told).toBe('1\n0\n1\n0\nregular file,16,600\n')
+  })
+
+  it('leaves nothing where there is no room for what signs it', async () => {
+    const full = 'head -c 100000 /dev/zero >"$SECRET/full" 2>/dev/null'
+    const run = 'qi --no-policy -- /bin/true'
+    expect(await withOwnSecret('size=4k', `${full}; ${run}; ${run}; ls "$SECRET"`)).toBe('1\n1\nfull\n')
   })
 
   it('is counted and removed by qi-jail cache', async () => {
