@@ -1,22 +1,22 @@
-import { fileURLToPath } from 'node:url'
 import { findCgroup } from '../host/cgroup.js'
 import { hostReader } from '../host/cgroup-reader.js'
 import type { HostFacts } from '../host/facts.js'
-import { loadAddon, nativeFiles } from '../launch/locate.js'
+import { loadAddon } from '../launch/locate.js'
 import type { Prepared } from '../launch/prepare.js'
 import { PACKAGE_DIR } from '../policy/profiles.js'
-import { basename, dirname, join, nodeFs } from '../profile/fs.js'
+import { nodeFs } from '../profile/fs.js'
 import type { ResolveRequest } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
 import { makePlansFolder, makeSecretFolder } from './folder.js'
-import { ObservedCgroup, ObservedFs, wholeOf } from './observe.js'
+import { ObservedCgroup, ObservedFs } from './observe.js'
+import { isBundled, ownFiles } from './own-files.js'
 import { keyOf, store } from './store.js'
 import { ObservedVariables } from './variables.js'
 
 /** What decides about a run before it is resolved. */
 const BEFORE = 'QI_JAIL_NO_CACHE QI_LOG QI_JAIL_RESIDENT QI_JAIL_LAUNCH_FAILED'.split(' ')
-
-const HERE = dirname(fileURLToPath(import.meta.url))
+/** What makes another program of Node, and of what looks at the host in it. */
+const WITHIN = 'NODE_OPTIONS LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT'.split(' ')
 
 /** Notes what a run is resolved from, so that its plan can be kept: native/cache looks at the same things again. */
 export class Observation {
@@ -35,7 +35,7 @@ export class Observation {
     private readonly args: string[]
   ) {
     this.variables = new ObservedVariables(caller)
-    for (const name of BEFORE) void this.variables.env[name]
+    for (const name of [...BEFORE, ...WITHIN]) void this.variables.env[name]
     const { HOME: home, QI_JAIL_NO_CACHE: off } = this.variables.env
     // Made before anybody looks at what is around it.
     if (!home?.startsWith('/') || off !== undefined) return
@@ -86,7 +86,8 @@ export class Observation {
     const looks = this.fs.settled()
     const variables = this.variables.list(profile.env.map(([name, value]) => `${name}=${value}`))
     const facts = loadAddon().callerFacts()
-    if (looks.length === 0 || !variables || !facts || !this.lasts(profile)) return false
+    const own = ownFiles()
+    if (looks.length === 0 || !variables || !facts || !own || !this.lasts(profile)) return false
     if (!cwd.startsWith('/') || [cwd, ...args].some((text) => text.includes('\ufffd'))) return false
     const { file = '' } = profile.audit
     return store(folder, {
@@ -95,7 +96,7 @@ export class Observation {
       auditUnshared: profile.grants.some((grant) => grant.access === 'rw') ? 1 : 0,
       key: keyOf(PACKAGE_DIR, cwd, args),
       facts,
-      looks: [...looks, ...this.cgroup.looks, ...ownFiles().map(wholeOf)],
+      looks: [...looks, ...this.cgroup.looks, ...own],
       variables,
       tempAt: new Uint8Array(Uint32Array.from(template.tempAt).buffer),
       auditFile: file,
@@ -106,11 +107,7 @@ export class Observation {
   /** Not what depends on more than is looked at again: mounts of the host, a process that is gone by then. */
   private lasts({ enforcement, audit }: Profile): boolean {
     const { cgroup, userNamespaces } = this.asked
-    const isHere = basename(HERE) === 'bundle'
-    if (!isHere || enforcement === 'permissive' || audit.file === '-') return false
+    if (!isBundled() || enforcement === 'permissive' || audit.file === '-') return false
     return cgroup?.launcherPid === undefined && userNamespaces?.usable !== false
   }
 }
-
-/** What made the plan, and what would take it: another version of either is another plan. A build writes all of the bundle. */
-const ownFiles = (): string[] => [HERE, join(HERE, 'main.cjs'), join(HERE, '../cli/main.js'), ...nativeFiles()]

@@ -125,6 +125,8 @@ describe.each(users)('a kept plan (%s)', (user) => {
       mkdirSync(at('work/.git'))
     },
     HOME: () => ({ env: { HOME: at('data'), XDG_CACHE_HOME: at('.cache') }, args: '--no-policy -- /bin/true' }),
+    'what else Node is to run': () => ({ env: { NODE_OPTIONS: '--no-warnings' } }),
+    'what is loaded into Node': () => ({ env: { LD_PRELOAD: at('none.so') } }),
     XDG_RUNTIME_DIR: () => ({ env: { XDG_RUNTIME_DIR: at('data') } }),
     'the list of trusted policy files': () => put('.local/state/qi-jail/trusted', 'x\n'),
     'its groups': () => {

@@ -1,15 +1,15 @@
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { own, users } from '../support/user.js'
 import { placeOf, type Result, shell } from './cli.js'
+import { installInto, PREBUILDS } from './package.js'
 
 /** bin/qi-jail as npm lays it out, and whatever may be wrong around it: it finds the launcher, or Node, and the run is the same. */
 describe.each(users)('bin/qi-jail (%s)', (user) => {
   const place = placeOf(user)
   const at = (path: string) => join(place.home, path)
   const PACKAGE = 'an "odd" place/-it/node_modules/qi-jail'
-  const PREBUILDS = `${PACKAGE}/prebuilds/linux-${process.arch}`
 
   const folder = (path: string) => {
     mkdirSync(at(path), { recursive: true })
@@ -21,12 +21,8 @@ describe.each(users)('bin/qi-jail (%s)', (user) => {
   }
 
   beforeAll(() => {
-    folder(PREBUILDS)
-    for (const name of ['bin', 'profiles', 'package.json', 'dist/bundle', 'dist/cli/main.js'])
-      cpSync(join(place.root, name), at(`${PACKAGE}/${name}`), { recursive: true })
-    const built = join(place.root, 'build/Release')
-    cpSync(join(built, 'qi-monitor'), at(`${PREBUILDS}/qi-monitor`))
-    for (const libc of ['glibc', 'musl']) cpSync(join(built, 'qi_jail.node'), at(`${PREBUILDS}/qi-jail.${libc}.node`))
+    folder(PACKAGE)
+    installInto(at(PACKAGE), place.root)
     folder('path')
     writeFileSync(at('path/node'), `#!/bin/sh\necho start >>'${at('starts')}'\nexec '${process.execPath}' "$@"\n`, {
       mode: 0o755
@@ -165,7 +161,7 @@ describe.each(users)('bin/qi-jail (%s)', (user) => {
       stderr: expect.stringContaining('qi-jail: QI_HOST: cannot start node: ENOENT')
     })
     expect(await sh(`${qi} --version`)).toMatchObject({ status: 0, starts: 1 })
-    const monitor = at(`${PREBUILDS}/qi-monitor`)
+    const monitor = at(`${PACKAGE}/${PREBUILDS}/qi-monitor`)
     chmodSync(monitor, 0o644)
     expect((await sh(`${qi} --no-policy -- true`)).stderr).toContain('QI_MONITOR_MODE')
     rmSync(monitor)
