@@ -3,6 +3,7 @@
 // node bench/launch.mjs [--rounds N] [--only true,mcp,steps] [--api] [--json]
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { prepare, STEPS, spawnSandboxed } from '../dist/index.js'
 import { bubblewrap } from './bubblewrap.mjs'
 import { at, clock, flagsOf, HELLO, interleave, machine, quantile, table } from './lib.mjs'
@@ -19,6 +20,7 @@ const floor = at('build/Release/test-tools/floor')
 const cli = at('bin/qi-jail')
 const server = at('node_modules/@modelcontextprotocol/server-everything/dist/index.js')
 
+const POOL = 1
 const clean = { PATH: process.env.PATH, HOME: process.env.HOME ?? '/' }
 
 const exitOf = (command, args) => () =>
@@ -39,16 +41,15 @@ const jailed = async () => {
   return took()
 }
 
-/** A jail that waited, and its end; that of building the next one is waited for outside of what is measured. */
+/** A jail that waited, and its end. The next one is built before anybody else is measured. */
 async function pooled() {
-  while (pool.ready < 1) await new Promise((resolve) => setTimeout(resolve, 1))
   const took = clock()
   const jail = await pool.spawn()
   handOuts.push(took())
   const { code } = await jail.exited
   if (code !== 0) throw new Error(`pooled: exit ${code}`)
   const ms = took()
-  while (pool.ready < 1) await new Promise((resolve) => setTimeout(resolve, 1))
+  while (pool.ready < POOL) await sleep(1)
   return ms
 }
 
@@ -104,7 +105,7 @@ const have = {
   cli: existsSync(cli) && !flags.api
 }
 const report = { machine: machine(), rounds, missing: Object.keys(have).filter((name) => !have[name]) }
-const pool = await prepare({}, ['/bin/true'], { stdio: 'ignore', env: clean, pool: 1 })
+const pool = await prepare({}, ['/bin/true'], { stdio: 'ignore', env: clean, pool: POOL })
 const handOuts = []
 if (shown('true')) {
   report['spawn to exit of /bin/true'] = table(

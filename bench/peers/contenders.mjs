@@ -2,7 +2,6 @@
 // peer needs first (a bundle, a settings file) is made before the clock runs; its users would keep it, too.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { prepare, spawnSandboxed } from '../../dist/index.js'
 import { bubblewrap } from '../bubblewrap.mjs'
 import { at } from '../lib.mjs'
@@ -39,11 +38,15 @@ const options = (stdio) => ({ stdio, env: { ...env, HOME: home }, cwd: home })
 const jailed = async (argv, stdio, { readable, hosts } = {}) =>
   handle(await spawnSandboxed(config({ readable, hosts }), argv, options(stdio)))
 
-/** One jail that waits; building it is its owner's business before anybody asks for it. */
+/** One jail that waits; building it, and no other after it, is its owner's business before anybody asks for it. */
 async function pooled(argv, stdio, { readable, hosts } = {}) {
   const launcher = await prepare(config({ readable, hosts }), argv, { ...options(stdio), pool: 1 })
-  while (launcher.ready < 1) await sleep(1)
-  return { start: async () => handle(await launcher.spawn()), close: () => launcher.close() }
+  const start = async () => {
+    const jail = await launcher.spawn()
+    await launcher.close()
+    return handle(jail)
+  }
+  return { start, close: () => launcher.close() }
 }
 
 /** `qi-jail` with its cache of plans in a folder of the bench: warm from the second run on, or never. */

@@ -1,5 +1,6 @@
 // The addon: converts in, calls core, converts out. Its TypeScript face is src/launch/native.ts.
 #include <napi.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
@@ -204,12 +205,27 @@ Napi::Value BecomeMonitor(const Napi::CallbackInfo& info) {
   return Throw(env, "QI_SPAWN", what, error);
 }
 
+// send(2): false when not all of it was taken at once.
+Napi::Value Send(const Napi::CallbackInfo& info) {
+  int fd = info[0].As<Napi::Number>().Int32Value();
+  std::string text = info[1].As<Napi::String>();
+  ssize_t n = qi::RetryEintr([&] { return send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
+  return Napi::Boolean::New(info.Env(), n == static_cast<ssize_t>(text.size()));
+}
+
 void Kill(const Napi::CallbackInfo& info) {
   int pidfd = info[0].As<Napi::Number>().Int32Value();
   int signal = info[1].As<Napi::Number>().Int32Value();
   if (qi::uapi::PidfdSendSignal(pidfd, signal) != 0 && errno != ESRCH) {
     (void)Throw(info.Env(), "QI_KILL", "pidfd_send_signal", errno);
   }
+}
+
+Napi::Object WaitStatus(Napi::Env env, int status) {
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("code", Napi::Number::New(env, WIFEXITED(status) ? WEXITSTATUS(status) : -1));
+  out.Set("signal", Napi::Number::New(env, WIFSIGNALED(status) ? WTERMSIG(status) : 0));
+  return out;
 }
 
 // waitpid on a pool thread: libuv reaps only the children it started itself.
@@ -225,12 +241,7 @@ class ReapWorker : public Napi::AsyncWorker {
     pidfd_.reset();
   }
 
-  void OnOK() override {
-    Napi::Object out = Napi::Object::New(Env());
-    out.Set("code", Napi::Number::New(Env(), WIFEXITED(status_) ? WEXITSTATUS(status_) : -1));
-    out.Set("signal", Napi::Number::New(Env(), WIFSIGNALED(status_) ? WTERMSIG(status_) : 0));
-    deferred_.Resolve(out);
-  }
+  void OnOK() override { deferred_.Resolve(WaitStatus(Env(), status_)); }
 
  private:
   Napi::Promise::Deferred deferred_;
@@ -239,9 +250,13 @@ class ReapWorker : public Napi::AsyncWorker {
   int status_ = 0;
 };
 
+// Asked for when the control socket is at its end, which is a few microseconds before: most often it is over by now.
 Napi::Value Reap(const Napi::CallbackInfo& info) {
-  auto* worker =
-      new ReapWorker(info.Env(), info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value());
+  pid_t pid = info[0].As<Napi::Number>().Int32Value();
+  qi::UniqueFd pidfd(info[1].As<Napi::Number>().Int32Value());
+  int status = 0;
+  if (waitpid(pid, &status, WNOHANG) == pid) return WaitStatus(info.Env(), status);
+  auto* worker = new ReapWorker(info.Env(), pid, pidfd.release());
   Napi::Promise promise = worker->promise();
   worker->Queue();  // deletes itself when done
   return promise;
@@ -271,6 +286,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("spawn", Napi::Function::New(env, Spawn));
   exports.Set("execute", Napi::Function::New(env, Execute));
   exports.Set("becomeMonitor", Napi::Function::New(env, BecomeMonitor));
+  exports.Set("send", Napi::Function::New(env, Send));
   exports.Set("kill", Napi::Function::New(env, Kill));
   exports.Set("reap", Napi::Function::New(env, Reap));
   exports.Set("getXattr", Napi::Function::New(env, GetXattr));

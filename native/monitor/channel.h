@@ -14,10 +14,9 @@ enum class StatusType : uint32_t {
   kFailed = 1,
   kPayload = 2,
   kListener = 3,
-  kExecuting = 4,
-  kConfined = 5,
-  kWarden = 6,
-  kFiltering = 7  // the payload's filter is next
+  kConfined = 4,
+  kWarden = 5,
+  kFiltering = 6  // the payload's filter is next
 };
 
 struct StatusMessage {

@@ -13,9 +13,12 @@ bool ExecutionClock::Init(const Jail& jail) {
   running_time_ = jail.Has(kPlanCountRunningTime);
   // CLOCK_BOOTTIME goes on while the machine sleeps: a limit in wall time means wall time.
   timer_ = NewTimer(running_time_ ? CLOCK_MONOTONIC : CLOCK_BOOTTIME);
-  if (!timer_) return false;
-  ArmRest(limit_ms);
-  return true;
+  rest_ms_ = limit_ms;
+  return static_cast<bool>(timer_);
+}
+
+void ExecutionClock::Start() {
+  if (timer_) ArmRest(rest_ms_);
 }
 
 void ExecutionClock::ArmRest(uint64_t ms) {

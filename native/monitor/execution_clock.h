@@ -10,6 +10,7 @@ class ExecutionClock {
  public:
   // False when there is a limit and no timer for it.
   bool Init(const Jail& jail);
+  void Start();
 
   bool limited() const { return static_cast<bool>(timer_); }
   int fd() const { return timer_.get(); }

@@ -72,7 +72,6 @@ bool HasNoHost(const Jail& jail) { return jail.plan->foreground.count > 0; }
 
 // Follows the jail's progress until the exec closed the status channel.
 Result Follow(const Jail& jail, int status, Broker* broker, Running* running, const BeforeExec& before) {
-  bool executing = false;
   bool confined = false;
   bool self_confined = !HasNoHost(jail);
   bool released = false;
@@ -84,7 +83,9 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
     if (released) ServeUntil(status, broker);
     int error = ReceiveMessage(status, &message, sizeof(message), &fd, &count, &sender);
     UniqueFd received(count == 1 ? fd : -1);
-    if (IsGone(error)) return executing ? Ok() : Fail(Step::kExec, ESRCH, "the jail ended before the exec");
+    // The end of file is the exec's, once the payload has taken the word for it: what it left unread makes it a reset.
+    if (error == EPIPE && released) return Ok();
+    if (IsGone(error)) return Fail(Step::kExec, ESRCH, "the jail ended before the exec");
     if (error != 0) return Fail(Step::kReceiveListener, error);
     switch (message.type) {
       case StatusType::kFailed:
@@ -108,9 +109,6 @@ Result Follow(const Jail& jail, int status, Broker* broker, Running* running, co
         break;
       case StatusType::kWarden:
         running->warden = sender;
-        break;
-      case StatusType::kExecuting:
-        executing = released;
         break;
     }
     // The payload waits for this until everybody around it is confined, and its root is opened while it surely lives.

@@ -40,8 +40,11 @@ bool Limits::Init(const CgroupFiles* files, int root, int system_v, pid_t ancest
   bool by_looks = (jail_.plan->memory_max != 0 && !memory_by_group_) || !processes_by_group_;
   if (!by_looks) return true;
   look_timer_ = NewTimer(CLOCK_MONOTONIC);
-  if (look_timer_) ArmTimer(look_timer_, 1);
   return can_look_ && look_timer_;
+}
+
+void Limits::Start() {
+  if (look_timer_) ArmTimer(look_timer_, 1);
 }
 
 ProcessFacts Limits::Biggest() {

@@ -15,6 +15,8 @@ class Limits {
   // `files`: of the jail's group; null without one. `root`, `system_v`: see SharedMemory.
   // `ancestor`: see ProcessTable.
   bool Init(const CgroupFiles* files, int root, int system_v, pid_t ancestor);
+  // From here on they are looked at.
+  void Start();
 
   // Sources of the loop; -1: not needed. The first two with EPOLLPRI.
   int memory_events() const { return memory_by_group_ ? files_->memory_events.get() : -1; }

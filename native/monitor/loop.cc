@@ -52,8 +52,7 @@ bool WatchIfAny(int epoll, int fd, uint32_t source, uint32_t events = EPOLLIN) {
 
 }  // namespace
 
-bool Loop::Setup() {
-  began_ns_ = NowNs(CLOCK_BOOTTIME);
+bool Loop::Prepare() {
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   flush_timer_ = NewTimer(CLOCK_MONOTONIC);
   int e = epoll_.get();
@@ -63,10 +62,11 @@ bool Loop::Setup() {
   if (ok && jail_.Has(kPlanAllowListNetwork)) ok = Watch(e, broker_->hosts()->link().fd(), kGateway);
   if (ok && jail_.Has(kPlanControl)) ok = Watch(e, kControlFd, kControl);
   if (ok) ok = control_->Attach({e, kClientListener, kClientTimer, kFirstClient}, &host_, this, running_->payload);
-  return ok && SetupLimits();
+  prepared_ = ok && PrepareLimits();
+  return prepared_;
 }
 
-bool Loop::SetupLimits() {
+bool Loop::PrepareLimits() {
   int e = epoll_.get();
   return clock_.Init(jail_) && WatchIfAny(e, clock_.fd(), kDeadline) &&
          limits_.Init(group(), broker_->root(), running_->system_v.get(),
@@ -79,7 +79,10 @@ bool Loop::SetupLimits() {
 }
 
 Outcome Loop::Run() {
-  if (!Setup()) Stop("killed");
+  if (!prepared_ && !Prepare()) Stop("killed");
+  began_ns_ = NowNs(CLOCK_BOOTTIME);
+  clock_.Start();
+  limits_.Start();
   while (!done_) {
     epoll_event ready[8];
     constexpr int kAskTickMs = 100;

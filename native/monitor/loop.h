@@ -33,12 +33,13 @@ class Loop final : private HostCommands, private Limits::Ender {
         host_(jail, broker, events, this),
         limits_(jail, events) {}
 
+  // All that can be done before it is known when the payload starts; Run does it where nobody did. Once.
+  bool Prepare();
   // Serves until the payload is gone and with it everything in the jail.
   Outcome Run();
 
  private:
-  bool Setup();
-  bool SetupLimits();
+  bool PrepareLimits();
   void Dispatch(uint32_t source, uint32_t ready);
   void OnSignal();
   void OnChild();
@@ -78,6 +79,7 @@ class Loop final : private HostCommands, private Limits::Ender {
   UniqueFd flush_timer_;
   Outcome outcome_;
   uint64_t began_ns_ = 0;
+  bool prepared_ = false;
   bool done_ = false;
   bool stopped_ = false;
   bool flush_armed_ = false;

@@ -19,6 +19,7 @@
 #include "core/plan.h"
 #include "core/try.h"
 #include "core/uapi.h"
+#include "monitor/loop.h"
 #include "monitor/namespace_probe.h"
 #include "monitor/privileges.h"
 #include "monitor/proc_lines.h"
@@ -35,6 +36,7 @@ uint64_t began_ns;
 Foreground foreground;
 ControlServer control;
 Report report(jail, &events, &refusals, &running, &foreground);
+Loop* loop;
 
 Result OpenSignals(UniqueFd* signals) {
   QI_BEGIN(jail, Step::kBlockSignals);
@@ -90,11 +92,13 @@ Result ConfineMonitor() {
 // A jail of a pool: all of it stands, and nothing of the payload has run. Its time begins when it is handed out.
 Result AwaitGo(int status) {
   QI_BEGIN(jail, Step::kAwaitGo);
+  if (!loop->Prepare()) return Fail(Step::kAwaitGo, errno, "epoll");
   events.StartMessage("held");
   events.FinishMessage();
   pollfd waits[2] = {{kControlFd, POLLIN, 0}, {status, POLLIN, 0}};
   if (RetryEintr([&] { return poll(waits, 2, -1); }) < 0) return Fail(Step::kAwaitGo, errno);
   if (waits[0].revents == 0) return Fail(Step::kAwaitGo, ESRCH, "the jail ended while it was held");
+  report.DraftLaunch();  // the rest of the word may be on its way: the host sends its first letter ahead
   char line[3];
   ssize_t n = recv(kControlFd, line, sizeof(line), MSG_WAITALL);
   if (n != sizeof(line) || memcmp(line, "go\n", sizeof(line)) != 0) return Fail(Step::kAwaitGo, EPIPE);
@@ -193,6 +197,8 @@ int Main(char* const* argv) {
   UniqueFd signals;
   static Broker broker(jail, &refusals, &events);
   Result r = Prepare(argv, &broker, &signals);
+  static Loop only_loop(jail, &broker, &refusals, &events, &running, &control, signals.get());
+  loop = &only_loop;
   if (r.ok()) r = MakeCgroup();
   if (r.ok()) r = LaunchJail(&broker);
   if (!r.ok()) {
@@ -201,8 +207,7 @@ int Main(char* const* argv) {
     return report.OnFailure(r);
   }
   report.OnStart();
-  static Loop loop(jail, &broker, &refusals, &events, &running, &control, signals.get());
-  Outcome outcome = loop.Run();
+  Outcome outcome = loop->Run();
   control.Close();
   running.cgroup.Remove();  // who hears of the exit may count on that nothing is left
   return report.OnExit(outcome, broker.files(), began_ns);

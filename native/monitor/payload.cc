@@ -196,7 +196,6 @@ Result RunPayload(const Jail& jail, int status, int proc, pid_t warden) {
   char ready;
   if (RetryEintr([&] { return recv(status, &ready, 1, 0); }) != 1) return Fail(Step::kPassListener, EPIPE);
   QI_BEGIN(jail, Step::kExec);
-  QI_TRY(Send(Step::kExec, status, StatusType::kExecuting));
   execve(jail.Text(jail.plan->exec_path), argv.get(), envp.get());
   return Fail(Step::kExec, errno, jail.Text(jail.plan->exec_path));
 }

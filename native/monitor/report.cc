@@ -54,11 +54,16 @@ JsonWriter& Report::StartLaunch(const char* outcome, const char* severity) {
   return json;
 }
 
-Result Report::RecordLaunch() {
-  QI_BEGIN(jail_, Step::kRecordLaunch);
+void Report::DraftLaunch() {
   JsonWriter& json = StartLaunch("success", "info");
   json.Pair("pid", running_->payload);
   Group(&json);
+  drafted_ = true;
+}
+
+Result Report::RecordLaunch() {
+  QI_BEGIN(jail_, Step::kRecordLaunch);
+  if (!drafted_) DraftLaunch();
   errno = 0;
   events_->Finish();
   if (events_->lost() > 0)

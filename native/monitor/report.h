@@ -12,6 +12,8 @@ class Report {
 
   // Why there is no cgroup, where the plan can do without.
   void OnNoCgroup(const Result& why) { no_cgroup_ = why; }
+  // Makes the text of that event, ahead where there is time to.
+  void DraftLaunch();
   Result RecordLaunch();
   void OnStart();
   // Both give the status to exit with.
@@ -34,6 +36,7 @@ class Report {
   const Running* running_;
   Foreground* foreground_;
   Result no_cgroup_;
+  bool drafted_ = false;
 };
 
 }  // namespace qi

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { release } from 'node:os'
+import { encodeLooks, ObservedCgroup } from '../cache/observe.js'
 import { QiError } from '../errors.js'
 import { loadAddon } from '../launch/locate.js'
 import { findCgroup } from './cgroup.js'
@@ -13,7 +14,8 @@ const NEEDED_OF_ROOT = { CAP_SETGID: 6n, CAP_SETUID: 7n, CAP_SYS_ADMIN: 21n }
 type Lasting = Omit<HostFacts, 'cgroup' | 'userNamespaces'>
 
 let known: Lasting | undefined
-let cgroup: { of: string; facts: CgroupFacts } | undefined
+/** `seen`: where this process was then, for the addon to compare: reading it here takes longer than a whole hand-out may. */
+let cgroup: { of: string; seen: Buffer | undefined; facts: CgroupFacts } | undefined
 
 /**
  * Asks the kernel, once per process; where a cgroup would come from, again when the process came to be in another one.
@@ -31,15 +33,12 @@ export function probeHost({ launcherPid }: { launcherPid?: number } = {}): HostF
 
 function probeCgroup(uid: number, launcherPid: number | undefined): CgroupFacts {
   const { XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS } = process.env
-  const of = JSON.stringify([
-    hostReader.read('/proc/self/cgroup'),
-    XDG_RUNTIME_DIR,
-    DBUS_SESSION_BUS_ADDRESS,
-    launcherPid
-  ])
-  if (cgroup?.of === of) return cgroup.facts
+  const of = JSON.stringify([XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS, launcherPid])
+  if (cgroup?.of === of && cgroup.seen && loadAddon().areAsBefore(cgroup.seen)) return cgroup.facts
   const caller = { uid, env: process.env, ...(launcherPid === undefined ? {} : { launcherPid }) }
-  cgroup = { of, facts: findCgroup(hostReader, caller) }
+  const observed = new ObservedCgroup(hostReader)
+  observed.read('/proc/self/cgroup')
+  cgroup = { of, seen: encodeLooks(observed.looks), facts: findCgroup(hostReader, caller) }
   return cgroup.facts
 }
 

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net'
 import type { AuditLog } from '../event/schema.js'
 import { LineSplitter } from './lines.js'
+import { loadAddon } from './locate.js'
 
 /** What qi-monitor says over its control socket, one JSON object a line (native/monitor/main.cc). */
 export type MonitorMessage =
@@ -51,7 +52,11 @@ export class ControlSocket {
   private readonly socket: Socket
   private readonly lines = new LineSplitter(MAX_LINE)
 
-  constructor(fd: number, onMessage: (message: MonitorMessage) => void, onClose: () => void) {
+  constructor(
+    private readonly fd: number,
+    onMessage: (message: MonitorMessage) => void,
+    onClose: () => void
+  ) {
     this.socket = new Socket({ fd, readable: true, writable: true })
     this.socket.on('data', (chunk: Buffer) => {
       for (const message of this.messages(chunk)) onMessage(message)
@@ -62,6 +67,11 @@ export class ControlSocket {
 
   send(line: string): void {
     if (!this.socket.destroyed) this.socket.write(`${line}\n`)
+  }
+
+  /** Past the stream, whose ways are long; only before anything was sent by it. False when it does not get there. */
+  sendNow(text: string): boolean {
+    return !this.socket.destroyed && loadAddon().send(this.fd, text)
   }
 
   close(): void {

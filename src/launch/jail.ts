@@ -85,6 +85,7 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
   private ended: JailExit | undefined
   private control!: ControlSocket
   private readonly launched: Promise<void>
+  private awake = false
   private tellHeld: () => void = () => {}
   private readonly queue = new EventQueue()
   private readonly network: LiveNetwork
@@ -145,10 +146,15 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
     this.control.unref()
   }
 
-  /** @internal The payload may start: `ready` tells. */
+  /** @internal Its `go` is about to come, or its end: it may get up. */
+  wake(): void {
+    this.awake = this.control.sendNow('g')
+  }
+
+  /** @internal The payload may start. */
   go(): void {
     this.control.ref()
-    this.control.send('go')
+    if (!this.control.sendNow(this.awake ? 'o\n' : 'go\n')) this.control.close() // `ready` tells
   }
 
   /** @internal Resolves once the payload was exec'ed; rejects with the step that failed, when nothing is left of it. */

@@ -3,7 +3,7 @@ import type { SandboxConfig } from '../policy/index.js'
 import { checkId, freePath } from './ctl-server.js'
 import type { Jail } from './jail.js'
 import type { Prepared } from './prepare.js'
-import { handOut, launch, type MonitorOverride, prepared, type SpawnOptions, start } from './spawn.js'
+import { handOut, homeOf, launch, type MonitorOverride, prepared, type SpawnOptions, start } from './spawn.js'
 
 export interface LauncherOptions extends Omit<SpawnOptions, 'signal' | 'id'> {
   /** How many jails are kept built, up to the payload's exec. Default 0: each is built when it is asked for. */
@@ -15,6 +15,9 @@ export type HandOutOptions = Pick<SpawnOptions, 'signal' | 'id'>
 
 /** Descriptors and processes that do nothing but wait. */
 const MOST = 64
+
+/** Building a jail takes a processor for some milliseconds: those in which a payload that was let go starts are its own. */
+const REFILL_AFTER_MS = 5
 
 interface Idle {
   jail: Jail
@@ -29,6 +32,7 @@ interface Idle {
 export class Launcher implements AsyncDisposable {
   private idle: Idle[] = []
   private filling: Promise<void> | undefined
+  private refill: NodeJS.Timeout | undefined
   private closed = false
 
   /** @internal Use `prepare`. */
@@ -51,26 +55,37 @@ export class Launcher implements AsyncDisposable {
     if (checkId(id) !== undefined) await freePath(id as string) // before anything of the payload runs
     if (this.closed) throw new QiError('QI_CLOSED', 'this launcher is closed', { hint: 'prepare another' })
     signal?.throwIfAborted()
+    this.idle[0]?.jail.wake() // while we look whether it will do
     const options = { ...this.options, ...(signal ? { signal } : {}), ...(id === undefined ? {} : { id }) }
-    const now = this.look()
-    const idle = this.take(now)
+    const idle = this.take()
+    if (idle) return this.letGo(idle, options)
     try {
-      return await (idle ? this.letGo(idle, now, options) : launch(now, options))
+      return await launch(this.look(), options)
     } finally {
-      setImmediate(() => this.fill().catch(() => {})) // the next spawn meets what is wrong itself, and says it
+      this.fillSoon(0) // nobody waited: the next to ask may find one
     }
   }
 
-  private async letGo(idle: Jail, now: Prepared, options: SpawnOptions): Promise<Jail> {
-    idle.go()
+  private async letGo({ jail, prepared }: Idle, options: SpawnOptions): Promise<Jail> {
+    jail.go()
+    this.fillSoon(REFILL_AFTER_MS)
     try {
-      return await handOut(idle, now, options)
+      return await handOut(jail, prepared, options)
     } catch (error) {
       // Killed while it waited, and nobody had heard of it yet: its payload never ran.
       if (!(error instanceof QiError) || error.code !== 'QI_MONITOR_LOST') throw error
       options.signal?.throwIfAborted()
-      return launch(now, options)
+      return launch(this.look(), options)
     }
+  }
+
+  private fillSoon(ms: number): void {
+    if (this.refill && ms > 0) return
+    clearTimeout(this.refill)
+    this.refill = setTimeout(() => {
+      this.refill = undefined
+      this.fill().catch(() => {}) // the next spawn meets what is wrong itself, and says it
+    }, ms).unref()
   }
 
   /** @internal Resolves when the pool is full; rejects as spawnSandboxed does. */
@@ -84,6 +99,7 @@ export class Launcher implements AsyncDisposable {
   /** Ends the jails that wait; those that were handed out go on. */
   async close(): Promise<void> {
     this.closed = true
+    clearTimeout(this.refill)
     await this.filling?.catch(() => {})
     await Promise.all(this.idle.splice(0).map(({ jail }) => discard(jail)))
   }
@@ -96,12 +112,13 @@ export class Launcher implements AsyncDisposable {
     return prepared(this.config, [...this.argv], this.options)
   }
 
-  private take(now: Prepared): Jail | undefined {
-    const stale = this.idle.filter((one) => one.prepared !== now)
-    const [next, ...others] = this.idle.filter((one) => one.prepared === now)
-    this.idle = others
-    for (const { jail } of stale) void discard(jail)
-    return next?.jail
+  /** One that waits and is what a launch would come to now; those that no longer are that end. */
+  private take(): Idle | undefined {
+    for (let next = this.idle.shift(); next; next = this.idle.shift()) {
+      if (next.prepared.holds?.()) return next
+      void discard(next.jail)
+    }
+    return undefined
   }
 
   private async build(): Promise<void> {
@@ -150,7 +167,7 @@ export async function prepare(
       hint: 'give how many jails may wait at a time'
     })
   }
-  const settled = { ...options, env: { ...env }, cwd }
+  const settled = { ...options, env: { ...env }, cwd, home: homeOf(env) }
   const { profile } = prepared(config, [...argv], settled)
   if (pool > 0 && profile.enforcement === 'permissive') {
     throw new QiError('QI_CONFIG', 'pool: a permissive jail is not built ahead of time', {

@@ -1,5 +1,11 @@
 import type { FilterSpec } from '../filter/types.js'
 
+/** `code` -1: ended by that signal; `signal` 0: by none. */
+interface WaitStatus {
+  code: number
+  signal: number
+}
+
 /** The addon's whole surface (native/binding). Every function converts in, calls core, converts out. */
 export interface NativeAddon {
   /** struct sock_filter[] as bytes; throws {code: 'QI_FILTER', errno} */
@@ -52,10 +58,12 @@ export interface NativeAddon {
     auditFd: number
     argv: string[]
   }): never
+  /** A few bytes into a socket, now; false when it does not take them all. */
+  send(socket: number, text: string): boolean
   /** Sends a signal to qi-monitor through its pidfd. */
   kill(pidfd: number, signal: number): void
-  /** Resolves with the wait status once qi-monitor is gone, and closes the pidfd. */
-  reap(pid: number, pidfd: number): Promise<{ code: number; signal: number }>
+  /** The wait status, once qi-monitor is gone; closes the pidfd. */
+  reap(pid: number, pidfd: number): WaitStatus | Promise<WaitStatus>
   /** lgetxattr(2), 255 bytes at most; null when it is not there or not to be read. */
   getXattr(path: string, name: string): string | null
   /**

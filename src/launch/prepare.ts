@@ -30,6 +30,8 @@ export interface Prepared {
   readonly template: Template
   /** The plan of one launch. `held`: it stops before the payload's exec. */
   readonly plan: (held?: boolean) => Uint8Array
+  /** Whether an equal request would come to the same now; absent where that cannot be told. */
+  readonly holds?: () => boolean
 }
 
 export interface PrepareOptions {
@@ -49,14 +51,8 @@ interface Built {
   protections: Protection[]
 }
 
-interface Entry {
-  prepared: Prepared
-  /** What the addon looks at again; nothing where it is not to be reused. */
-  seen: Buffer | undefined
-}
-
 const KEPT = 64
-const entries = new Map<string, Entry>()
+const entries = new Map<string, Prepared>()
 const UID_RANGE = 65536
 const SESSION_PLACEHOLDER = '00000000-0000-4000-8000-000000000000'
 
@@ -65,7 +61,7 @@ const SESSION_PLACEHOLDER = '00000000-0000-4000-8000-000000000000'
  * it reads from the host: as long as everything it looked at is unchanged (src/cache/observe.ts), so is its result.
  */
 export function prepareRequest(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): Prepared {
-  if (options.rawArgv || options.rawEnv) return make(request, facts, options).prepared
+  if (options.rawArgv || options.rawEnv) return make(request, facts, options)
   const key = JSON.stringify([
     request.config,
     request.argv,
@@ -79,17 +75,18 @@ export function prepareRequest(request: ResolveRequest, facts: HostFacts, option
     options
   ])
   const known = entries.get(key)
-  const entry = known?.seen && loadAddon().areAsBefore(known.seen) ? known : make(request, facts, options)
+  const prepared = known?.holds?.() ? known : make(request, facts, options)
   entries.delete(key)
-  if (entry.seen) entries.set(key, entry)
+  if (prepared.holds) entries.set(key, prepared)
   for (const oldest of entries.keys()) {
     if (entries.size <= KEPT) break
     entries.delete(oldest)
   }
-  return entry.prepared
+  return prepared
 }
 
-function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): Entry {
+function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions): Prepared {
+  const { cgroup } = facts
   const fs = new ObservedFs(request.fs ?? nodeFs)
   let drawn = false
   const random = () => {
@@ -100,10 +97,9 @@ function make(request: ResolveRequest, facts: HostFacts, options: PrepareOptions
   const built = encodeProfile(profile, facts, options)
   if (drawn) built.template.firstUid = profile.identity.uidOutside
   // What permissive hides depends on the mounts of the host, which tell of no change.
-  return {
-    prepared: finished(profile, facts, built),
-    seen: profile.enforcement === 'permissive' ? undefined : encodeLooks(fs.settled())
-  }
+  const seen = profile.enforcement === 'permissive' ? undefined : encodeLooks(fs.settled())
+  const holds = seen && (() => loadAddon().areAsBefore(seen) && facts.cgroup === cgroup)
+  return { ...finished(profile, facts, built), ...(holds ? { holds } : {}) }
 }
 
 function compile(spec: FilterSpec): Uint8Array {

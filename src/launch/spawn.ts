@@ -53,6 +53,8 @@ export interface SpawnOptions {
   id?: string
   /** @internal Origins of rules as `qi-jail ctl` shows them. */
   tell?: (origin: string) => string
+  /** @internal The caller's home. Default that of its environment. */
+  home?: string
   /** @internal Our own process, where it does nothing but wait: it may be moved to a cgroup beside the jail's. */
   launcherPid?: number
   /** Record when each numbered step of the launch began (Jail.trace). */
@@ -82,10 +84,13 @@ export async function spawnSandboxed(
 
 /** @internal What that comes to on this host, now. */
 export function prepared(config: SandboxConfig, argv: string[], options: SpawnOptions): Prepared {
-  const { env = process.env, cwd = process.cwd() } = options
-  const request = { config, argv, env, cwd, home: env.HOME || homedir(), ...files(options), ...asking(options) }
+  const { env = process.env, cwd = process.cwd(), home = homeOf(env) } = options
+  const request = { config, argv, env, cwd, home, ...files(options), ...asking(options) }
   return prepareRequest(request, hostFacts(options), planOptions(options))
 }
+
+/** @internal */
+export const homeOf = (env: Record<string, string | undefined>): string => env.HOME || homedir()
 
 const files = ({ policyFiles, server }: SpawnOptions) => ({
   ...(policyFiles === undefined ? {} : { policyFiles }),
@@ -153,9 +158,12 @@ export function start(prepared: Prepared, options: SpawnOptions & MonitorOverrid
 
 /** @internal When its payload runs, it is the caller's. */
 export async function handOut(jail: Jail, prepared: Prepared, options: SpawnOptions): Promise<Jail> {
-  const abort = () => jail.kill('SIGKILL')
-  options.signal?.addEventListener('abort', abort)
-  void jail.exited.then(() => options.signal?.removeEventListener('abort', abort))
+  const { signal } = options
+  if (signal) {
+    const abort = () => jail.kill('SIGKILL')
+    signal.addEventListener('abort', abort)
+    void jail.exited.then(() => signal.removeEventListener('abort', abort))
+  }
   try {
     await jail.ready()
     if (options.control || options.id !== undefined) await makeReachable(jail, prepared.profile, options)
@@ -165,7 +173,7 @@ export async function handOut(jail: Jail, prepared: Prepared, options: SpawnOpti
     for (const stream of [jail.stdin, jail.stdout, jail.stderr]) stream?.destroy()
     throw error
   }
-  setImmediate(() => jail.beginReading())
+  if (jail.stdout || jail.stderr) setImmediate(() => jail.beginReading())
   return jail
 }
 

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   drained,
   type Jail,
@@ -19,6 +19,13 @@ async function launcherOf(argv: string[], options: LauncherOptions, config: Sand
   const launcher = await prepare(config, argv, options)
   onTestFinished(() => launcher.close())
   return launcher
+}
+
+/** What lets time pass, for those that the launcher sets. */
+function fakeTimers(): (ms: number) => void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  return (ms) => void vi.advanceTimersByTime(ms)
 }
 
 async function outputOf(jail: Jail): Promise<string> {
@@ -118,6 +125,49 @@ describe('a pool', () => {
     expect(await outputOf(await launcher.spawn())).toBe('')
   })
 
+  test('of those that wait the first that is still right is handed out', async () => {
+    const home = scratch('root')
+    const said = (what: string) =>
+      writeFileSync(
+        `${home}/policy.yaml`,
+        `sandbox: { default: mine, profiles: { mine: { extends: strict, env: { SAID: ${what} } } } }\n`
+      )
+    said('old')
+    await sleep(100)
+    const options = { pool: 2, policyFiles: `${home}/policy.yaml` }
+    const launcher = await launcherOf(['/bin/sh', '-c', 'echo $SAID; read end'], options)
+    const saidBy = (jail: Jail) => {
+      jail.stdin?.end()
+      return outputOf(jail)
+    }
+    const all = monitors().map(({ pid }) => pid)
+    const later = fakeTimers()
+    expect(await saidBy(await launcher.spawn())).toBe('old\n')
+    said('new')
+    await sleep(100)
+    later(5)
+    await until(() => launcher.ready === 2, 'one waits that was built later')
+    const [late] = monitors().filter(({ pid }) => !all.includes(pid))
+    const jail = await launcher.spawn()
+    expect(tree(late?.pid ?? 0).map(({ pid }) => pid)).toContain(jail.pid)
+    expect(await saidBy(jail)).toBe('new\n')
+  })
+
+  test('the next one is built a moment after one was let go, and at once when none was there', async () => {
+    const launcher = await launcherOf(['/bin/true'], { pool: 2 })
+    const later = fakeTimers()
+    const exits = await Promise.all([launcher.spawn(), launcher.spawn()].map(async (jail) => (await jail).exited))
+    expect(exits.map(({ code }) => code)).toEqual([0, 0])
+    expect([launcher.ready, monitors(), vi.getTimerCount()]).toEqual([0, [], 1])
+    later(4)
+    expect([monitors(), vi.getTimerCount()]).toEqual([[], 1])
+    later(1)
+    await until(() => launcher.ready === 2, 'both are built anew')
+    await Promise.all([1, 2, 3].map(async () => (await launcher.spawn()).exited))
+    later(0)
+    await until(() => launcher.ready === 2, 'both are built anew')
+  })
+
   test('a jail that was killed while it waited is not handed out', async () => {
     const launcher = await launcherOf(['/bin/true'], { pool: 1 })
     process.kill(monitors()[0]?.pid as number, 'SIGKILL')
@@ -126,6 +176,24 @@ describe('a pool', () => {
     await until(() => launcher.ready === 1, 'another waits')
     process.kill(monitors()[0]?.pid as number, 'SIGKILL') // and nobody here has heard of it
     expect(await (await launcher.spawn()).exited).toMatchObject({ code: 0 })
+  })
+
+  test('a payload that is killed before it takes the word to go is a launch that failed', async () => {
+    const audit = `${scratch('root')}/audit.jsonl`
+    const launcher = await launcherOf([victim, 'pause'], { pool: 1 }, { audit: { file: audit } })
+    const all = tree(monitors()[0]?.pid as number)
+    const [monitor, , payload] = all.map(({ pid }) => pid)
+    const stateOf = (pid = 0) => tree(pid)[0]?.state
+    process.kill(payload as number, 'SIGSTOP')
+    await until(() => stateOf(payload) === 'T', 'it is stopped')
+    const refused = expect(launcher.spawn()).rejects.toMatchObject({ code: 'QI_LAUNCH', errno: 'ESRCH' })
+    // The word is given right after the record, without a sleep in between.
+    const gave = () => readAudit(audit).length === 1 && stateOf(monitor) === 'S'
+    await until(gave, 'qi-monitor waits for the exec')
+    process.kill(payload as number, 'SIGKILL')
+    await refused
+    expect(await left(all)).toEqual([])
+    expect(readAudit(audit).map(({ event }) => event.outcome)).toEqual(['success', 'error'])
   })
 
   test('with a bad id, or one that is taken, nothing of the payload runs', async () => {

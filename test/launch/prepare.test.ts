@@ -1,8 +1,18 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterAll, expect, it } from 'vitest'
+import { afterAll, expect, it, onTestFinished } from 'vitest'
 import { probeHost } from '../../src/host/probe.js'
 import { prepareRequest } from '../../src/launch/prepare.js'
+import { skipUnless } from '../support/skip.js'
 
 const root = realpathSync(mkdtempSync('/var/tmp/qi-prepare-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
@@ -84,4 +94,44 @@ it('a kept plan is made anew when a policy file changes, comes or goes', async (
   await expect(launched()).rejects.toThrow(/\.qi-jail\.yaml:1:1: unknown key nonsense/)
   rmSync(project)
   expect((await launched()).policy?.files.map(({ file }) => file)).not.toContain(project)
+})
+
+/** A new group of the v2 hierarchy and the one that we are in, if this user may make one. */
+function ownGroups(): { here: string; other: string } | undefined {
+  const [, mount] = /^\S+ \S+ \S+ \/ (\S+) .* - cgroup2 /m.exec(readFileSync('/proc/self/mountinfo', 'utf8')) ?? []
+  const [, path] = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8')) ?? []
+  if (mount === undefined || path === undefined) return undefined
+  const here = `${mount}${path}`.replace(/\/$/, '')
+  const other = `${here}/qi-test-${process.pid}`
+  try {
+    mkdirSync(other)
+    writeFileSync(`${other}/cgroup.procs`, `${process.pid}`)
+    return { here, other }
+  } catch {
+    rmSync(other, { recursive: true, force: true })
+    return undefined
+  }
+}
+
+it('a kept plan is made anew when this process came to be in another cgroup', async () => {
+  const groups = ownGroups()
+  skipUnless(groups, 'this user may make no cgroups')
+  const { here, other } = groups as { here: string; other: string }
+  const back = () => writeFileSync(`${here}/cgroup.procs`, `${process.pid}`)
+  onTestFinished(() => {
+    back()
+    rmdirSync(other)
+  })
+  const request = { config: {}, argv: ['/bin/true'], env: { PATH: '/usr/bin' }, cwd: '/', home: '/nonexistent' }
+  const prepared = async () => {
+    await settle()
+    return prepareRequest(request, probeHost(), {})
+  }
+  let first = await prepared()
+  for (let tries = 0; tries < 50 && !first.holds?.(); tries++) first = await prepared()
+  expect(first.holds?.()).toBe(true)
+  expect(await prepared()).toBe(first)
+  back()
+  expect(first.holds?.()).toBe(false)
+  expect(await prepared()).not.toBe(first)
 })
