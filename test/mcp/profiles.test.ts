@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { placeOf, run, runOnce } from '../cli/cli.js'
+import { placeOf, runOnce } from '../cli/cli.js'
 import { as, environmentOf, own, users } from '../support/user.js'
 
 interface Answer {
