@@ -1,16 +1,22 @@
 import { describe, expect, it } from 'vitest'
 import { skipUnless } from '../support/skip.js'
-import { bystander, hog, hogs, lastLine, type Outcome, parametersOf, reached, type User, users } from './support.js'
+import {
+  bystander,
+  hog,
+  hogs,
+  lastLine,
+  NOT_OF_THE_JAIL,
+  ofTheJail,
+  parametersOf,
+  reached,
+  type User,
+  users
+} from './support.js'
 
 const LIMIT = 64
 const config = (more = {}) => ({ resources: { maxProcesses: LIMIT, ...more } })
 /** Seconds after which hog gives up by itself, whatever happens. */
 const GUARD = ['--seconds', '200']
-
-/** Before Linux 5.14 RLIMIT_NPROC counts all processes of a user, which the launch says: a jail may have fewer. */
-const ofTheJail = ({ protections }: Outcome) =>
-  !protections.some(({ name, reason }) => name === 'processLimit' && reason.includes('before Linux 5.14'))
-const NOT_OF_THE_JAIL = 'before Linux 5.14 processes are counted for each user'
 
 const BOMBS: [name: string, words: string[], within: string[]][] = [
   ['processes', ['processes', '5000'], ['processes', '20']],

@@ -179,3 +179,8 @@ export function bystander(): { meanwhile: <T>(work: () => Promise<T>) => Promise
     }
   }
 }
+
+/** Before Linux 5.14 RLIMIT_NPROC counts all processes of a user, which the launch says: a jail may have fewer. */
+export const ofTheJail = ({ protections }: Outcome) =>
+  !protections.some(({ name, reason }) => name === 'processLimit' && reason.includes('before Linux 5.14'))
+export const NOT_OF_THE_JAIL = 'before Linux 5.14 processes are counted for each user'
