@@ -1,5 +1,6 @@
 // The addon: converts in, calls core, converts out. Its TypeScript face is src/launch/native.ts.
 #include <napi.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -279,6 +280,16 @@ Napi::Value ErrnoName(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), qi::ErrnoName(info[0].As<Napi::Number>().Int32Value()));
 }
 
+Napi::Value RandomBytes(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  uint32_t size = info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().Uint32Value() : 0;
+  uint8_t bytes[256];  // so many at once are never cut short (getrandom(2))
+  if (size == 0 || size > sizeof(bytes)) return Throw(env, "QI_INTERNAL", "randomBytes(1 to 256)", 0);
+  ssize_t got = qi::RetryEintr([&] { return getrandom(bytes, size, 0); });
+  if (got != static_cast<ssize_t>(size)) return Throw(env, "QI_INTERNAL", "getrandom", got < 0 ? errno : EIO);
+  return Napi::Buffer<uint8_t>::Copy(env, bytes, size);
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("compileFilter", Napi::Function::New(env, CompileFilter));
   exports.Set("probeHost", Napi::Function::New(env, ProbeHost));
@@ -294,6 +305,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("callerFacts", Napi::Function::New(env, CallerFacts));
   exports.Set("cacheSecret", Napi::Function::New(env, CacheSecret));
   exports.Set("keyedHash", Napi::Function::New(env, KeyedHash));
+  exports.Set("randomBytes", Napi::Function::New(env, RandomBytes));
   exports.Set("areAsBefore", Napi::Function::New(env, AreAsBefore));
   exports.Set("errnoName", Napi::Function::New(env, ErrnoName));
   return exports;

@@ -8,6 +8,7 @@ import { type AskAnswer, askMilliseconds, hostAndPort, MAX_ASK_MS } from '../lau
 import { becomeMonitor } from '../launch/become.js'
 import { checkId, freePath } from '../launch/ctl-server.js'
 import type { Jail, JailExit } from '../launch/jail.js'
+import { randomUint16 } from '../launch/random.js'
 import { launchProfile, makeReachable } from '../launch/spawn.js'
 import type { SandboxConfig } from '../policy/index.js'
 import { parseDuration } from '../policy/units.js'
@@ -39,7 +40,13 @@ export function resolveRun(
     observation
   }: { config?: SandboxConfig; explaining?: boolean; observation?: Observation | undefined } = {}
 ): Profile {
-  const request = { ...requestOf(options, command), config, explaining, ...observation?.request() }
+  const request = {
+    ...requestOf(options, command),
+    config,
+    explaining,
+    random: randomUint16,
+    ...observation?.request()
+  }
   const facts = probeHost(LAUNCHER)
   return resolve(request, observation?.facts(facts) ?? facts)
 }

@@ -82,6 +82,8 @@ export interface NativeAddon {
   cacheSecret(): Buffer | null
   /** SipHash-2-4 of 16 bytes under a key of 16; null for another key. */
   keyedHash(key: Buffer, data: Buffer): Buffer | null
+  /** getrandom(2): up to 256 bytes; throws {errno, syscall}. */
+  randomBytes(size: number): Buffer
   /** Whether every path of a CacheLooks (src/cache/observe.ts) looks as it did; false for anything else. */
   areAsBefore(looks: Buffer): boolean
   /** errno number -> name, e.g. 13 -> EACCES */

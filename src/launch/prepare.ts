@@ -1,4 +1,3 @@
-import { randomBytes, randomInt, randomUUID } from 'node:crypto'
 import { covering } from '../cache/folder.js'
 import { encodeLooks, ObservedFs } from '../cache/observe.js'
 import { QiError } from '../errors.js'
@@ -11,6 +10,7 @@ import { nodeFs, type Profile, type Protection, type ResolveRequest, resolve } f
 import { TEMP_PLACEHOLDER } from '../profile/tier.js'
 import { addonError } from './failure.js'
 import { loadAddon } from './locate.js'
+import { randomBytes, randomUint16, randomUuid } from './random.js'
 
 /** What differs between two launches of the same request. */
 export interface Template {
@@ -53,7 +53,6 @@ interface Built {
 
 const KEPT = 64
 const entries = new Map<string, Prepared>()
-const UID_RANGE = 65536
 const SESSION_PLACEHOLDER = '00000000-0000-4000-8000-000000000000'
 
 /**
@@ -178,11 +177,11 @@ function placesOf(bytes: Uint8Array, text: string): number[] {
 function fill({ bytes, sessionAt, tempAt, firstUid }: Template, held: boolean): Uint8Array {
   const copy = Buffer.from(bytes)
   if (held) copy.writeUInt32LE(copy.readUInt32LE(FLAGS_AT) | PlanFlag.Held, FLAGS_AT)
-  copy.write(randomUUID(), sessionAt, 'latin1')
+  copy.write(randomUuid(), sessionAt, 'latin1')
   const temp = randomBytes(TEMP_PLACEHOLDER.length / 2).toString('hex')
   for (const at of tempAt) copy.write(temp, at, 'latin1')
   if (firstUid !== undefined) {
-    const uid = firstUid + randomInt(UID_RANGE)
+    const uid = firstUid + randomUint16()
     for (const name of ['uidOutside', 'gidOutside']) copy.writeUInt32LE(uid, offsetOf(name))
   }
   return copy

@@ -1,14 +1,13 @@
 import { QiError } from '../errors.js'
-import { gatewayFilter, initFilter, keeperFilter, monitorFilter, payloadFilter } from '../filter/build.js'
-import type { OciProfile } from '../filter/oci.js'
-import { asking, inTurn, isTooLong, ociProgram } from '../filter/program.js'
-import { openCalls } from '../filter/refused.js'
 import type { MonitorOptions } from '../filter/supervisors.js'
-import type { Arch, FilterSpec } from '../filter/types.js'
+import type { Arch } from '../filter/types.js'
 import type { HostFacts } from '../host/facts.js'
 import { relays, resolverText, rulesText } from '../network/text.js'
 import type { Profile, Protection } from '../profile/types.js'
+import { compiledFilters } from './compiled.js'
 import { fileFlags, fileRules } from './files.js'
+import type { Compile, Filters } from './filters.js'
+import * as filters from './filters.js'
 import { landlock, landlockAbi } from './landlock.js'
 import { type ForegroundPlan, type Plan, PlanFlag } from './layout.gen.js'
 import { limitFlags, planLimits } from './limits.js'
@@ -17,8 +16,7 @@ import { patternProgram } from './pattern.js'
 import { protections } from './protections.js'
 
 export interface BuildOptions {
-  /** libseccomp, in the addon. Asked once per process for each of the few different filters. */
-  compile: (spec: FilterSpec) => Uint8Array
+  compile: Compile
   /** JSON members version, source, security of every event (src/event/head.ts). */
   auditHead: string
   control: boolean
@@ -55,8 +53,11 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
   const observeFiles = profile.audit.files !== 'off'
   const tier = profile.withoutNamespaces === undefined ? {} : { withoutNamespaces: tierOptions(profile, facts) }
   const choices = { ...choicesOf(profile, states, guardCreates), asCaller, observeFiles, mediates, control, ...tier }
-  const filters = filtersOf(facts.arch, choices, keeper, options.compile)
-  const { identity } = profile
+  const made = filtersFor(facts.arch, choices, keeper, options.compile)
+  const {
+    identity,
+    syscalls: { oci }
+  } = profile
   const plan: Plan = {
     flags: planFlags,
     uidOutside: identity.uidOutside,
@@ -81,8 +82,8 @@ export function buildPlan(profile: Profile, facts: HostFacts, options: BuildOpti
     unixSockets: profile.sockets.map(({ path }) => path),
     ...fileRules(profile),
     ...mediationOf(profile),
-    ...filters,
-    ...imported(profile.syscalls.oci, facts.arch, filters.payloadFilter),
+    ...made,
+    ...(oci.length > 0 ? filters.imported(oci, facts.arch, made.payloadFilter) : NOTHING_IMPORTED),
     auditHead: options.auditHead,
     launchParams: launchParams(profile, states),
     profileName: profile.name,
@@ -101,8 +102,7 @@ export const tierOptions = (profile: Profile, facts: HostFacts) => ({
 /** @throws QiError QI_SYSCALLS for calls that only the namespaces keep from the host's processes and files. */
 function choicesOf({ network, syscalls, enforcement }: Profile, states: Protection[], guardCreates: boolean) {
   const isOwn = states.some(({ name, state }) => name === 'pidNamespace' && state === 'enforced')
-  const open = new Set(openCalls())
-  const reaching = isOwn ? undefined : syscalls.allow.find((name) => open.has(name))
+  const reaching = isOwn || syscalls.allow.length === 0 ? undefined : filters.reachingHost(syscalls.allow)
   if (reaching) {
     throw new QiError('QI_SYSCALLS', `syscalls.allow = ${reaching}: without namespaces it reaches the host’s`, {
       field: 'syscalls.allow',
@@ -122,45 +122,14 @@ function choicesOf({ network, syscalls, enforcement }: Profile, states: Protecti
   }
 }
 
-/** Imported profiles first: where they let a call pass, the table is asked, which also has the last word on architectures. */
-function imported(profiles: OciProfile[], arch: Arch, table: Uint8Array) {
-  const none = new Uint8Array()
-  if (profiles.length === 0) return { tableFilter: none, importedFilter: none, importedRule: '' }
-  const importedFilter = profiles.map((each) => ociProgram(each, arch)).reduceRight((rest, each) => inTurn(each, rest))
-  const payloadFilter = inTurn(asking(importedFilter), table)
-  const importedRule = profiles.map(({ origin }) => origin).join('; ')
-  if (!isTooLong(payloadFilter)) return { payloadFilter, tableFilter: table, importedFilter, importedRule }
-  throw new QiError('QI_SYSCALLS', `${importedRule}: more rules than a kernel takes as one filter`, {
-    field: 'syscalls.oci',
-    hint: 'take out what qi-jail refuses anyway, or what has many conditions on arguments'
-  })
+/** As compiled before where these choices are the usual ones. */
+function filtersFor(arch: Arch, choices: MonitorOptions, keeper: boolean, compile: Compile): Filters {
+  const known = compiledFilters(arch, choices)
+  if (!known) return filters.filtersOf(arch, choices, keeper, compile)
+  return keeper ? known : { ...known, keeperFilter: new Uint8Array() }
 }
 
-type Filters = Pick<
-  Plan,
-  'syscalls' | 'observedCases' | 'payloadFilter' | 'initFilter' | 'monitorFilter' | 'gatewayFilter' | 'keeperFilter'
->
-const compiled = new WeakMap<BuildOptions['compile'], Map<string, Filters>>()
-
-/** libseccomp takes milliseconds for what depends on few choices. */
-function filtersOf(arch: Arch, choices: MonitorOptions, keeper: boolean, compile: BuildOptions['compile']): Filters {
-  const known = compiled.get(compile) ?? new Map<string, Filters>()
-  compiled.set(compile, known)
-  const key = `${arch} ${keeper} ${JSON.stringify(choices)}`
-  const found = known.get(key)
-  if (found) return found
-  const { spec, ...answers } = payloadFilter(arch, choices)
-  const made = {
-    ...answers,
-    payloadFilter: compile(spec),
-    initFilter: compile(initFilter(arch, choices)),
-    monitorFilter: compile(monitorFilter(arch, choices)),
-    gatewayFilter: choices.hostSockets ? compile(gatewayFilter(arch)) : new Uint8Array(),
-    keeperFilter: keeper ? compile(keeperFilter(arch, choices)) : new Uint8Array()
-  }
-  known.set(key, made)
-  return made
-}
+const NOTHING_IMPORTED = { tableFilter: new Uint8Array(), importedFilter: new Uint8Array(), importedRule: '' }
 
 function flags(profile: Profile, facts: HostFacts, options: BuildOptions, guardCreates: boolean): number {
   const wanted = {

@@ -3,7 +3,7 @@ import type { ProtectionName } from '../profile/types.js'
 import type { ParsedConfig } from './config.js'
 import { type EnforcementMode, envRecord, type Layer, placeOf } from './layer.js'
 import { type NarrowContext, refuseWidening } from './narrow.js'
-import { readSyscall } from './syscall-names.js'
+import * as names from './syscall-names.js'
 
 export type { Layer } from './layer.js'
 
@@ -160,7 +160,7 @@ function mergeSyscalls(layers: Layer[]): SyscallPolicy {
   const list = (key: 'allow' | 'deny') =>
     layers.flatMap((layer) =>
       (layer.config.syscalls?.[key] ?? []).flatMap((entry, i) => {
-        const read = readSyscall(entry, key)
+        const read = names.readSyscall(entry, key)
         return ('calls' in read ? read.calls : []).map((name) => written(layer, name, `syscalls.${key}[${i}]`))
       })
     )

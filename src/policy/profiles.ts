@@ -102,7 +102,7 @@ const MAX_PROFILE_BYTES = 1 << 20
 export function parseProfile(fs: ReadFs, file: string, where: string): ParsedProfileFile {
   const text = profileText(fs, file, where)
   const parsed = PARSED.get(text)
-  if (parsed) return structuredClone(parsed)
+  if (parsed !== undefined) return JSON.parse(parsed)
   const source = yaml.readSource(text, where, 'QI_PROFILE_SYNTAX')
   const result = schemas.ProfileFileSchema.safeParse(source.data)
   if (result.success) return result.data

@@ -8,7 +8,7 @@ import { configFolder } from '../policy/document/find.js'
 import { type LoadedPolicy, loadPolicy } from '../policy/document/load.js'
 import { stateFolder } from '../policy/document/trust.js'
 import { mergeLayers, networkLayers, type Policy } from '../policy/merge.js'
-import { loadOci } from '../policy/oci-file.js'
+import * as ociFile from '../policy/oci-file.js'
 import { type LoadedProfile, loadProfile, PACKAGE_DIR } from '../policy/profiles.js'
 import { type Closure, systemFiles } from './closure/index.js'
 import { checkArguments, findCommand } from './command.js'
@@ -284,7 +284,7 @@ function resolveNetwork(
 function resolveSyscalls({ syscalls }: Policy, host: Host, facts: HostFacts): Profile['syscalls'] {
   const allow = [...new Set(syscalls.allow.map(({ value }) => value))]
   const deny = new Map(syscalls.deny.map(({ value, origin }) => [value, origin]))
-  const oci = syscalls.oci.map((each) => loadOci(each, expand(host, each.value).path, allow, host.fs, facts))
+  const oci = syscalls.oci.map((each) => ociFile.loadOci(each, expand(host, each.value).path, allow, host.fs, facts))
   return {
     allow: allow.filter((name) => !deny.has(name)),
     deny: [...deny].map(([name, origin]) => ({ name, origin })),
