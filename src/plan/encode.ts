@@ -12,12 +12,19 @@ import {
 /** Texts of a plan may be given as bytes: arguments and environment need not be UTF-8. */
 type Text = string | Uint8Array
 
+interface Reference {
+  offset: number
+  length: number
+}
+
 const SIZES = { u32: 4, u64: 8, str: 8, bytes: 8 } as const
 
+/** Numbers by a DataView, texts by `write`: much quicker than other ways in functions that run once. */
 class Encoder {
   private buffer = Buffer.alloc(64 * 1024)
+  private view = viewOf(this.buffer)
   private end = 0
-  private readonly known = new Map<string, { offset: number; length: number }>()
+  private readonly known = new Map<string, Reference>()
 
   reserve(size: number): number {
     const offset = Math.ceil(this.end / 8) * 8
@@ -31,6 +38,7 @@ class Encoder {
       const larger = Buffer.alloc(Math.max(this.end, this.buffer.length * 2))
       this.buffer.copy(larger)
       this.buffer = larger
+      this.view = viewOf(larger)
     }
     return offset
   }
@@ -46,16 +54,28 @@ class Encoder {
   }
 
   private field(type: FieldType, value: unknown, at: number): void {
-    if (type === 'u32') this.buffer.writeUInt32LE((value as number | undefined) ?? 0, at)
-    else if (type === 'u64') this.buffer.writeBigUInt64LE(value as bigint, at)
+    if (type === 'u32') this.u32(value === undefined ? 0 : (value as number), at)
+    else if (type === 'u64') this.u64(value as bigint, at)
     else if (type === 'str') this.reference(this.text(value as Text), at)
     else if (type === 'bytes') this.reference(this.bytes(value as Uint8Array), at)
     else this.list(type.list, value as unknown[], at)
   }
 
-  private reference({ offset, length }: { offset: number; length: number }, at: number): void {
-    this.buffer.writeUInt32LE(offset, at)
-    this.buffer.writeUInt32LE(length, at + 4)
+  /** A DataView would write what is left of a number that does not fit. */
+  private u32(value: number, at: number): void {
+    if (!(value >= 0 && value <= 0xffffffff)) throw new RangeError(`${value} is no unsigned number of 32 bits`)
+    this.view.setUint32(at, value, true)
+  }
+
+  private u64(value: bigint, at: number): void {
+    if (!(value >= 0n && value <= 0xffffffffffffffffn))
+      throw new RangeError(`${value} is no unsigned number of 64 bits`)
+    this.view.setBigUint64(at, value, true)
+  }
+
+  private reference({ offset, length }: Reference, at: number): void {
+    this.u32(offset, at)
+    this.u32(length, at + 4)
   }
 
   private list(item: string, values: unknown[], at: number): void {
@@ -75,7 +95,7 @@ class Encoder {
     })
   }
 
-  private text(value: Text): { offset: number; length: number } {
+  private text(value: Text): Reference {
     const key = typeof value === 'string' ? value : undefined
     const seen = key === undefined ? undefined : this.known.get(key)
     if (seen) return seen
@@ -84,20 +104,24 @@ class Encoder {
     return made
   }
 
-  private write(value: Text): { offset: number; length: number } {
-    const bytes = typeof value === 'string' ? Buffer.from(value) : value
-    if (bytes.includes(0)) throw new QiError('QI_PLAN_TEXT', 'a text of the plan holds a NUL byte')
-    const offset = this.reserve(bytes.length + 1)
-    this.buffer.set(bytes, offset)
-    return { offset, length: bytes.length }
+  private write(value: Text): Reference {
+    if (typeof value === 'string' ? value.includes('\0') : value.includes(0))
+      throw new QiError('QI_PLAN_TEXT', 'a text of the plan holds a NUL byte')
+    const length = Buffer.byteLength(value)
+    const offset = this.reserve(length + 1)
+    if (typeof value === 'string') this.buffer.write(value, offset)
+    else this.buffer.set(value, offset)
+    return { offset, length }
   }
 
-  private bytes(value: Uint8Array): { offset: number; length: number } {
+  private bytes(value: Uint8Array): Reference {
     const offset = this.reserve(value.length)
     this.buffer.set(value, offset)
     return { offset, length: value.length }
   }
 }
+
+const viewOf = ({ buffer, byteOffset, byteLength }: Buffer): DataView => new DataView(buffer, byteOffset, byteLength)
 
 /**
  * The flat form that qi-monitor reads (schema/plan.json): little-endian, 8-byte aligned, references as offset and length.
