@@ -14,17 +14,20 @@ function isOurs(path: string): boolean {
   }
 }
 
-/** Where plans are kept: made, where it can be; undefined without a place that is ours alone. */
-export function makePlansFolder(env: Env, home: string): string | undefined {
+/** Of which kind the things in a folder of the cache are. */
+export type Kind = 'plans' | 'code'
+
+/** Where they are kept: made, where it can be; undefined without a place that is ours alone. */
+export function makeKeptFolder(env: Env, home: string, kind: Kind): string | undefined {
   const own = cacheFolder(env, home)
-  const [around, plans] = [dirname(own), join(own, 'plans')]
+  const [around, folder] = [dirname(own), join(own, kind)]
   try {
     if (isOurs(dirname(around))) mkdirSync(around, { mode: 0o700 }) // not its parents: who has none gets none
   } catch {
     // it is there, or nothing can be made in it either
   }
   // In another user's home (sudo that keeps HOME) what is ours would be in their way, and lead where they like.
-  return isOurs(around) && tryFolder(own) === undefined && tryFolder(plans) === undefined ? plans : undefined
+  return isOurs(around) && tryFolder(own) === undefined && tryFolder(folder) === undefined ? folder : undefined
 }
 
 /**
@@ -33,7 +36,9 @@ export function makePlansFolder(env: Env, home: string): string | undefined {
  */
 export function covering(resolveIt: () => Profile, { env, home }: { env: Env; home: string }): Profile {
   const profile = resolveIt()
-  const made = [env, {}].filter((each) => isSeen(cacheFolder(each, home), profile) && makePlansFolder(each, home))
+  const made = [env, {}].filter(
+    (each) => isSeen(cacheFolder(each, home), profile) && makeKeptFolder(each, home, 'plans')
+  )
   return made.length > 0 ? resolveIt() : profile
 }
 
@@ -42,16 +47,16 @@ function isSeen(folder: string, { grants }: Profile): boolean {
   return kind === 'missing' && grants.some((grant) => isWithin(real, grant.path))
 }
 
-/** What `makePlansFolder` makes, as it is. */
-export function plansFolder(env: Env, home: string): string | undefined {
+/** What `makeKeptFolder` makes, as it is. */
+export function keptFolder(env: Env, home: string, kind: Kind): string | undefined {
   const own = cacheFolder(env, home)
-  const plans = join(own, 'plans')
-  return whyUntrusted(own) === undefined && whyUntrusted(plans) === undefined ? plans : undefined
+  const folder = join(own, kind)
+  return whyUntrusted(own) === undefined && whyUntrusted(folder) === undefined ? folder : undefined
 }
 
 /**
- * Makes the folder in which lies what signs the kept plans (native/cache/secret.cc): where no variable leads and no jail
- * reaches (src/profile/control.ts), so that nothing which a payload leaves in a folder that later is the cache can pass for a
- * plan of ours. False where it cannot be had.
+ * Makes the folder in which lies what signs what is kept (native/cache/secret.cc): where no variable leads and no jail
+ * reaches (src/profile/control.ts), so that nothing which a payload leaves in a folder that later is the cache can pass for
+ * ours. False where it cannot be had.
  */
 export const makeSecretFolder = (): boolean => tryFolder(secretFolder(process.getuid?.() ?? 0)) === undefined

@@ -7,7 +7,7 @@ import { PACKAGE_DIR } from '../policy/profiles.js'
 import { nodeFs } from '../profile/fs.js'
 import type { ResolveRequest } from '../profile/resolve.js'
 import type { Profile } from '../profile/types.js'
-import { makePlansFolder, makeSecretFolder } from './folder.js'
+import { makeKeptFolder, makeSecretFolder } from './folder.js'
 import { ObservedCgroup, ObservedFs } from './observe.js'
 import { isBundled, ownFiles } from './own-files.js'
 import { keyOf, store } from './store.js'
@@ -39,7 +39,7 @@ export class Observation {
     const { HOME: home, QI_JAIL_NO_CACHE: off } = this.variables.env
     // Made before anybody looks at what is around it.
     if (!home?.startsWith('/') || off !== undefined) return
-    if (makeSecretFolder()) this.folder = makePlansFolder(caller, home)
+    if (makeSecretFolder()) this.folder = makeKeptFolder(caller, home, 'plans')
   }
 
   /** For `resolve`, in place of what it would look at itself. */

@@ -7,7 +7,7 @@ import { basename, dirname, isWithin, join } from '../profile/fs.js'
 import { settledAt, wholeOf } from './observe.js'
 
 const HERE = dirname(fileURLToPath(import.meta.url))
-const { cache: loaded } = createRequire(import.meta.url)
+const { cache: loaded } = createRequire(fileURLToPath(import.meta.url))
 
 /** Of modules that are loaded one by one, hundreds, nobody would look at all again. */
 export const isBundled = (): boolean => basename(HERE) === 'bundle'

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { Command } from 'commander'
-import { plansFolder } from '../cache/folder.js'
-import { inFolder, type Kept, list, remove } from '../cache/store.js'
+import { inFolder, type Kept, list, remove } from '../cache/files.js'
+import { keptFolder } from '../cache/folder.js'
 import { QiError } from '../errors.js'
 import { cacheFolder } from '../profile/control.js'
 import { join } from '../profile/fs.js'
@@ -30,11 +30,21 @@ export const cache = verb(program, async (command, json) => {
   const { env, home } = place()
   const own = cacheFolder(env, home)
   const act = what === 'clear' ? clear : stats
-  const folder = plansFolder(env, home)
+  if (what === 'clear') clearCode(env, home)
+  const folder = keptFolder(env, home, 'plans')
   const found = folder === undefined ? undefined : inFolder(folder, (opened) => act(own, list(opened), opened))
   const answer = found ?? act(own, [])
   return json ? `${JSON.stringify(answer.record)}\n` : `${answer.text}\n`
 })
+
+/** Of our own (src/cache/code.ts), which the next run compiles again. */
+function clearCode(env: NodeJS.ProcessEnv, home: string): void {
+  const folder = keptFolder(env, home, 'code')
+  if (folder === undefined) return
+  inFolder(folder, (opened) => {
+    for (const { name } of list(opened)) remove(join(opened, name))
+  })
+}
 
 interface Answer {
   text: string

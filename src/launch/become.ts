@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs'
+import { keepCode } from '../cache/code.js'
 import type { Observation } from '../cache/keep.js'
 import type { ForegroundPlan } from '../plan/index.js'
 import type { Profile } from '../profile/types.js'
@@ -32,6 +33,7 @@ export function becomeMonitor(profile: Profile, { foreground, argv, observation,
     profile.grants.some((grant) => grant.access === 'rw')
   )
   observation?.keep(prepared)
+  keepCode()
   try {
     loadAddon().becomeMonitor({ monitor: monitorPath(), plan: prepared.plan(), stdio: [0, 1, 2], auditFd: audit, argv })
   } catch (cause) {

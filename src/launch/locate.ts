@@ -11,8 +11,9 @@ interface Candidate {
   monitor: string
 }
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
-const require = createRequire(import.meta.url)
+const HERE = fileURLToPath(import.meta.url)
+const root = join(HERE, '../../..')
+const require = createRequire(HERE)
 
 let loaded: { addon: NativeAddon; monitor: string } | undefined
 

@@ -250,7 +250,7 @@ describe.each(users)('a kept plan (%s)', (user) => {
     )
     expect(write.status).not.toBe(0)
     expect(readdirSync(at('.cache'))).toContain('free')
-    expect(readdirSync(at('.cache/qi-jail'))).toEqual(['plans'])
+    expect(readdirSync(at('.cache/qi-jail'))).toEqual(['code', 'plans'])
   })
 
   it.each(['--no-cache', '--id older-than-any', '--verbose'])(
@@ -273,7 +273,7 @@ describe.each(users)('a kept plan (%s)', (user) => {
     const script = 'cd "$0" && echo x >free && ! ls qi-jail 2>&1 && ! touch qi-jail/x 2>&1'
     await keep(`--no-policy --rw "$HOME/data" -- sh -c '${script}' "$HOME/data"`, env)
     expect(readdirSync(at('data'))).toEqual(['free', 'qi-jail'])
-    expect(readdirSync(at('data/qi-jail'))).toEqual(['plans'])
+    expect(readdirSync(at('data/qi-jail'))).toEqual(['code', 'plans'])
     const inside = await qi('--no-policy --ro "$HOME/data/qi-jail" -- true', env)
     expect(inside).toMatchObject({ status: 125, stderr: expect.stringContaining('QI_PROTECTED_GRANT') })
   })
