@@ -27,7 +27,15 @@ struct StatusMessage {
   char detail[200];
 };
 
-enum class InitCommand : uint32_t { kMaps = 1, kGrants = 2, kGo = 3, kSignal = 4, kExited = 5, kRelays = 6 };
+enum class InitCommand : uint32_t {
+  kMaps = 1,
+  kGrants = 2,
+  kGo = 3,
+  kSignal = 4,
+  kExited = 5,
+  kRelays = 6,
+  kEcho = 7  // pid 1 sends it back when all that came before is done
+};
 
 // InitMessage::group: all processes of the jail but pid 1.
 inline constexpr uint32_t kEverybody = 2;
@@ -36,11 +44,11 @@ inline constexpr size_t kGrantsPerMessage = 200;  // SCM_MAX_FD is 253
 
 struct InitMessage {
   InitCommand command;
-  uint32_t first;                      // kGrants: index of the first mount operation in this message
-  uint32_t count;                      // kGrants: how many mount operations it covers; kRelays: descriptors
-  int32_t signal;                      // kSignal
-  uint32_t group;                      // kSignal: 1 the payload's process group instead of it, or kEverybody
-  int32_t status;                      // kExited: wait status
+  uint32_t first;  // kGrants: index of the first mount operation in this message
+  uint32_t count;  // kGrants: how many mount operations it covers; kRelays: descriptors; kEcho: which
+  int32_t signal;  // kSignal
+  uint32_t group;  // kSignal: 1 the payload's process group instead of it, or kEverybody
+  int32_t status;  // kExited: wait status
   uint8_t present[kGrantsPerMessage];  // kGrants: 1 where a descriptor comes along
 };
 

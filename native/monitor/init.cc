@@ -216,6 +216,7 @@ void ForwardSignal(const Jail& jail, int proc, pid_t payload) {
   InitMessage message;
   // qi-monitor closed its end: it died, or wants the end, and so do we, with everything in the jail.
   if (ReceiveMessage(kInitFd, &message, sizeof(message)) != 0) End(jail, proc, 1);
+  if (message.command == InitCommand::kEcho) (void)SendMessage(kInitFd, &message, sizeof(message));  // EPIPE: as above
   if (message.command != InitCommand::kSignal) return;
   if (message.group == kEverybody && proc >= 0) {
     (void)SignalDescendants(proc, getpid(), message.signal);

@@ -216,6 +216,7 @@ void Loop::OnInit() {
   InitMessage message;
   // Killed from outside, or by the kernel with all of its group.
   if (ReceiveMessage(running_->channel.get(), &message, sizeof(message)) != 0) return Stop("killed");
+  if (message.command == InitCommand::kEcho) return pauser_.OnEcho(message.count);
   if (message.command != InitCommand::kExited) return;
   outcome_.known = true;
   outcome_.wait_status = message.status;
@@ -248,11 +249,10 @@ void Loop::Stop(const char* reason) {
   Destroy(jail_, running_);
   // The payload may have ended by itself in between: then that is how it ended.
   InitMessage message;
-  if (!outcome_.known &&
-      recv(running_->channel.get(), &message, sizeof(message), MSG_DONTWAIT) == static_cast<ssize_t>(sizeof(message)) &&
-      message.command == InitCommand::kExited) {
-    outcome_.known = true;
-    outcome_.wait_status = message.status;
+  while (!outcome_.known && recv(running_->channel.get(), &message, sizeof(message), MSG_DONTWAIT) ==
+                                static_cast<ssize_t>(sizeof(message))) {
+    outcome_.known = message.command == InitCommand::kExited;
+    if (outcome_.known) outcome_.wait_status = message.status;
   }
   if (!outcome_.known) outcome_.wait_status = SIGKILL;
   done_ = true;

@@ -21,12 +21,15 @@ class Pauser {
   void Pause(uint32_t id);
   void Resume(uint32_t id);
   void OnChange();
+  void OnEcho(uint32_t number);
   void OnTimeout();
 
  private:
   bool by_freezer() const { return files_ != nullptr && files_->freeze && files_->events; }
   bool Freeze(bool on);
   void SignalAll(int signal);
+  void AskForEcho();
+  void Stands();
   void Answer(uint32_t id, int error);
 
   const CgroupFiles* files_ = nullptr;
@@ -35,8 +38,9 @@ class Pauser {
   ExecutionClock* clock_ = nullptr;
   UniqueFd timer_;
   bool paused_ = false;
-  bool freezing_ = false;  // asked for, by request id_
+  bool pausing_ = false;  // asked for, by request id_
   uint32_t id_ = 0;
+  uint32_t echo_ = 0;  // the last that was asked for
 };
 
 }  // namespace qi

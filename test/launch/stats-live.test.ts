@@ -32,3 +32,19 @@ it('a jail of the API tells what it uses, stops and goes on, and ends its questi
   expect(await jail.exited).toMatchObject({ terminationReason: 'killed' })
   await expect(jail.stats()).rejects.toMatchObject({ code: 'QI_ENDED' })
 })
+
+it('a jail that was said to be paused stands still', async () => {
+  const jail = await spawnSandboxed({ tolerate: ['landlockFs', 'landlockNet', 'landlockScope'] }, ['cat'])
+  let heard = ''
+  jail.stdout?.on('data', (chunk) => (heard += chunk))
+  for (let round = 0; round < 50; round++) {
+    await jail.pause()
+    jail.stdin?.write('.')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(heard).toBe('.'.repeat(round))
+    await jail.resume()
+    await expect.poll(() => heard, { timeout: 20_000 }).toBe('.'.repeat(round + 1))
+  }
+  jail.kill('SIGKILL')
+  await jail.exited
+})
