@@ -147,8 +147,8 @@ function told(stderr: string, home: string): Pick<Outcome, 'error' | 'protection
   return { ...(error ? { error } : {}), protections, files: files.filter((name) => !OURS.test(name)).sort() }
 }
 
-/** What the tool itself leaves below home: the events, and plans for the next start. */
-const OURS = /^(audit\.jsonl|\.cache(\/qi-jail(\/plans(\/[0-9a-f]{32})?)?)?)$/
+/** What the tool itself leaves below home: the events, and plans and code for the next start. */
+const OURS = /^(audit\.jsonl|\.cache(\/qi-jail(\/(plans|code)(\/[0-9a-f]{32})?)?)?)$/
 
 const ordinary = new Map<User, Promise<Outcome>>()
 
