@@ -15,6 +15,9 @@
 namespace qi {
 namespace {
 
+// How often what a mount shall lie on may be replaced before we give up.
+constexpr int kReplacedTries = 1000;
+
 class RootBuilder {
  public:
   RootBuilder(const Jail& jail, Grant* grants, UniqueFd* proc) : jail_(jail), grants_(grants), proc_(proc) {}
@@ -95,26 +98,45 @@ class RootBuilder {
 
   Result AttachGrant(const MountOp& op, Grant* grant, Step step) {
     const char* path = jail_.Text(op.target);
+    int error = UntilNotReplaced([&] {
+      UniqueFd target(OpenPlain(root_.get(), path));
+      return target ? AttachAt(op, *grant, target.get()) : Attempt{errno};
+    });
+    return error == 0 ? Ok() : Fail(step, error, path);
+  }
+
+  struct Attempt {
+    int error;
+    bool replaced = false;  // what the name led to has no name any more
+  };
+
+  // A program of the host may replace a file by rename(2), as editors save, between our open of a target in a granted
+  // folder and the mount on it. The kernel mounts on nothing that is unlinked (ENOENT, lock_mount() in fs/namespace.c);
+  // the name leads to another file then.
+  template <typename Try>
+  static int UntilNotReplaced(const Try& attempt) {
+    Attempt last = attempt();
+    for (int again = 0; last.replaced && again < kReplacedTries; ++again) last = attempt();
+    return last.error;
+  }
+
+  Attempt AttachAt(const MountOp& op, const Grant& grant, int target) {
     attached_ = true;
-    UniqueFd target(OpenPlain(root_.get(), path));
-    if (!target) return Fail(step, errno, path);
+    const char* path = jail_.Text(op.target);
     MountAttributes attributes = {op.attr_set, op.attr_clear, (op.flags & kMountRecursive) != 0};
-    if (grant->legacy) {
-      int error = AttachLegacy(grant->mount.get(), target.get(), attributes.recursive);
-      if (error == 0) error = SetAttributesAt(path, attributes);
-      return error == 0 ? Ok() : Fail(step, error, path);
-    }
+    bool later = grant.legacy;
     // Attributes first: there is no moment at which the mount is in place without them.
     uapi::MountAttr attr = {attributes.set, attributes.clear, 0, 0};
     unsigned flags = uapi::kAtEmptyPath | (attributes.recursive ? uapi::kAtRecursive : 0);
-    bool later = false;
-    if ((attr.attr_set | attr.attr_clr) != 0 && uapi::MountSetattr(grant->mount.get(), "", flags, &attr) != 0) {
-      if (errno != ENOSYS) return Fail(step, errno, path);
+    if (!later && (attr.attr_set | attr.attr_clr) != 0 &&
+        uapi::MountSetattr(grant.mount.get(), "", flags, &attr) != 0) {
+      if (errno != ENOSYS) return {errno};
       later = true;  // kernel 5.2 to 5.11: open_tree without mount_setattr
     }
-    int error = Attach(grant->mount.get(), target.get());
-    if (error == 0 && later) error = SetAttributesAt(path, attributes);
-    return error == 0 ? Ok() : Fail(step, error, path);
+    int error = grant.legacy ? AttachLegacy(grant.mount.get(), target, attributes.recursive)
+                             : Attach(grant.mount.get(), target);
+    if (error != 0) return {error, error == ENOENT};
+    return {later ? SetAttributesAt(path, attributes) : 0};
   }
 
   int SetAttributesAt(const char* path, const MountAttributes& attributes) {
@@ -132,21 +154,25 @@ class RootBuilder {
   // A second mount of what is there already: on itself (a pin or a write-deny), or a mask of our own on top.
   Result Cover(const MountOp& op) {
     QI_BEGIN(jail_, Step::kDenyPath);
-    const char* path = jail_.Text(op.kind == MountKind::kMask ? op.source : op.target);
-    UniqueFd source(OpenPlain(root_.get(), path));
-    if (!source) return Fail(Step::kDenyPath, errno, path);
-    if ((op.flags & kMountOptional) != 0) {
-      UniqueFd target(OpenPlain(root_.get(), jail_.Text(op.target)));
-      if (!target && errno == ENOENT) return Ok();
-    }
-    Grant grant;
-    grant.mount.reset(CloneSubtree(source.get(), (op.flags & kMountRecursive) != 0));
-    if (!grant.mount) {
-      if (errno != ENOSYS) return Fail(Step::kDenyPath, errno, path);
-      grant.legacy = true;
-      grant.mount = std::move(source);
-    }
-    return AttachGrant(op, &grant, Step::kDenyPath);
+    bool mask = op.kind == MountKind::kMask;
+    const char* path = jail_.Text(mask ? op.source : op.target);
+    int error = UntilNotReplaced([&]() -> Attempt {
+      // One descriptor for both ends of a pin: by two, the old contents could come to lie over a file just replaced.
+      UniqueFd source(OpenPlain(root_.get(), path));
+      if (!source) return {errno};
+      UniqueFd masked(mask ? OpenPlain(root_.get(), jail_.Text(op.target)) : -1);
+      if (mask && !masked) return {errno == ENOENT && (op.flags & kMountOptional) != 0 ? 0 : errno};
+      int covered = mask ? masked.get() : source.get();
+      Grant grant;
+      grant.mount.reset(CloneSubtree(source.get(), (op.flags & kMountRecursive) != 0));
+      if (!grant.mount) {
+        if (errno != ENOSYS) return {errno};
+        grant.legacy = true;
+        grant.mount = std::move(source);
+      }
+      return AttachAt(op, grant, covered);
+    });
+    return error == 0 ? Ok() : Fail(Step::kDenyPath, error, jail_.Text(op.target));
   }
 
   Result MountInstance(const MountOp& op, Step step, const char* type, const char* options) {

@@ -1,10 +1,12 @@
-import { chmodSync, existsSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { chmodSync, existsSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { project, untouched, writable } from './project.js'
-import { ACT, bare, jailed, refusals, scratch, type User, users } from './support.js'
+import { ACT, bare, jailed, refusals, scratch, tryJailed, type User, users } from './support.js'
 
 const MS = '300'
+const LAUNCHES = 20
 
 describe.each(users)('races, launched by %s', (user: User) => {
   let server: Server
@@ -97,5 +99,27 @@ describe.each(users)('races, launched by %s', (user: User) => {
     const result = await jailed(user, { argv: [ACT, 'unmap-asking', MS] })
     expect(result.stdout).toBe('EACCES\n')
     expect(result.exit.code).toBe(0)
+  })
+
+  it('a host that replaces a denied and a protected file again and again stops no launch', async () => {
+    const folder = project(user)
+    writeFileSync(`${folder}/denied`, 'secret', { mode: 0o644 })
+    const replace = `
+      import os
+      while True:
+        for name in ('denied', '.env'):
+          with open('.new', 'w') as file: file.write('secret')
+          os.rename('.new', name)`
+    const host = spawn('python3', ['-c', replace.replace(/^ {6}/gm, '')], { cwd: folder, stdio: 'ignore' })
+    try {
+      await expect.poll(() => statSync(`${folder}/.env`).size).toBe('secret'.length)
+      const config = { filesystem: { allowedPaths: [folder], deniedPaths: [`${folder}/denied`] } }
+      for (let launch = 0; launch < LAUNCHES; launch++) {
+        const result = await tryJailed(user, { config, argv: ['/bin/true'] })
+        expect(result).toMatchObject({ exit: { code: 0 } })
+      }
+    } finally {
+      host.kill('SIGKILL')
+    }
   })
 })
