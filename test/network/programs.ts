@@ -1,9 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const sources = fileURLToPath(new URL('clients/', import.meta.url))
-const cache = fileURLToPath(new URL('../../.cache/', import.meta.url))
+const checkout = fileURLToPath(new URL('../../', import.meta.url))
 
 const has = (program: string) => spawnSync('sh', ['-c', 'command -v "$0"', program]).status === 0
 
@@ -24,13 +24,23 @@ export function copyScripts(folder: string): string {
   return clients
 }
 
+/** Of what Go compiled before: in the checkout, where that may be written. */
+function goCache(folder: string): string {
+  try {
+    accessSync(checkout, constants.W_OK)
+    return `${checkout}.cache/go`
+  } catch {
+    return `${folder}/go-cache`
+  }
+}
+
 /** Puts every client into `folder`/clients, compiled where it has to be, and a repository for git into `folder`/git. */
 export function buildPrograms(folder: string): void {
   const clients = copyScripts(folder)
   const run = (program: string, args: string[], env = {}) =>
     execFileSync(program, args, { cwd: clients, stdio: 'pipe', env: { ...process.env, ...env } })
   if (HAS.go) {
-    const env = { CGO_ENABLED: '0', GOCACHE: `${cache}go`, GOFLAGS: '-mod=mod', GO111MODULE: 'off' }
+    const env = { CGO_ENABLED: '0', GOCACHE: goCache(folder), GOFLAGS: '-mod=mod', GO111MODULE: 'off' }
     run('go', ['build', '-tags', 'netgo', '-o', 'go-client', 'main.go'], env)
   }
   if (HAS.javac) {
