@@ -29,6 +29,12 @@ const ON_DEMAND = {
 }
 /** Parts of Node that few starts use: what is taken from them is called, or made with `new`. */
 const BUILT_IN = /^node:(child_process|crypto|net|timers\/promises|tty)$/
+/** Node's `module` brings its loader of ES modules along. What is taken from it every CommonJS module has at hand. */
+const AT_HAND = {
+  "import Module from 'node:module'": 'const Module = module.constructor',
+  "import { createRequire } from 'node:module'":
+    'const createRequire = () => Object.assign((id) => module.require(id), { cache: module.constructor._cache })'
+}
 const STATEMENT = /^(?:import|export)\b(?! type\b)([^'"]*?)from '([^']+)'$/gm
 
 function whenCalled(code, names, from) {
@@ -58,6 +64,8 @@ const onDemand = {
     if (!id.startsWith(join(root, 'src'))) return undefined
     // Node's way from an address to a path takes longer than to read a file.
     let out = code.replaceAll('fileURLToPath(import.meta.url)', '__filename')
+    for (const [statement, instead] of Object.entries(AT_HAND)) out = out.replace(statement, instead)
+    if (out.includes("from 'node:module'")) throw new Error(`${id}: takes more of node:module than is at hand`)
     for (const [statement, names, from] of code.matchAll(STATEMENT)) {
       if (BUILT_IN.test(from)) out = out.replace(statement, whenCalled(code, names, from))
       const path = relative(root, (await this.resolve(from, id))?.id ?? '')

@@ -101,13 +101,14 @@ function read({ folder, key }: Place, source: Buffer): Buffer | undefined {
 function nameOf(key: Buffer, source: Buffer): Buffer {
   const { version, arch, versions, execArgv, env } = process
   const v8 = [version, arch, versions.v8, ...execArgv, env.NODE_OPTIONS ?? ''].join('\0')
-  return hash(key, ['code of\0', v8, '\0', source])
+  return hash(key, Buffer.concat([Buffer.from(`code of\0${v8}\0`), hash(key, source)]))
 }
 
-const signature = (key: Buffer, name: Buffer, data: Buffer): Buffer => hash(key, ['code\0', name, data])
+const signature = (key: Buffer, name: Buffer, data: Buffer): Buffer =>
+  hash(key, Buffer.concat([Buffer.from('code\0'), name, hash(key, data)]))
 
-function hash(key: Buffer, parts: (string | Buffer)[]): Buffer {
-  const hashed = loadAddon().keyedHash(key, Buffer.concat(parts.map((part) => Buffer.from(part))))
+function hash(key: Buffer, data: Buffer): Buffer {
+  const hashed = loadAddon().keyedHash(key, data)
   if (!hashed) throw new TypeError('a key has 16 bytes')
   return hashed
 }

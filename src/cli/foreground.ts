@@ -55,14 +55,19 @@ const LATE: [step: string, errno: (keyof typeof constants.errno)[], detail: (pro
   ['OpenJailRoot', ['ENOSYS', 'EPERM'], () => '']
 ]
 
-const lateFailures = (options: RunOptions, profile: Profile): ForegroundPlan['lateFailures'] =>
-  LATE.flatMap(([name, errnos, detail]) => {
+function lateFailures(options: RunOptions, profile: Profile): ForegroundPlan['lateFailures'] {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0 // nobody reads them, and they take longer than all the rest here
+  const failures = LATE.flatMap(([name, errnos, detail]) => {
     const step = Number(Object.keys(STEPS).find((number) => STEPS[Number(number)]?.name === name))
     return errnos.map((errno) => {
       const error = launchError({ step, errno: constants.errno[errno], detail: detail(profile) })
       return { step, error: constants.errno[errno], status: statusOf(error), line: errorLine(options, error) }
     })
   })
+  Error.stackTraceLimit = stackTraceLimit
+  return failures
+}
 
 /** @throws QiError of the launch that qi-monitor, in our place before, tells us has failed. */
 export function tellFailedLaunch(env = process.env): void {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { CLIMBS, faultOfPath } from './path-text.js'
 import { DURATION, parseCount, parseDuration, parseSize, SIZE, type UnitResult } from './units.js'
 
 /** A refusal with its own code: `issueToError` turns `params.qi` into the QiError's code. */
@@ -29,17 +30,11 @@ export const size = written('"512MB"', SIZE).transform((v, c) => limit(parseSize
 export const duration = written('"30s"', DURATION).transform((v, c) => limit(parseDuration(v), c))
 export const count = number.transform((v, c) => limit(parseCount(v), c)).meta({ type: 'integer', minimum: 1 })
 
-// A backslash may stand before each dot of a pattern, and "if it exists" behind them.
-const CLIMBS = /(?:^|\/)\\?\.\\?\.(?:\/|\??$)/
-
 export const path = z
   .string()
   .meta({ minLength: 1, not: { pattern: CLIMBS.source } })
   .transform((v, c) => {
-    if (v === '') return refuse(c, 'QI_PATH', 'is an empty path', 'name a path, or leave it out')
-    // A NUL ends the string for the kernel, a newline forges lines in logs, `..` says something else after a rename.
-    if (v.includes('\0')) return refuse(c, 'QI_PATH', 'contains a NUL byte', 'remove it')
-    if (/[\r\n]/.test(v)) return refuse(c, 'QI_PATH', 'contains a newline', 'rename the file or folder')
-    if (CLIMBS.test(v)) return refuse(c, 'QI_PATH', 'contains a ".." segment', 'write the path it means')
+    const fault = faultOfPath(v)
+    if (fault) return refuse(c, 'QI_PATH', fault.reason, fault.hint)
     return v
   })

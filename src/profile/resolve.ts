@@ -9,6 +9,7 @@ import { type LoadedPolicy, loadPolicy } from '../policy/document/load.js'
 import { stateFolder } from '../policy/document/trust.js'
 import { mergeLayers, networkLayers, type Policy } from '../policy/merge.js'
 import * as ociFile from '../policy/oci-file.js'
+import { plainConfig } from '../policy/plain.js'
 import { type LoadedProfile, loadProfile, PACKAGE_DIR } from '../policy/profiles.js'
 import { type Closure, systemFiles } from './closure/index.js'
 import { checkArguments, findCommand } from './command.js'
@@ -226,11 +227,7 @@ export function readPolicy(
   return { loaded, policy: mergeLayers([...loaded.layers, { origin: 'config', config }], { hostNames: hostNamesOnce }) }
 }
 
-/** Nothing written is nothing to check: loading the schemas takes longer than all the rest of a start. */
-function checked(config: SandboxConfig): ParsedConfig {
-  const isEmpty = Object.getPrototypeOf(config ?? []) === Object.prototype && Object.keys(config).length === 0
-  return isEmpty ? {} : schemas.parseConfig(config)
-}
+const checked = (config: SandboxConfig): ParsedConfig => plainConfig(config) ?? schemas.parseConfig(config)
 
 function loadFor(
   request: ResolveRequest & { fs: ReadFs },
