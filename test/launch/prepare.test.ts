@@ -62,7 +62,7 @@ it('a kept plan is made anew when a policy file changes, comes or goes', async (
     `sandbox: { default: p, profiles: { p: { extends: strict, resources: { maxMemory: ${value} } } } }\n`
   writeFileSync(policy, memory('64MiB'))
   const request = {
-    config: { tolerate: ['memoryLimit' as const] },
+    config: {},
     argv: ['/bin/true'],
     env: { PATH: '/usr/bin:/bin' },
     cwd: folder,

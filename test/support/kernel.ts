@@ -14,3 +14,7 @@ export function kernelBefore(major: number, minor: number): boolean {
 export const requireHosts = (): void => skipUnless(!kernelBefore(5, 14), 'an allow-list of hosts needs Linux 5.14')
 
 export const requireLandlock = (): void => skipUnless(probeHost().landlockAbi > 0, 'needs Landlock')
+
+/** Before, who wins a race may bind a port of the host, where nothing listens then (SECURITY.md). */
+export const requireTcpRules = (): void =>
+  skipUnless(probeHost().landlockAbi >= 4, "needs Landlock's rules for TCP (ABI 4)")
