@@ -24,6 +24,15 @@ describe.each(users)('limits, launched by %s', (user: User) => {
     expect(await line(['open-many'], resources({ maxFileDescriptors: 128 }))).toBe('EMFILE 128')
   })
 
+  it('there is room for descriptors from the start, as far as the limit goes', async () => {
+    const size = async (maxFileDescriptors: number) => {
+      const argv = ['/usr/bin/grep', 'FDSize', '/proc/self/status']
+      return (await jailed(user, { argv, config: resources({ maxFileDescriptors }) })).stdout
+    }
+    expect(await size(1024)).toBe('FDSize:\t256\n')
+    expect(await size(200)).toBe('FDSize:\t64\n')
+  })
+
   it('no limit can be raised', async () => {
     for (const resource of [NOFILE, 6, 1, 4]) {
       expect(await line(['call', ...call('prlimit64', 0, resource, 'b:ffffffffffffff7fffffffffffffff7f', 0)])).toBe(
