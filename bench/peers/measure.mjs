@@ -1,6 +1,7 @@
 // Run by run.mjs in the test world's host namespace; argv[2]: the world's folder.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { at, machine, markdown, quantile } from '../lib.mjs'
 import { contendersIn, STAGE, versionOf } from './contenders.mjs'
@@ -28,7 +29,7 @@ function makeRoots(folder) {
 }
 
 /** Every contender once a round, in turn; one that fails is out of this scenario, with its error. */
-async function measure({ run, share, hosts, notFloor }, contenders, rounds) {
+async function measure({ run, share, hosts, notFloor, settle = 0 }, contenders, rounds) {
   const samples = {}
   const failed = {}
   for (const [name, contender] of Object.entries(contenders)) {
@@ -37,6 +38,7 @@ async function measure({ run, share, hosts, notFloor }, contenders, rounds) {
   for (let round = -WARMUP; round < Math.max(3, Math.round(rounds * share)); round++) {
     for (const name of Object.keys(samples)) {
       try {
+        if (settle > 0) await sleep(settle)
         const value = await run(contenders[name])
         if (round >= 0) samples[name].push(value)
       } catch (error) {
