@@ -101,6 +101,11 @@ export function contendersIn(folder, root) {
   const oci = (name, command) => ({ start: engine(own(name), root.whole, command), version: [name, '--version'] })
   return {
     bare: { start: run, hosts: true },
+    // What no filter can cost less than, where calls are what is measured.
+    'bare, any filter': {
+      start: ([calls, ...words], stdio) => run([calls, 'filtered', ...words], stdio),
+      onlyCalls: true
+    },
     floor: { start: (argv, stdio) => run([FLOOR, ...argv], stdio), here: () => existsSync(FLOOR), onlyUsr: true },
     'floor, by a script': {
       start: (argv, stdio) => run(['/bin/sh', '-c', 'exec "$0" "$@"', FLOOR, ...argv], stdio),

@@ -29,11 +29,12 @@ function makeRoots(folder) {
 }
 
 /** Every contender once a round, in turn; one that fails is out of this scenario, with its error. */
-async function measure({ run, share, hosts, notFloor, settle = 0 }, contenders, rounds) {
+async function measure({ run, share, hosts, notFloor, calls, settle = 0 }, contenders, rounds) {
   const samples = {}
   const failed = {}
   for (const [name, contender] of Object.entries(contenders)) {
-    if (!(hosts && !contender.hosts) && !(notFloor && contender.onlyUsr)) samples[name] = []
+    const isOut = (hosts && !contender.hosts) || (notFloor && contender.onlyUsr) || (!calls && contender.onlyCalls)
+    if (!isOut) samples[name] = []
   }
   for (let round = -WARMUP; round < Math.max(3, Math.round(rounds * share)); round++) {
     for (const name of Object.keys(samples)) {

@@ -69,7 +69,8 @@ const answered = (contender, argv, options, hello, use) =>
   })
 
 /**
- * `hosts`: only for who has an allow-list. `notFloor`: needs more than /usr. `share`: this part of the rounds. `settle`: ms
+ * `hosts`: only for who has an allow-list. `notFloor`: needs more than /usr. `share`: this part of the rounds. `calls`: measures
+ * calls. `settle`: ms
  * before each start: the kernel takes namespaces down when their last process is gone, and nobody's server shall start beside
  * the end of another's.
  */
@@ -109,6 +110,7 @@ export const SCENARIOS = {
     unit: 'ns',
     run: async (contender) => Number((await finished(contender, [CALLS, 'getpid', GETPIDS], STAGED, 'pipe')).said),
     share: 0.1,
+    calls: true,
     notFloor: true
   }
 }

@@ -27,14 +27,20 @@ const SCHEMAS = 'config.cjs'
 const YAML = 'source.cjs'
 
 describe('what a start loads', () => {
-  it('neither schemas nor YAML for a profile of ours', () => {
-    const files = loaded(['--dry-run', '--no-policy', ...TRUE])
+  it.each([
+    ['a profile of ours', []],
+    [
+      'what flags say in their usual forms',
+      ['--profile', 'strict', '--ro', '/usr', '--net', 'example.com', '--pids', '64']
+    ]
+  ])('neither schemas nor YAML for %s', (_, flags) => {
+    const files = loaded(['--dry-run', '--no-policy', ...flags, ...TRUE])
     expect(files).toContain('main.cjs')
     expect(files.filter((file) => [SCHEMAS, YAML, 'main-pino.cjs'].includes(file))).toEqual([])
   })
 
-  it('the schemas for what flags say', () => {
-    const files = loaded(['--dry-run', '--no-policy', '--pids', '64', ...TRUE])
+  it('the schemas for what only they can tell', () => {
+    const files = loaded(['--dry-run', '--no-policy', '--grace', '1s', ...TRUE])
     expect(files).toContain(SCHEMAS)
     expect(files).not.toContain(YAML)
   })
