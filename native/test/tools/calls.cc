@@ -1,6 +1,6 @@
-// What one system call costs, in loops of a bench: `calls [filtered] getpid|read|openat|epoll COUNT` writes nanoseconds a
-// call. The shortest of ten parts of the loop: what the machine did meanwhile is in the others. `filtered`: under a seccomp
-// filter of one instruction that allows everything, which no other filter can cost less than.
+// What one system call costs, in loops of a bench: `calls [filtered] getpid|read|openat|epoll COUNT` writes nanoseconds
+// a call. The shortest of ten parts of the loop: what the machine did meanwhile is in the others. `filtered`: under a
+// seccomp filter of one instruction that allows everything, which no other filter can cost less than.
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
