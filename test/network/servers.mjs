@@ -8,7 +8,7 @@ import * as https from 'node:https'
 import { createServer, isIPv6 } from 'node:net'
 import { join, normalize } from 'node:path'
 import { queries, serveDns, zone } from './dns.mjs'
-import { ADDRESSES, NET4, NET6 } from './layout.mjs'
+import { ADDRESSES, LINK6, NET4, NET6 } from './layout.mjs'
 import { postgresServer } from './postgres.mjs'
 
 const folder = process.argv[2]
@@ -29,6 +29,7 @@ async function configure() {
   process.send('namespace')
   await moved
   ip('link', 'set', 'veth1', 'addrgenmode', 'none')
+  ip('addr', 'add', `${LINK6.server}/64`, 'dev', 'veth1', 'nodad')
   ip('addr', 'add', `${NET4.server}/24`, 'dev', 'veth1')
   ip('addr', 'add', `${NET6.server}/64`, 'dev', 'veth1', 'nodad')
   ip('link', 'set', 'veth1', 'up')
@@ -122,7 +123,8 @@ async function onControl(request, response) {
   const act = {
     '/queries': () => queries.splice(0),
     '/zone': () => Object.assign(zone, body),
-    '/sites': () => Object.assign(sites, body)
+    '/sites': () => Object.assign(sites, body),
+    '/forget': () => ip('neigh', 'flush', 'dev', 'veth1')
   }[request.url]
   response.end(JSON.stringify(act?.() ?? null))
 }

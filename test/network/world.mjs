@@ -3,7 +3,7 @@
 // world's folder. Says `ready` on stdout; ends, and all with it, at the end of stdin.
 import { spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { NET4, NET6, OWN } from './layout.mjs'
+import { LINK6, NET4, NET6, OWN } from './layout.mjs'
 import { postgresServer } from './postgres.mjs'
 
 const folder = process.argv[2]
@@ -31,8 +31,9 @@ run('ip', 'addr', 'add', `${OWN[0]}/32`, 'dev', 'lo')
 run('ip', 'addr', 'add', `${OWN[1]}/128`, 'dev', 'lo', 'nodad')
 await said('namespace')
 run('ip', 'link', 'add', 'veth0', 'type', 'veth', 'peer', 'name', 'veth1', 'netns', String(servers.pid))
-// No link-local address: its duplicate detection would hold IPv6 back for the first second.
+// No link-local address of the kernel's making: its duplicate detection would hold IPv6 back for the first second.
 run('ip', 'link', 'set', 'veth0', 'addrgenmode', 'none')
+run('ip', 'addr', 'add', `${LINK6.host}/64`, 'dev', 'veth0', 'nodad')
 run('ip', 'addr', 'add', `${NET4.host}/24`, 'dev', 'veth0')
 run('ip', 'addr', 'add', `${NET6.host}/64`, 'dev', 'veth0', 'nodad')
 run('ip', 'link', 'set', 'veth0', 'up')

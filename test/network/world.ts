@@ -168,6 +168,11 @@ export class World {
     await this.control('/sites', sites)
   }
 
+  /** Servers ask anew where the host is before they answer it. */
+  async forgetNeighbours(): Promise<void> {
+    await this.control('/forget')
+  }
+
   private control(path: string, body?: unknown): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const socketPath = `${this.folder}/control`
