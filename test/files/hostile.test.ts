@@ -136,6 +136,9 @@ function spent(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
+/** ENOENT; or ELOOP: the kernel counts the links of a walk without locks and of the one with, where that one was disturbed. */
+const ENDS = [2, 40]
+
 /** Links that lead to and fro, each to the one before; then a path behind the last of them, over many names. */
 const MAZE = `
 import os, sys, time
@@ -163,7 +166,7 @@ describe('a path that takes long to follow', () => {
     const alone = await next()
     const before = spent(monitorOf(jail))
     input?.write('\n')
-    expect(await next()).toBe(2)
+    expect(ENDS).toContain(await next())
     expect(spent(monitorOf(jail)) - before).toBeLessThan(0.3 + 20 * alone)
     input?.write('\n')
     expect(await next()).toBe(2)
