@@ -28,6 +28,10 @@ need_for_build() {
   need 'has g++' 'g++, which compiles it' g++ gcc-c++ g++
   need 'library libstdc++.a && library libc.a' 'static C and C++ libraries, for qi-monitor' \
     libc6-dev 'glibc-static libstdc++-static' musl-dev
+  # Elsewhere, and where nobody may install it, the C library of the compiler does as well (cmake/QiMusl.cmake).
+  if [[ $manager == apt-get ]] && { ((EUID == 0)) || has sudo; }; then
+    need "[[ -r /usr/lib/$(uname -m)-linux-musl/rcrt1.o ]]" 'musl, the C library of qi-monitor' musl-dev
+  fi
   need 'header linux/landlock.h' 'Linux kernel headers' linux-libc-dev kernel-headers linux-headers
   need 'header seccomp.h && library libseccomp.a' 'libseccomp headers and static library, which compile the filters' \
     libseccomp-dev 'libseccomp-devel libseccomp-static' 'libseccomp-dev libseccomp-static'

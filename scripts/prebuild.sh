@@ -7,7 +7,7 @@ source scripts/lib.sh
 
 bash scripts/setup.sh
 arch=$(node -p process.arch)
-inputs=(CMakeLists.txt cmake native/core native/monitor native/binding scripts/prebuild.sh scripts/prebuild-compile.sh package-lock.json)
+inputs=(CMakeLists.txt cmake native scripts/prebuild.sh scripts/prebuild-compile.sh package-lock.json)
 if ! missing "prebuilds/linux-$arch/qi-monitor" && ! stale prebuild "${inputs[@]}"; then exit 0; fi
 
 stage=$PWD/.cache/prebuild
@@ -18,4 +18,9 @@ cp package.json "$stage/"
 quietly 'building the prebuilds' node_modules/.bin/prebuildify --cwd "$stage" --out "$PWD" --artifacts "$stage/artifacts" \
   --target 20.3.0 --napi --tag-libc --strip --node-gyp "$PWD/scripts/prebuild-compile.sh"
 [[ $(stat -c %a "prebuilds/linux-$arch/qi-monitor") == 755 ]] || die 'prebuild: qi-monitor lost its mode 0755'
+# What is linked into them. Debian keeps the text beside each package.
+for library in libseccomp-dev musl-dev; do
+  text=/usr/share/doc/$library/copyright
+  if [[ -r $text ]]; then printf '%s\n\n%s\n\n' "$library" "$(<"$text")"; fi
+done >prebuilds/LICENSES
 fresh prebuild "${inputs[@]}"

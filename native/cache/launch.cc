@@ -93,7 +93,7 @@ Contents OpenEntry(const uint8_t* secret, const uint8_t* key, size_t key_size) {
 bool OpenAudit(const PlanBlob& blob, const CacheEntry& entry, UniqueFd* audit) {
   if (entry.audit_file.length == 0) return true;
   constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-  audit->reset(open(Str(blob, entry.audit_file), kFlags, 0600));
+  audit->reset(openat(AT_FDCWD, Str(blob, entry.audit_file), kFlags, 0600));
   struct stat st;
   return *audit && fstat(audit->get(), &st) == 0 && (entry.audit_unshared == 0 || st.st_nlink == 1);
 }
@@ -107,7 +107,7 @@ void ResetSignals() {
 }
 
 bool Place(UniqueFd plan, UniqueFd audit) {
-  UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  UniqueFd null(openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
   if (!null) return false;
   UniqueFd* const sources[3] = {&plan, &null, audit ? &audit : &null};
   UniqueFd moved[3];
@@ -149,7 +149,7 @@ void CloseOthers() {
 // Those of ours must not land among the payload's.
 bool OccupyStandardStreams() {
   for (int fd = 0; fd < 3; ++fd) {
-    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) return false;
+    if (fcntl(fd, F_GETFD) < 0 && openat(AT_FDCWD, "/dev/null", O_RDWR) != fd) return false;
   }
   return true;
 }

@@ -25,7 +25,7 @@ bool LooksAlike(const CacheLook& look, const char* path) {
 
 // Small files of the kernel, which have no change time.
 bool SaysTheSame(const PlanBlob& blob, const CacheLook& look, const char* path) {
-  UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  UniqueFd fd(openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd || look.mode == 0) return !fd && look.mode == 0;
   const Span<uint8_t> was = Bytes(blob, look.value);
   char chunk[4096];

@@ -58,7 +58,7 @@ Result OpenGroupParent(const char* mount, const char* path, UniqueFd* dir) {
   size_t length = strcmp(mount, "/") == 0 ? 0 : strlen(mount);
   if (strncmp(path, mount, length) != 0 || (path[length] != '/' && path[length] != 0))
     return Fail(kStep, EINVAL, "not below the mount of cgroup v2");
-  dir->reset(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  dir->reset(openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
   if (!*dir) return Fail(kStep, errno, path);
   struct statfs fs;
   if (fstatfs(dir->get(), &fs) != 0) return Fail(kStep, errno, "fstatfs");

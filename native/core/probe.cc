@@ -22,7 +22,7 @@ uint64_t EffectiveCapabilities() {
 // The initial namespace maps every id onto itself. user_namespaces(7)
 bool MapsEverything() {
   char text[64] = {};
-  UniqueFd fd(open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC));
+  UniqueFd fd(openat(AT_FDCWD, "/proc/self/uid_map", O_RDONLY | O_CLOEXEC));
   if (!fd || read(fd.get(), text, sizeof(text) - 1) <= 0) return false;
   return strstr(text, "4294967295") != nullptr;
 }

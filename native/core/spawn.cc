@@ -119,7 +119,7 @@ int SpawnMonitor(const SpawnRequest& request, Spawned* spawned, const char** wha
   spawned->control.reset(pair[0]);
   UniqueFd control_theirs(pair[1]);
   *what = "open /dev/null";
-  UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  UniqueFd null(openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
   if (!null) return errno;
   UniqueFd theirs[3];
   sigset_t all, before;
@@ -174,7 +174,7 @@ int BecomeMonitor(const SpawnRequest& request, char* const* argv, const char** w
   UniqueFd plan(SealPlan(request.plan, request.plan_size));
   if (!plan) return errno;
   *what = "open /dev/null";
-  UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  UniqueFd null(openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
   if (!null) return errno;
   *what = "dup";
   UniqueFd sources[] = {Above(plan.get()), Above(null.get()), Above(request.audit < 0 ? null.get() : request.audit)};

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <linux/stat.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -137,6 +138,12 @@ inline int Openat2(int dfd, const char* path, uint64_t flags, uint64_t resolve, 
 }
 inline int CloseRange(unsigned first, unsigned last, unsigned flags) {
   return static_cast<int>(syscall(kCloseRange, first, last, flags));
+}
+// Whatever the flags: musl's dup3 without any is dup2, which no filter of ours allows.
+inline int Dup3(int fd, int to, int flags) { return static_cast<int>(syscall(SYS_dup3, fd, to, flags)); }
+// musl has had a call of its own since 1.2.5 only.
+inline int Statx(int dfd, const char* path, int flags, unsigned mask, struct statx* st) {
+  return static_cast<int>(syscall(SYS_statx, dfd, path, flags, mask, st));
 }
 inline int PidfdOpen(pid_t pid, unsigned flags) { return static_cast<int>(syscall(kPidfdOpen, pid, flags)); }
 inline int PidfdGetfd(int pidfd, int fd) { return static_cast<int>(syscall(kPidfdGetfd, pidfd, fd, 0)); }

@@ -89,7 +89,7 @@ Result Broker::Init(int listener, pid_t payload, pid_t init) {
   QI_BEGIN(jail_, Step::kOpenJailRoot);
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/root", payload);
-  root_.reset(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  root_.reset(openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
   struct stat st;
   if (!root_ || fstat(root_.get(), &st) != 0) return Fail(Step::kOpenJailRoot, errno, path);
   unix_.SetRoot(root_.get(), st.st_dev, jail_.Has(kPlanWithoutNamespaces) ? &tree_ : nullptr);

@@ -21,7 +21,7 @@ constexpr char kSuffix[] = ".sock";
 // put a socket of theirs.
 UniqueFd OpenFolder(const char* path) {
   if (mkdir(path, 0700) != 0 && errno != EEXIST) return {};
-  UniqueFd folder(open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd folder(openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat st;
   if (!folder || fstat(folder.get(), &st) != 0 || st.st_uid != geteuid() || (st.st_mode & 077) != 0) return {};
   return folder;

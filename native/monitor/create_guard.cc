@@ -96,7 +96,7 @@ Result CreateGuard::Init(int root) {
     const char* path = jail_.Text(grant);
     UniqueFd mount(uapi::Openat2(root, path, O_PATH | O_CLOEXEC, uapi::kResolveInRoot | uapi::kResolveNoSymlinks));
     struct statx st;
-    if (!mount || statx(mount.get(), "", AT_EMPTY_PATH, kStatxMountId, &st) != 0)
+    if (!mount || uapi::Statx(mount.get(), "", AT_EMPTY_PATH, kStatxMountId, &st) != 0)
       return Fail(Step::kOpenJailRoot, errno, path);
     if ((st.stx_mask & kStatxMountId) == 0) return Fail(Step::kOpenJailRoot, ENOSYS, "statx mount id");
     if (grant_count_ == kMaxGuarded) return Fail(Step::kOpenJailRoot, E2BIG, "guarded grants");
@@ -107,7 +107,7 @@ Result CreateGuard::Init(int root) {
 
 bool CreateGuard::InGuardedGrant(int fd) const {
   struct statx st;
-  if (statx(fd, "", AT_EMPTY_PATH, kStatxMountId, &st) != 0) return false;
+  if (uapi::Statx(fd, "", AT_EMPTY_PATH, kStatxMountId, &st) != 0) return false;
   for (size_t i = 0; i < grant_count_; ++i) {
     if (grant_mounts_[i] == st.stx_mnt_id) return true;
   }

@@ -25,7 +25,7 @@ void AskInitToEnd(const Running& running) {
 // are forked faster than they are found here, and itself when there are none; it may have been killed, or stopped.
 void EndOrphans(const Jail& jail, const Running& running) {
   const pid_t spare[] = {running.gateway, running.cgroup.keeper(), running.warden};
-  UniqueFd proc(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd proc(openat(AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   EndDescendants(proc.get(), spare, 3);
   // Not reaped, it is nobody else's number.
   if (running.warden > 0 && waitpid(running.warden, nullptr, WNOHANG) == 0) {

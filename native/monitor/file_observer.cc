@@ -45,7 +45,8 @@ int AccessToNames(int folder) {
 
 uint64_t MountOf(int fd) {
   struct statx st;
-  bool known = fd >= 0 && statx(fd, "", AT_EMPTY_PATH, kStatxMountId, &st) == 0 && (st.stx_mask & kStatxMountId) != 0;
+  bool known =
+      fd >= 0 && uapi::Statx(fd, "", AT_EMPTY_PATH, kStatxMountId, &st) == 0 && (st.stx_mask & kStatxMountId) != 0;
   return known ? st.stx_mnt_id : 0;
 }
 

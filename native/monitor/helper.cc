@@ -38,7 +38,7 @@ Result Detach(Step step) {
 
 Result KeepOnly(Step step, int* fds, size_t count) {
   ForgetEnvironment();
-  UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  UniqueFd null(openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
   for (int fd = 0; fd < 3; ++fd) {
     if (!null || dup2(null.get(), fd) < 0) return Fail(step, errno, "/dev/null");
   }

@@ -101,7 +101,7 @@ HostTree::~HostTree() { free(shunned_); }
 
 void HostTree::Init() {
   shunned_ = static_cast<char*>(malloc(kRoom));
-  mountinfo_.reset(open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
+  mountinfo_.reset(openat(AT_FDCWD, "/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
   ReadMounts();
 }
 

@@ -175,7 +175,7 @@ Result BuildJail(const Jail& jail, UniqueFd* proc) {
   QI_TRY(Await(InitCommand::kMaps, &message, nullptr, nullptr));
   if (jail.Has(kPlanWithoutNamespaces)) {
     QI_TRY(CheckStreams(jail));
-    proc->reset(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    proc->reset(openat(AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     return *proc ? BecomeAncestor(jail) : Fail(Step::kReapOrphans, errno, "/proc");
   }
   QI_TRY(HideCgroup(jail));

@@ -62,7 +62,7 @@ Result ConfineMonitor() {
   QI_BEGIN(jail, Step::kConfineMonitor);
   if (foreground.on()) foreground.OnConfined();
   // The payload's standard streams are the payload's alone: the reader at the other end must see their end of file.
-  UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  UniqueFd null(openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC));
   for (int fd = 0; fd < 3; ++fd) {
     if (!null || dup2(null.get(), fd) < 0) return Fail(Step::kConfineMonitor, errno, "/dev/null");
   }
@@ -172,7 +172,8 @@ Result Prepare(char* const* argv, Broker* broker, UniqueFd* signals) {
 // Descriptors 0 to 5 are spoken for (whatever the launcher left closed), so that none of ours can land on them.
 void OccupyLowDescriptors() {
   for (int fd = 0; fd <= kAuditFd; ++fd) {
-    if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDWR | O_CLOEXEC);  // the lowest free one is this one
+    if (fcntl(fd, F_GETFD) < 0)
+      (void)openat(AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);  // the lowest free one is this one
     if (fd >= kPlanFd) (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
   }
 }

@@ -72,7 +72,7 @@ void Unescape(char* s) {
 long MountId(int fd) {
   char path[48], text[512];
   snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-  UniqueFd info(open(path, O_RDONLY | O_CLOEXEC));
+  UniqueFd info(openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
   ssize_t n = info ? RetryEintr([&] { return read(info.get(), text, sizeof(text) - 1); }) : -1;
   if (n < 0) return -1;
   text[n] = 0;
@@ -188,7 +188,7 @@ int MountRootLegacy(const char* options, UniqueFd* root) {
   // mount(2) needs a path, and the path it covers is out of reach afterwards: one that nobody grants.
   for (const char* place : {"/sys", "/proc", "/tmp"}) {
     if (mount("tmpfs", place, "tmpfs", MS_NOSUID, options) != 0) continue;
-    root->reset(open(place, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    root->reset(openat(AT_FDCWD, place, O_PATH | O_DIRECTORY | O_CLOEXEC));
     return *root ? 0 : errno;
   }
   return errno;
@@ -244,7 +244,7 @@ int MountRootTmpfs(uint64_t bytes, uint32_t inodes, UniqueFd* root) {
   snprintf(options, sizeof(options), "size=%llu,nr_inodes=%u,mode=755", static_cast<unsigned long long>(bytes), inodes);
   UniqueFd mounted(MakeDetached("tmpfs", options, uapi::kMountAttrNosuid));
   if (!mounted) return Missing(errno) ? MountRootLegacy(options, root) : errno;
-  UniqueFd here(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd here(openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!here) return errno;
   if (int error = Attach(mounted.get(), here.get())) return error;
   *root = std::move(mounted);

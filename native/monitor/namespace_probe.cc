@@ -23,7 +23,7 @@ constexpr unsigned long kFlags =
     CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP;
 
 int WriteAt(const char* path, const char* text) {
-  UniqueFd file(open(path, O_WRONLY | O_CLOEXEC));
+  UniqueFd file(openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC));
   if (!file) return errno;
   return write(file.get(), text, strlen(text)) == static_cast<ssize_t>(strlen(text)) ? 0 : errno;
 }

@@ -16,7 +16,7 @@ constexpr unsigned kStatxMountId = 0x1000;  // STATX_MNT_ID, 5.8
 
 int WalkPlain(int root, const char* path) {
   UniqueFd at(root >= 0 ? openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC)
-                        : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+                        : openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!at) return -1;
   char name[NAME_MAX + 1];
   while (*path != 0) {
@@ -47,7 +47,7 @@ int OpenPlain(int root, const char* path) {
   int dir = root;
   UniqueFd own_root;
   if (root < 0) {
-    own_root.reset(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    own_root.reset(openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!own_root) return -1;
     dir = own_root.get();
   }
@@ -97,8 +97,8 @@ bool IsMountPoint(int folder, const char* name) {
   UniqueFd at(openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!at) return errno != ENOENT;
   struct statx here, around;
-  if (statx(at.get(), "", AT_EMPTY_PATH, kStatxMountId, &here) != 0) return true;
-  if (statx(folder, "", AT_EMPTY_PATH, kStatxMountId, &around) != 0) return true;
+  if (uapi::Statx(at.get(), "", AT_EMPTY_PATH, kStatxMountId, &here) != 0) return true;
+  if (uapi::Statx(folder, "", AT_EMPTY_PATH, kStatxMountId, &around) != 0) return true;
   return here.stx_mnt_id != around.stx_mnt_id;
 }
 

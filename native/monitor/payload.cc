@@ -69,7 +69,7 @@ Result NestUserNamespace(const Jail& jail, int proc) {
 Result SetLimit(uint32_t resource, rlim_t wanted) {
   char name[32];
   snprintf(name, sizeof(name), "resource %u", resource);
-  auto which = static_cast<__rlimit_resource>(resource);
+  auto which = static_cast<decltype(RLIMIT_CPU)>(resource);
   rlimit now;
   if (getrlimit(which, &now) != 0) return Fail(Step::kSetRlimit, errno, name);
   rlim_t value = wanted < now.rlim_max ? wanted : now.rlim_max;

@@ -48,7 +48,7 @@ class GroupFinder final : public Visitor {
 
 Result ProcessGuard::Init(pid_t init) {
   init_ = init;
-  proc_.reset(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  proc_.reset(openat(AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   return proc_ ? Ok() : Fail(Step::kOpenJailRoot, errno, "/proc");
 }
 

@@ -187,7 +187,7 @@ void Report::FlushToHost() {
     if (events_->sent() != sent) i = 0;
     sent = events_->sent();
     timespec wait = {0, 10 * 1000 * 1000};
-    if (events_->HasQueue()) (void)nanosleep(&wait, nullptr);
+    if (events_->HasQueue()) (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &wait, nullptr);
   }
 }
 

@@ -22,7 +22,7 @@ uint64_t DeviceOf(uint32_t major, uint32_t minor) { return uint64_t{major} << 32
 
 bool StatOf(int dir, const char* path, int flags, struct statx* st) {
   // What is known of it: a file of a network, or one that a program serves, may never answer.
-  return statx(dir, path, flags | AT_STATX_DONT_SYNC, STATX_INO | STATX_BLOCKS, st) == 0;
+  return uapi::Statx(dir, path, flags | AT_STATX_DONT_SYNC, STATX_INO | STATX_BLOCKS, st) == 0;
 }
 
 uint64_t TmpfsBytes(int root) {

@@ -24,7 +24,7 @@ Result CheckProc() {
 int WriteProc(pid_t pid, const char* name, const char* text) {
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-  UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
+  UniqueFd fd(openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC));
   if (!fd) return errno;
   return WriteAll(fd.get(), text, strlen(text));
 }
@@ -98,7 +98,7 @@ class GrantSender {
 Result OpenUserNamespace(pid_t pid, UniqueFd* userns) {
   char path[64];
   snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-  userns->reset(open(path, O_RDONLY | O_CLOEXEC));
+  userns->reset(openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC));
   return *userns ? Ok() : Fail(Step::kOpenGrant, errno, "user namespace");
 }
 

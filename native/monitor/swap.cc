@@ -91,8 +91,8 @@ int MoveWatch(void* argument) {
   epoll_event event = {};
   event.events = a->events;
   event.data.u64 = a->data;
-  bool ok = epoll >= 0 && fresh >= 0 && (a->old == a->fd || dup3(a->old, a->fd, 0) >= 0) &&
-            epoll_ctl(epoll, EPOLL_CTL_DEL, a->fd, nullptr) == 0 && dup3(fresh, a->fd, 0) >= 0 &&
+  bool ok = epoll >= 0 && fresh >= 0 && (a->old == a->fd || uapi::Dup3(a->old, a->fd, 0) >= 0) &&
+            epoll_ctl(epoll, EPOLL_CTL_DEL, a->fd, nullptr) == 0 && uapi::Dup3(fresh, a->fd, 0) >= 0 &&
             epoll_ctl(epoll, EPOLL_CTL_ADD, a->fd, &event) == 0;
   a->error = ok ? 0 : errno;
   _exit(0);

@@ -93,7 +93,7 @@ void TreeGuard::OpenExisting(const seccomp_notif& request, const Object& object,
   if (!notify_->Alive(request.id)) return answer->Done(EINTR);
   constexpr int kKept = O_ACCMODE | O_APPEND | O_DSYNC | O_SYNC | O_DIRECT | O_LARGEFILE | O_NOATIME | O_TRUNC;
   // O_NONBLOCK: a lease that somebody holds must not make qi-monitor wait.
-  UniqueFd file(open(Link(object.fd.get()).text, (flags & kKept) | O_NONBLOCK | O_CLOEXEC));
+  UniqueFd file(openat(AT_FDCWD, Link(object.fd.get()).text, (flags & kKept) | O_NONBLOCK | O_CLOEXEC));
   if (!file || fcntl(file.get(), F_SETFL, flags & (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)) != 0)
     return answer->Done(errno);
   notify_->Inject(request.id, file.get(), (flags & O_CLOEXEC) != 0, answer);
@@ -234,7 +234,7 @@ void TreeGuard::Alter(const seccomp_notif& request, const ChangeCall& call, Answ
     if (length > st.st_size && static_cast<uint64_t>(length) > MaxFileSize(jail_))
       return Refuse(object.path, "filesystem.maxFileSize", answer, EFBIG);
     // truncate(2) would wait for whoever holds a lease on the file, the payload itself perhaps.
-    UniqueFd file(open(at.text, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    UniqueFd file(openat(AT_FDCWD, at.text, O_WRONLY | O_NONBLOCK | O_CLOEXEC));
     result = file ? ftruncate(file.get(), length) : -1;
   } else if (call.act == ChangeCall::kMode) {
     auto mode = static_cast<mode_t>(args[call.value]);
