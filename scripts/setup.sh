@@ -31,7 +31,7 @@ exec 9>.cache/setup.lock
 flock 9
 
 native_inputs=(CMakeLists.txt cmake native)
-typescript_inputs=(src profiles tsconfig.json package.json package-lock.json scripts/bundle.mjs native/core/filter_compile.cc)
+typescript_inputs=(src profiles tsconfig.json package.json package-lock.json scripts/bundle.mjs native/core/filter_compile.cc native/core/filter_shorten.cc)
 srt=@anthropic-ai/sandbox-runtime@0.0.83
 native_outputs=(build/Release/qi_jail.node build/Release/qi-monitor)
 

@@ -13,6 +13,8 @@
 #include <cstring>
 #include <memory>
 
+#include "core/filter_shorten.h"
+
 namespace qi {
 namespace {
 
@@ -128,8 +130,9 @@ int Compile(const FilterInput& input, std::vector<sock_filter>* program) {
     if (int err = AddRule(context.get(), input, rule)) return err;
   }
   if (int err = Export(context.get(), program)) return err;
-  if (program->size() > BPF_MAXINSNS) return E2BIG;
-  return Retarget(input.arch, program);
+  if (int err = Retarget(input.arch, program)) return err;
+  *program = Shorten(*program);
+  return program->size() > BPF_MAXINSNS ? E2BIG : 0;
 }
 
 }  // namespace

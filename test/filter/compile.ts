@@ -8,7 +8,7 @@ import type { FilterAction, FilterSpec } from '../../src/filter/types.js'
 import { check, decode, type Instruction } from './evaluator.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const SOURCES = ['native/core/filter_compile.cc', 'native/test/compile_filter_cli.cc']
+const SOURCES = ['native/core/filter_compile.cc', 'native/core/filter_shorten.cc', 'native/test/compile_filter_cli.cc']
 let tool: string | undefined
 
 // Not at the exit of the process: a worker is ended without one.
