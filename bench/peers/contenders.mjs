@@ -1,6 +1,7 @@
 // How each sandbox is asked to run a command of the host: `start(argv, stdio, {readable, hosts})` is a running child. What a
 // peer needs first (a bundle, a settings file) is made before the clock runs; its users would keep it, too.
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { prepare, spawnSandboxed } from '../../dist/index.js'
 import { bubblewrap } from '../bubblewrap.mjs'
@@ -47,6 +48,19 @@ async function pooled(argv, stdio, { readable, hosts } = {}) {
     return handle(jail)
   }
   return { start, close: () => launcher.close() }
+}
+
+/** The floor with all of it done, waiting for a byte before its exec. */
+async function waiting(argv, stdio) {
+  const child = spawn(FLOOR, ['--wait', ...argv], { stdio: [...stdio, 'pipe'], env: { ...env, HOME: home }, cwd: home })
+  const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
+  const close = () => child.kill('SIGKILL')
+  await Promise.race([once(child.stdio[3], 'data'), exited])
+  const start = () => {
+    child.stdio[3].write('.')
+    return running(child, exited, close)
+  }
+  return { start, close }
 }
 
 /** `qi-jail` with its cache of plans in a folder of the bench: warm from the second run on, or never. */
@@ -112,6 +126,7 @@ export function contendersIn(folder, root) {
       here: () => existsSync(FLOOR),
       onlyUsr: true
     },
+    'floor, waiting': { ready: waiting, here: () => existsSync(FLOOR), onlyUsr: true },
     bubblewrap: {
       start: (argv, stdio, { readable = [] } = {}) => run(['bwrap', ...bubblewrap(...readable), '--', ...argv], stdio),
       version: ['bwrap', '--version']

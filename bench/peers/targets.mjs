@@ -29,7 +29,7 @@ const TARGETS = [
     what: 'API pooled, `/bin/true`, × bubblewrap',
     most: 0.2,
     value: ratio('true', POOLED, 'bubblewrap'),
-    floor: ratio('true', 'bare', 'bubblewrap')
+    floor: ratio('true', 'floor, waiting', 'bubblewrap')
   },
   {
     what: 'CLI cold, `/bin/true`, beyond bare `node -e 0`, ms',

@@ -15,6 +15,7 @@ const start = {
   bubblewrap: 10,
   floor: 6,
   'floor, by a script': 7,
+  'floor, waiting': 1.5,
   srt: 60,
   'qi-jail CLI, warm': 10.01,
   'qi-jail API': 8
@@ -27,7 +28,7 @@ test('a target is reached up to its figure, not beyond, and not when nothing was
   expect(row('API, `/bin/true`, × bubblewrap')).toMatchObject({ measured: 0.8, reached: 'yes' })
   expect(row('API, `/bin/true`, × floor')).toMatchObject({ measured: 1.33, reached: 'no' })
   expect(row('srt, `/bin/true`')).toMatchObject({ target: '≥ 5', measured: 5.99, floor: '–', reached: 'yes' })
-  expect(row('API pooled')).toMatchObject({ measured: 'not measured', reached: 'no' })
+  expect(row('API pooled')).toMatchObject({ measured: 'not measured', floor: 0.15, reached: 'no' })
 })
 
 test('bars are as long as their values, logarithmic where contenders lie far apart', () => {

@@ -1,5 +1,6 @@
 // The floor of a launch: the same namespaces, a tmpfs root with /usr in it and an exec, and no policy at all. What is
-// above this in a benchmark is ours; what is below nobody can have. `floor CMD ARGS…`
+// above this in a benchmark is ours; what is below nobody can have. `floor [--wait] CMD ARGS…`; with `--wait` the
+// command waits, past everything else, for a byte on descriptor 3, after it wrote one there.
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -16,12 +17,20 @@
 
 namespace {
 
+constexpr int kAsker = 3;
+
+void Wait() {
+  char byte = 0;
+  if (fcntl(kAsker, F_SETFD, FD_CLOEXEC) != 0 || write(kAsker, &byte, 1) != 1 || read(kAsker, &byte, 1) != 1)
+    _exit(126);
+}
+
 int WriteFile(const char* path, const char* text) {
   qi::UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
   return fd ? qi::WriteAll(fd.get(), text, strlen(text)) : errno;
 }
 
-int RunInside(int go, char** argv) {
+int RunInside(int go, bool wait, char** argv) {
   char byte;
   if (read(go, &byte, 1) != 1) return 1;
   (void)close(go);
@@ -38,6 +47,7 @@ int RunInside(int go, char** argv) {
   if (chdir("/tmp") != 0 || syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0) return 7;
   pid_t pid = fork();
   if (pid == 0) {
+    if (wait) Wait();
     execv(argv[0], argv);
     _exit(127);
   }
@@ -61,7 +71,9 @@ int WriteMaps(long pid) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) return 64;
+  bool wait = argc > 1 && strcmp(argv[1], "--wait") == 0;
+  char** command = argv + (wait ? 2 : 1);
+  if (command[0] == nullptr) return 64;
   int pair[2];
   if (pipe2(pair, O_CLOEXEC) != 0) return 9;
   qi::uapi::CloneArgs args = {};
@@ -70,7 +82,7 @@ int main(int argc, char** argv) {
   args.exit_signal = SIGCHLD;
   long pid = syscall(qi::uapi::kClone3, &args, sizeof(args));
   if (pid < 0) return 10;
-  if (pid == 0) _exit(RunInside(pair[0], argv + 1));
+  if (pid == 0) _exit(RunInside(pair[0], wait, command));
   if (int error = WriteMaps(pid)) return error;
   if (write(pair[1], "", 1) != 1) return 14;
   int status = 0;
