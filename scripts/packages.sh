@@ -75,6 +75,7 @@ need_for_ci() {
   need 'has python3' 'python3, for the test with a Python server' python3 python3 python3
   need 'has setpriv' 'setpriv, for the tests that run as a plain user' util-linux util-linux setpriv
   need 'has crun' 'crun, for the tests in containers' crun crun crun
+  need 'has chromium' 'Chromium, the browser of the servers that use one' chromium chromium chromium
   need_for_network_tests
 }
 

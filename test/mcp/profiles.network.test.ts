@@ -1,10 +1,11 @@
 // The profiles of servers that use a network, with these servers, in a network of the test (the rest: profiles.test.ts).
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { placeOf } from '../cli/cli.js'
 import { type Refusal, refusals, requireReach } from '../network/support.js'
 import { type Result, World } from '../network/world.js'
+import { skipUnless } from '../support/skip.js'
 import { homeOf, type User, users } from '../support/user.js'
 
 const SERVICES: [
@@ -48,15 +49,20 @@ const SERVICES: [
 const lineOf = (id: number, method: string, params: object) =>
   `${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`
 
-/** A whole session: its beginning, the list of the tools, one call. */
-function stepsOf(tool: string, args: object) {
+type Call = [tool: string, args: object]
+
+/** A whole session: its beginning, the list of the tools, one call after the other. */
+function stepsOf(calls: Call[], stays = false) {
   const hello = { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: { name: 't', version: '1' } }
   const initialized = '{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
   return [
     { when: '', stdin: lineOf(0, 'initialize', hello) },
     { when: '"id":0', stdin: `${initialized}${lineOf(1, 'tools/list', {})}` },
-    { when: '"id":1', stdin: lineOf(2, 'tools/call', { name: tool, arguments: args }) },
-    { when: '"id":2', end: true }
+    ...calls.map(([name, args], i) => ({
+      when: `"id":${i + 1}`,
+      stdin: lineOf(i + 2, 'tools/call', { name, arguments: args })
+    })),
+    { when: `"id":${calls.length + 1}`, ...(stays ? { killAfter: 1 } : { end: true }) }
   ]
 }
 
@@ -65,10 +71,14 @@ interface More {
   env?: Record<string, string>
   readOnlyPaths?: string[]
   network?: object
+  /** What is called after that. */
+  then?: Call
+  /** It does not end with its input. */
+  stays?: boolean
 }
 
 interface Session {
-  /** The answers, as text: to the list and to the call. */
+  /** The answers, as text: to the list and to the last call. */
   tools: string
   answer: string
   refused: Refusal[]
@@ -94,6 +104,7 @@ describe.each(users)('servers with a network, as %s', (user) => {
   })
 
   async function session(name: string, tool: string, args: object, more: More = {}): Promise<Session> {
+    const calls: Call[] = [[tool, args], ...(more.then ? [more.then] : [])]
     const program =
       name === 'playwright' ? '@playwright/mcp/cli.js' : `@modelcontextprotocol/server-${name}/dist/index.js`
     const argv = ['node', join(place.root, 'node_modules', program), ...(more.args ?? [])]
@@ -101,14 +112,14 @@ describe.each(users)('servers with a network, as %s', (user) => {
       config: config(name, more),
       argv,
       env: more.env,
-      steps: stepsOf(tool, args)
+      steps: stepsOf(calls, more.stays)
     })
     const answers = result.stdout
       .split('\n')
       .filter(Boolean)
       .map((line) => JSON.parse(line))
     const told = (id: number) => JSON.stringify(answers.find((answer) => answer.id === id)) ?? result.stderr
-    return { tools: told(1), answer: told(2), refused: refusals(result) }
+    return { tools: told(1), answer: told(calls.length + 1), refused: refusals(result) }
   }
 
   const fetching = (name: string, url: string): Promise<Result> => {
@@ -171,6 +182,38 @@ describe.each(users)('servers with a network, as %s', (user) => {
 
     /** What takes the place of one: it tells that it runs, and the user's key if it can read it. */
     const browser = (path: string) => file(path, '#!/bin/sh\necho "it runs" >&2\ncat "$HOME/.ssh/key" >&2\nexit 1\n')
+
+    const CHROMIUM = '/usr/bin/chromium'
+    const URLS = ['http://other.example.test/', 'http://10.1.2.3/'] as const
+    const QUIET = { PUPPETEER_LAUNCH_OPTIONS: '{"headless":true,"args":["--no-sandbox"]}', ALLOW_DANGEROUS: 'true' }
+    const REAL: [name: string, look: (url: string) => Promise<Session>][] = [
+      [
+        'playwright',
+        (url) => {
+          const args = ['--headless', '--isolated', '--no-sandbox', '--executable-path', CHROMIUM]
+          const then: Call = ['browser_evaluate', { function: '() => document.body.innerText' }]
+          return session('playwright', 'browser_navigate', { url }, { args, then, env: { HOME: home.path } })
+        }
+      ],
+      [
+        'puppeteer',
+        (url) => {
+          const env = { HOME: home.path, PUPPETEER_EXECUTABLE_PATH: CHROMIUM, ...QUIET }
+          const then: Call = ['puppeteer_evaluate', { script: 'document.body.innerText' }]
+          return session('puppeteer', 'puppeteer_navigate', { url }, { env, then, stays: true })
+        }
+      ]
+    ]
+
+    test.each(REAL)('%s: Chromium shows the page of a public host, and not that of a private one', async (_, look) => {
+      skipUnless(existsSync(CHROMIUM), 'no chromium')
+      // Where browsers were installed before, that folder is there, and read-only.
+      mkdirSync(join(home.path, '.cache/ms-playwright'), { recursive: true })
+      const [shown, refused] = [await look(URLS[0]), await look(URLS[1])]
+      expect(shown.answer).toContain('ok')
+      expect(refused.answer).not.toContain('ok')
+      expect(refused.refused).toContainEqual(expect.objectContaining({ action: 'network.refused', verdict: 'EACCES' }))
+    })
 
     type Navigate = (executable?: string, readOnlyPaths?: string[]) => Promise<Session>
     const SERVERS: [name: string, cache: string, missing: string, navigate: Navigate][] = [
