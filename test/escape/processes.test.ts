@@ -10,7 +10,14 @@ escapes('processes', [
   refused('ptrace', [0, 0, 0, 0], OTHERS, BARE, { request: 'PTRACE_TRACEME' }),
   refused('ptrace', [16, 'child', 0, 0], OTHERS, { ...BARE, expect: /^OK/ }, { request: 'PTRACE_ATTACH' }),
   refused('ptrace', [0x4206, 'child', 0, 0], OTHERS, BARE, { request: 'PTRACE_SEIZE' }),
-  refused('ptrace', [16, 1, 0, 0], OTHERS, otherwise(/^(ESRCH|EPERM)/), { request: 'PTRACE_ATTACH', pid: 1 }),
+  // The control leaves the machine’s own pid 1 alone: root may attach to it, and it stands still from then on.
+  refused(
+    'ptrace',
+    [16, 1, 0, 0],
+    OTHERS,
+    { where: 'bare', act: onChild('ptrace', 16, 'child', 0, 0) },
+    { request: 'PTRACE_ATTACH', pid: 1 }
+  ),
   refused('process_vm_readv', ['child', iovec, 1, iovec, 1, 0], OTHERS, BARE),
   refused('process_vm_writev', ['child', iovec, 1, iovec, 1, 0], OTHERS, BARE),
   refused('process_vm_readv', [1, iovec, 1, iovec, 1, 0], OTHERS, {
