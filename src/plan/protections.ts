@@ -1,5 +1,6 @@
 import { QiError } from '../errors.js'
 import type { HostFacts, UserNamespaces } from '../host/facts.js'
+import { placeIn } from '../profile/limits.js'
 import { PROTECTIONS, type Profile, type Protection, type ProtectionName } from '../profile/types.js'
 import { landlockAbi } from './landlock.js'
 import { limitStates, unsupported } from './limit-states.js'
@@ -39,7 +40,7 @@ export function protections(profile: Profile, facts: HostFacts): Protection[] {
   const lacking = all.filter(({ refused }) => refused).map(({ name }) => name)
   return all.map(({ refused, ...protection }) => {
     const { name, state, reason } = protection
-    if (refused) throw unsupported(name, profile, facts, reason) ?? refusal(name, state, reason, lacking)
+    if (refused) throw unsupported(name, profile, facts, reason) ?? refusal(profile, name, state, reason, lacking)
     return protection
   })
 }
@@ -56,9 +57,16 @@ function requireLandlock(profile: Profile, facts: HostFacts): void {
 const UNWANTED: State = ['off', 'the policy wants it off']
 const ENFORCED: State = ['enforced', 'verified at launch']
 
-function refusal(name: ProtectionName, state: string, reason: string, lacking: ProtectionName[]): QiError {
+function refusal(
+  { origins }: Profile,
+  name: ProtectionName,
+  state: string,
+  reason: string,
+  lacking: ProtectionName[]
+): QiError {
   const each = lacking.join(', ')
-  return new QiError('QI_PROTECTION', `${name} is ${state} on this host: ${reason}`, {
+  const wanted = name === 'memoryLimit' ? `${placeIn(origins, 'resources.maxMemory')}: ` : ''
+  return new QiError('QI_PROTECTION', `${wanted}${name} is ${state} on this host: ${reason}`, {
     field: 'tolerate',
     value: name,
     hint: `add ${each} to \`tolerate\` (--tolerate ${lacking.join(' --tolerate ')}) to launch all the same`

@@ -7,11 +7,11 @@ import { PROFILES_DIR } from '../../src/policy/profiles.js'
 import { BASE, fakeFs, PLAIN, resolveOn } from '../profile/fake.js'
 
 /** What is wrong with a limit of a policy file, as `--policy` names it. */
-function fault(resources: string): QiError {
+function fault(resources: string, also = ''): QiError {
   const text = `sandbox:\n  default: p\n  profiles:\n    p:\n      resources:\n${resources
     .split('\n')
     .map((line) => `        ${line}\n`)
-    .join('')}`
+    .join('')}${also}`
   const strict = join(PROFILES_DIR, 'strict.yaml')
   const tree = { '/p.yaml': text, '/home/u/app/server.js': '', [strict]: readFileSync(strict, 'utf8') }
   const fs = fakeFs({ ...BASE, ...tree })
@@ -47,4 +47,11 @@ it.each([
 ])('%s is told at its place', (resources, code, message) => {
   const error = fault(resources)
   expect([error.code, error.message]).toEqual([code, expect.stringContaining(message)])
+})
+
+it('so is a limit that is not held as the policy wants it', () => {
+  const place = '/p.yaml:6:20: sandbox.profiles.p.resources.maxMemory'
+  const error = fault('maxMemory: 1GB', '      tolerate: []\n')
+  expect(error.code).toBe('QI_PROTECTION')
+  expect(error.message).toContain(`${place}: memoryLimit is degraded on this host`)
 })
