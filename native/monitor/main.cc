@@ -190,7 +190,7 @@ int ReportProbe() {
 // holder take the kernel some 0.1 ms, and between the end of the control socket and that of this process nobody could
 // use them.
 void LetGo() {
-  constexpr int kMostAreBelow = 64;
+  constexpr int kMostAreBelow = 32;
   for (int fd = kAuditFd + 1; fd < kMostAreBelow; ++fd) (void)close(fd);
 }
 
