@@ -11,11 +11,11 @@ if(QI_MONITOR_LIBC STREQUAL "host" OR QI_SANITIZE OR QI_FUZZ OR CMAKE_CROSSCOMPI
   return()
 endif()
 
-set(places ${CMAKE_SYSTEM_PROCESSOR}-linux-musl)
+set(triplet ${CMAKE_SYSTEM_PROCESSOR}-linux-musl)
 find_path(QI_MUSL_INCLUDE features.h NO_DEFAULT_PATH
-  PATHS /usr/include/${places} /usr/${places}/include /usr/lib/musl/include /usr/local/musl/include)
+  PATHS /usr/include/${triplet} /usr/${triplet}/include /usr/lib/musl/include /usr/local/musl/include)
 find_path(QI_MUSL_LIB rcrt1.o NO_DEFAULT_PATH
-  PATHS /usr/lib/${places} /usr/${places}/lib64 /usr/${places}/lib /usr/lib/musl/lib /usr/local/musl/lib)
+  PATHS /usr/lib/${triplet} /usr/${triplet}/lib64 /usr/${triplet}/lib /usr/lib/musl/lib /usr/local/musl/lib)
 find_path(QI_KERNEL_LINUX linux/seccomp.h)
 find_path(QI_KERNEL_ASM asm/unistd.h PATH_SUFFIXES ${CMAKE_LIBRARY_ARCHITECTURE} ${CMAKE_SYSTEM_PROCESSOR}-linux-gnu)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND EXISTS ${QI_MUSL_LIB}/libc.a AND QI_MUSL_INCLUDE AND QI_KERNEL_LINUX

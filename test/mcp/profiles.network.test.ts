@@ -184,7 +184,8 @@ describe.each(users)('servers with a network, as %s', (user) => {
     const browser = (path: string) => file(path, '#!/bin/sh\necho "it runs" >&2\ncat "$HOME/.ssh/key" >&2\nexit 1\n')
 
     const CHROMIUM = '/usr/bin/chromium'
-    const URLS = ['http://other.example.test/', 'http://10.1.2.3/'] as const
+    const PUBLIC = 'http://other.example.test/'
+    const PRIVATE = 'http://10.1.2.3/'
     const QUIET = { PUPPETEER_LAUNCH_OPTIONS: '{"headless":true,"args":["--no-sandbox"]}', ALLOW_DANGEROUS: 'true' }
     const REAL: [name: string, look: (url: string) => Promise<Session>][] = [
       [
@@ -209,7 +210,7 @@ describe.each(users)('servers with a network, as %s', (user) => {
       skipUnless(existsSync(CHROMIUM), 'no chromium')
       // Where browsers were installed before, that folder is there, and read-only.
       mkdirSync(join(home.path, '.cache/ms-playwright'), { recursive: true })
-      const [shown, refused] = [await look(URLS[0]), await look(URLS[1])]
+      const [shown, refused] = [await look(PUBLIC), await look(PRIVATE)]
       expect(shown.answer).toContain('ok')
       expect(refused.answer).not.toContain('ok')
       expect(refused.refused).toContainEqual(expect.objectContaining({ action: 'network.refused', verdict: 'EACCES' }))
