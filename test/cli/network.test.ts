@@ -81,7 +81,7 @@ describe.each(users)('the network of a run, as %s', (user) => {
     // This user's other jails, of which /tmp may have some, are listed as well.
     const idle = await ctl()
     expect(idle).toMatchObject({ status: 0, stderr: '' })
-    expect(idle.stdout).not.toMatch(/\bmine\b/)
+    expect(idle.stdout).not.toMatch(/^ {2}mine /m)
     const running = start(place, ['--id', 'mine', '--', 'sh', '-c', 'echo ready; cat'], runtime)
     await running.says('ready')
     const folder = join(place.home, 'qi-jail')
@@ -110,7 +110,7 @@ describe.each(users)('the network of a run, as %s', (user) => {
     running.child.stdin?.end()
     expect((await running.result).status).toBe(0)
     // Confined, a launch by root has no right to the folder any more; whoever looks next removes what it left.
-    expect((await ctl()).stdout).not.toMatch(/\bmine\b/)
+    expect((await ctl()).stdout).not.toMatch(/^ {2}mine /m)
     expect(readdirSync(folder)).toEqual([])
   })
 })
