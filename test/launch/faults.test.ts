@@ -47,7 +47,7 @@ type Limits = Pick<JobRequest['config'], 'resources' | 'tolerate'>
 async function limitFor(user: User, home: string): Promise<Limits> {
   const limits: Limits = { resources: { maxMemory: '512M' }, tolerate: TOLERATED }
   const [probe] = await drive(user, home, [{ config: limits, argv: ['/bin/true'] }])
-  if (probe?.error) expect(probe.error.message).toMatch(/^memoryLimit/)
+  if (probe?.error) expect(probe.error.message).toMatch(/^resources.maxMemory: memoryLimit /)
   return probe?.error ? {} : limits
 }
 
