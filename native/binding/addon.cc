@@ -1,5 +1,6 @@
 // The addon: converts in, calls core, converts out. Its TypeScript face is src/launch/native.ts.
 #include <napi.h>
+#include <poll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -251,11 +252,15 @@ class ReapWorker : public Napi::AsyncWorker {
   int status_ = 0;
 };
 
-// Asked for when the control socket is at its end, which is a few microseconds before: most often it is over by now.
+// Asked for when qi-monitor has said its last, and has nothing left to do but to end: a moment on this thread is less
+// than the way to another and back. It may be stopped, or have no processor: then the rest is that thread's.
 Napi::Value Reap(const Napi::CallbackInfo& info) {
+  constexpr timespec kMoment = {0, 1000 * 1000};
   pid_t pid = info[0].As<Napi::Number>().Int32Value();
   qi::UniqueFd pidfd(info[1].As<Napi::Number>().Int32Value());
   int status = 0;
+  pollfd end = {pidfd.get(), POLLIN, 0};  // -1, without pidfds: waits for nothing
+  if (pidfd) (void)ppoll(&end, 1, &kMoment, nullptr);
   if (waitpid(pid, &status, WNOHANG) == pid) return WaitStatus(info.Env(), status);
   auto* worker = new ReapWorker(info.Env(), pid, pidfd.release());
   Napi::Promise promise = worker->promise();

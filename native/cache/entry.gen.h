@@ -5,7 +5,7 @@
 namespace qi {
 
 inline constexpr uint32_t kCacheMagic = 1365853025u;
-inline constexpr uint32_t kCacheVersion = 1u;
+inline constexpr uint32_t kCacheVersion = 2u;
 inline constexpr uint32_t kCacheMaxBytes = 262144u;
 
 enum class LookKind : uint32_t {
@@ -15,8 +15,9 @@ enum class LookKind : uint32_t {
   kText = 4,
   kWritable = 5,
   kAttribute = 6,
+  kWithout = 7,
 };
-inline constexpr bool IsValid(LookKind v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 6u; }
+inline constexpr bool IsValid(LookKind v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 7u; }
 
 enum class VariableKind : uint32_t {
   kSame = 1,
@@ -26,7 +27,7 @@ enum class VariableKind : uint32_t {
 inline constexpr bool IsValid(VariableKind v) { return static_cast<uint32_t>(v) >= 1u && static_cast<uint32_t>(v) <= 3u; }
 
 struct CacheLook {
-  LookKind kind;  // what was asked of the path: Status is device, inode, mode, owner and group; Whole is that with size and change time; the others are said by `value`
+  LookKind kind;  // what was asked of the path: Status is device, inode, mode, owner and group; Whole is that with size and change time; Without is a Status of a folder in which the names of `value` are not; the others are said by `value`
   uint32_t mode;  // st_mode; of Writable, Text and Attribute 1 where there was an answer
   uint32_t uid;  // owner
   uint32_t gid;  // group
@@ -36,7 +37,7 @@ struct CacheLook {
   uint64_t changed;  // ctime, nanoseconds
   PlanString path;
   PlanString name;  // of an extended attribute
-  PlanBytes value;  // content of a Text, value of an Attribute
+  PlanBytes value;  // content of a Text, value of an Attribute, names in a Without with a zero byte after each
 };
 static_assert(sizeof(CacheLook) == 72);
 static_assert(offsetof(CacheLook, kind) == 0);

@@ -5,6 +5,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <climits>
+#include <cstdio>
 #include <cstring>
 
 #include "core/fd.h"
@@ -12,15 +14,33 @@
 namespace qi {
 namespace {
 
-bool LooksAlike(const CacheLook& look, const char* path) {
+bool IsAbsent(const char* path) {
   struct stat st;
-  if (lstat(path, &st) != 0) return look.kind == LookKind::kAbsent;
-  if (look.kind == LookKind::kAbsent) return false;
+  return lstat(path, &st) != 0;
+}
+
+// "a\0b\0"
+bool AreAbsent(const char* folder, const Span<uint8_t>& names) {
+  if (names.size == 0 || names.data[names.size - 1] != 0) return false;
+  const auto* name = reinterpret_cast<const char*>(names.data);
+  for (const char* end = name + names.size; name < end; name += strlen(name) + 1) {
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof(path), "%s/%s", folder, name);
+    if (length >= static_cast<int>(sizeof(path)) || !IsAbsent(path)) return false;
+  }
+  return true;
+}
+
+bool LooksAlike(const PlanBlob& blob, const CacheLook& look, const char* path) {
+  struct stat st;
+  if (lstat(path, &st) != 0) return false;
   if (st.st_dev != look.dev || st.st_ino != look.ino || st.st_mode != look.mode) return false;
   if (st.st_uid != look.uid || st.st_gid != look.gid) return false;
   if (look.kind == LookKind::kStatus) return true;
   uint64_t changed = static_cast<uint64_t>(st.st_ctim.tv_sec) * 1000000000u + static_cast<uint64_t>(st.st_ctim.tv_nsec);
-  return static_cast<uint64_t>(st.st_size) == look.length && changed == look.changed;
+  if (look.kind == LookKind::kWhole) return static_cast<uint64_t>(st.st_size) == look.length && changed == look.changed;
+  // A name that comes is a change of its folder; not every change of the folder is such a name.
+  return changed == look.changed || AreAbsent(path, Bytes(blob, look.value));
 }
 
 // Small files of the kernel, which have no change time.
@@ -56,9 +76,11 @@ bool IsAsBefore(const PlanBlob& blob, const CacheLook& look) {
     case LookKind::kAttribute:
       return HasAttribute(blob, look, path);
     case LookKind::kAbsent:
+      return IsAbsent(path);
     case LookKind::kStatus:
     case LookKind::kWhole:
-      return LooksAlike(look, path);
+    case LookKind::kWithout:
+      return LooksAlike(blob, look, path);
   }
   return false;
 }

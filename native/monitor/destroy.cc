@@ -46,6 +46,8 @@ void Destroy(const Jail& jail, Running* running) {
   } else if (uapi::PidfdSendSignal(running->init_pidfd.get(), SIGKILL) != 0) {
     (void)kill(running->init, SIGKILL);
   }
+  // The last that holds the jail's /proc takes it down, some 0.1 ms: that is to be pid 1, while we wait for its end.
+  running->system_v.reset();
   // A pid namespace's init is only reaped once every process of the namespace is. pid_namespaces(7)
   // What it reaped is in its account; what it took along by its own end is not.
   rusage used = {};

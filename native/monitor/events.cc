@@ -126,7 +126,7 @@ void EventWriter::Queue(const char* head, const char* body, size_t size, const c
   memcpy(queue_ + queue_size_ + head_size, body, size);
   memcpy(queue_ + queue_size_ + head_size + size, tail, tail_size);
   queue_size_ += total;
-  (void)Flush();  // a host that is gone is noticed by the loop
+  if (!gathering_) (void)Flush();  // a host that is gone is noticed by the loop
 }
 
 bool EventWriter::Flush() {

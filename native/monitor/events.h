@@ -38,6 +38,8 @@ class EventWriter {
   void FinishMessage();
   void Divert(MessageSink* sink) { sink_ = sink; }
 
+  // What follows waits for Flush: one line is one wake-up of the host.
+  void Gather() { gathering_ = true; }
   // Sends what is queued. False when the host is gone.
   bool Flush();
   bool HasQueue() const { return queue_size_ > 0; }
@@ -61,6 +63,7 @@ class EventWriter {
   uint64_t sent_ = 0;
   RefusalTally tally_;
   MessageSink* sink_ = nullptr;
+  bool gathering_ = false;
 };
 
 }  // namespace qi

@@ -30,6 +30,7 @@ class Foreground {
     const RefusalTally* tally;
   };
   void OnEnd(const End& end);
+  int out() const { return out_.get(); }  // where it says so; -1 without
 
  private:
   void Retry(const Result& r);

@@ -186,12 +186,13 @@ int ReportProbe() {
   return WriteAll(1, text, static_cast<size_t>(n)) == 0 ? 0 : kOwnFailure;
 }
 
-// What it still holds of the jail goes while the host reads the last event: a tmpfs and a /proc that go with their last
-// holder take the kernel some 0.1 ms, and between the end of the control socket and that of this process nobody could
-// use them.
+// What it still holds of the jail goes before the host hears of the exit: a tmpfs and a /proc that go with their last
+// holder take the kernel some 0.1 ms, and who hears of the exit waits for nothing then but the end of this process.
 void LetGo() {
   constexpr int kMostAreBelow = 32;
-  for (int fd = kAuditFd + 1; fd < kMostAreBelow; ++fd) (void)close(fd);
+  for (int fd = kAuditFd + 1; fd < kMostAreBelow; ++fd) {
+    if (fd != foreground.out()) (void)close(fd);
+  }
 }
 
 int Main(char* const* argv) {
@@ -219,9 +220,8 @@ int Main(char* const* argv) {
   Outcome outcome = loop->Run();
   control.Close();
   running.cgroup.Remove();  // who hears of the exit may count on that nothing is left
-  int status = report.OnExit(outcome, broker.files(), began_ns);
   LetGo();
-  return status;
+  return report.OnExit(outcome, broker.files(), began_ns);
 }
 
 }  // namespace

@@ -170,6 +170,7 @@ int Report::OnExit(const Outcome& outcome, FileLog* files, uint64_t began_ns) {
     json.Pair("signal", "SIGSYS");
     events_->Finish("high");
   }
+  events_->Gather();
   RecordExit(outcome, files->refused(), began_ns);
   TellExit(outcome, files->refused());
   FlushToHost();

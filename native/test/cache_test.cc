@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <climits>
 #include <functional>
 
 #include "cache/entry.h"
@@ -241,6 +242,30 @@ TEST(HoldsWhileAPathLooksTheSame) {
   CHECK(chmod(path.c_str(), 0640) == 0);
   CHECK(!HoldsOf(status, path));
   unlink(path.c_str());
+}
+
+TEST(HoldsWhileNamesStayAway) {
+  char made[] = "/tmp/qi-cache-test-XXXXXX";
+  const std::string folder = mkdtemp(made), name = folder + "/b", other = folder + "/c";
+  qi::CacheLook without = LookOf(qi::LookKind::kWithout, folder);
+  const std::string names("a\0b\0", 4);
+  CHECK(HoldsOf(without, folder, names));
+  without.changed = 1;  // as if it had changed since: they are looked for one by one
+  CHECK(HoldsOf(without, folder, names));
+  CHECK(!HoldsOf(without, folder, "a"));
+  CHECK(!HoldsOf(without, folder, ""));
+  CHECK(!HoldsOf(without, folder, std::string(PATH_MAX, 'a') + std::string(1, 0)));
+  CHECK(close(open(other.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) == 0);
+  CHECK(HoldsOf(without, folder, names));
+  CHECK(symlink("nowhere", name.c_str()) == 0);
+  CHECK(!HoldsOf(without, folder, names));
+  unlink(name.c_str());
+  CHECK(HoldsOf(without, folder, names));
+  CHECK(chmod(folder.c_str(), 0755) == 0);
+  CHECK(!HoldsOf(without, folder, names));
+  unlink(other.c_str());
+  rmdir(folder.c_str());
+  CHECK(!HoldsOf(without, folder, names));
 }
 
 TEST(HoldsWhileAFileSaysTheSame) {

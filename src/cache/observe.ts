@@ -1,8 +1,10 @@
 import { type BigIntStats, lstatSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { CgroupReader } from '../host/cgroup.js'
 import { encodeStruct } from '../plan/encode.js'
 import { type CacheLook, LookKind } from '../plan/layout.gen.js'
 import { type ReadFs, walk } from '../profile/fs.js'
+import { gatherAbsent, isSameThing } from './absent.js'
 
 const NOTHING: Omit<CacheLook, 'kind' | 'path'> = {
   mode: 0,
@@ -50,9 +52,6 @@ export function encodeLooks(looks: CacheLook[]): Buffer | undefined {
   }
 }
 
-const isSame = (was: CacheLook, now: CacheLook): boolean =>
-  (['kind', 'mode', 'uid', 'gid', 'dev', 'ino'] as const).every((name) => now[name] === was[name])
-
 const SECOND = 1_000_000_000n
 const now = (): bigint => BigInt(Date.now()) * 1_000_000n
 
@@ -63,12 +62,16 @@ export const settledAt = (changed: bigint): bigint =>
 /** Notes what each path looked like before it was read. */
 export class ObservedFs implements ReadFs {
   private readonly looks = new Map<string, CacheLook>()
+  private readonly folders = new Map<string, CacheLook | undefined>()
   private isSettled = true
 
   constructor(private readonly fs: ReadFs) {}
 
   lstat(path: string) {
-    if (!this.looks.has(path)) this.looks.set(path, statusOf(path))
+    if (!this.looks.has(path)) {
+      this.noteFolder(dirname(path))
+      this.looks.set(path, statusOf(path))
+    }
     return this.fs.lstat(path)
   }
 
@@ -89,7 +92,14 @@ export class ObservedFs implements ReadFs {
 
   /** What was looked at, or nothing when some of it had changed too recently by then to tell a further change apart. */
   settled(): CacheLook[] {
-    return this.isSettled ? [...this.looks.values()] : []
+    return this.isSettled ? gatherAbsent(this.looks, this.folders) : []
+  }
+
+  /** Before any name in it is looked for: what it says of names that are not there is true from then on. */
+  private noteFolder(path: string): void {
+    if (this.folders.has(path)) return
+    const look = wholeOf(path)
+    this.folders.set(path, look.kind === LookKind.Whole && now() > settledAt(look.changed) ? look : undefined)
   }
 
   /** A link stays as it is when what it leads to changes, which may be a link again. */
@@ -105,9 +115,10 @@ export class ObservedFs implements ReadFs {
   private noteWhole(path: string): CacheLook {
     const known = this.looks.get(path)
     if (known?.kind === LookKind.Whole || known?.kind === LookKind.Absent) return known
+    this.noteFolder(dirname(path))
     const look = wholeOf(path)
     // What it was when it was first looked at has to hold as well.
-    const differs = known && !isSame({ ...known, kind: look.kind }, look)
+    const differs = known && !isSameThing(known, look)
     // By the time of the look: a change within the same tick, but after it, shows at no later time either.
     if (differs || now() <= settledAt(look.changed)) this.isSettled = false
     this.looks.set(path, look)

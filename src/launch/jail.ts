@@ -113,10 +113,16 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
       settleLaunch = (error) => (error ? reject(error) : resolve())
     })
     this.launched.catch(() => {}) // told by ready(); a jail that nobody awaits must not crash the process
-    const closed = new Promise<void>((resolve) => {
-      this.control = new ControlSocket(started.control, (message) => this.onMessage(message, settleLaunch), resolve)
+    // Its last message, or the end of the socket without one.
+    const over = new Promise<void>((resolve) => {
+      const onMessage = (message: MonitorMessage) => {
+        if (this.ended) return // a qi-monitor that was taken over might go on
+        this.onMessage(message, settleLaunch)
+        if (message.type === 'exit') resolve()
+      }
+      this.control = new ControlSocket(started.control, onMessage, resolve)
     })
-    this.exited = closed.then(() => this.finish(settleLaunch))
+    this.exited = over.then(() => this.finish(settleLaunch))
   }
 
   /** The payload's pid on the host; -1 until it runs. */

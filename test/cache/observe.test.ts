@@ -11,11 +11,12 @@ import {
   utimesSync,
   writeFileSync
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { encodeLooks, ObservedFs, settledAt } from '../../src/cache/observe.js'
 import { loadAddon } from '../../src/launch/locate.js'
+import { LookKind } from '../../src/plan/layout.gen.js'
 import { nodeFs, type ReadFs } from '../../src/profile/fs.js'
 
 const root = mkdtempSync('/var/tmp/qi-observe-')
@@ -38,6 +39,10 @@ const CASES: [look: string, of: 'file' | 'folder' | 'link' | 'chain' | 'nothing'
   ['looked', 'folder', 'chmod', false],
   ['looked', 'nothing', 'none', true],
   ['looked', 'nothing', 'create', false],
+  ['looked', 'nothing', 'neighbour', true],
+  ['looked', 'nothing', 'come and go', true],
+  ['looked', 'nothing', 'chmod parent', false],
+  ['looked', 'nothing', 'replace parent', false],
   ['read', 'file', 'none', true],
   ['read', 'file', 'append', false],
   ['read', 'file', 'rewrite', false],
@@ -63,6 +68,16 @@ const ACTS: Record<string, (path: string) => void> = {
   remove: (path) => unlinkSync(path),
   add: (path) => writeFileSync(join(path, 'new'), ''),
   create: (path) => writeFileSync(path, ''),
+  neighbour: (path) => writeFileSync(`${path}.other`, ''),
+  'come and go': (path) => {
+    writeFileSync(path, '')
+    unlinkSync(path)
+  },
+  'chmod parent': (path) => chmodSync(dirname(path), 0o777),
+  'replace parent': (path) => {
+    renameSync(dirname(path), `${dirname(path)}.old`)
+    mkdirSync(dirname(path))
+  },
   rewrite: (path) => {
     writeFileSync(path, 'else')
     utimesSync(path, 1, 1) // as it was, for who trusts it
@@ -122,6 +137,36 @@ describe('what was looked at', () => {
     })
     await delay(60)
     expect(looked.map((fs) => encodeLooks(fs.settled()))).toContain(undefined)
+  })
+
+  it('of a folder says that names are not there, where its times tell of each', async () => {
+    const folder = mkdtempSync(`${root}/home-`)
+    await delay(60)
+    const noted = (path: string) => {
+      const fs = new ObservedFs(nodeFs)
+      fs.lstat(folder)
+      for (const name of ['a', 'b', 'c']) fs.lstat(join(path, name))
+      return fs.settled().map(({ kind, path, value }) => [kind, path, Buffer.from(value).toString()])
+    }
+    expect(noted(folder)).toEqual([[LookKind.Without, folder, 'a\0b\0c\0']])
+    // Of the kernel, whose times say nothing.
+    const absent = ['a', 'b', 'c'].map((name) => [LookKind.Absent, `/proc/self/${name}`, ''])
+    expect(noted('/proc/self')).toEqual([[LookKind.Status, folder, ''], ...absent])
+  })
+
+  it('of a folder says nothing of names while it changes', async () => {
+    const folder = mkdtempSync(`${root}/home-`)
+    const kinds = Array.from({ length: 50 }, (_, i) => {
+      writeFileSync(join(folder, String(i)), '')
+      const fs = new ObservedFs(nodeFs)
+      fs.lstat(join(folder, 'none'))
+      return fs.settled()[0]?.kind
+    })
+    expect(kinds).toContain(LookKind.Absent)
+    await delay(60)
+    const fs = new ObservedFs(nodeFs)
+    fs.lstat(join(folder, 'none'))
+    expect(fs.settled()[0]?.kind).toBe(LookKind.Without)
   })
 
   it('waits longer where times are of whole seconds', () => {
