@@ -270,6 +270,7 @@ export class Jail extends EventEmitter<JailEvents> implements AsyncDisposable {
   }
 
   private async finish(settleLaunch: (error?: Error) => void): Promise<JailExit> {
+    this.control.close() // while that process ends
     const status = await loadAddon().reap(this.monitor.pid, this.monitor.pidfd)
     // No exit message: qi-monitor itself was killed, and the kernel took the jail with it.
     this.ended ??= {

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { requireLandlock } from '../support/kernel.js'
 import { lifted, MISSING, project, untouched, writable } from './project.js'
 import { ACT, call, chain, jailed, type User, users, type Word } from './support.js'
 import { type Control, escapes, type Row } from './table.js'
@@ -12,7 +13,7 @@ const kept = (name: string, act: string[][], expected: string | RegExp, event?: 
   name,
   act: ['call', ...chain(...act)],
   expect: expected,
-  ...(event ? { event } : { by: 'a read-only mount on it, or a mount point on the way' }),
+  ...(event ? { event, guard: 'tells' } : { by: 'a read-only mount on it, or a mount point on the way' }),
   ...guarded
 })
 const elsewhere = (name: string, from: string): Control => ({
@@ -122,6 +123,7 @@ escapes(
       name: 'leave a whiteout',
       act: ['call', ...call('renameat2', -100, 's:{d}/file', -100, 's:{d}/moved', 4)],
       expect: 'EINVAL',
+      guard: 'refuses',
       event: { syscall: 'renameat2', rule: 'renameat2 flags in a guarded grant', args: { flags: 'RENAME_WHITEOUT' } },
       config: writable,
       control: {
@@ -135,6 +137,7 @@ escapes(
       act: ['call', ...call('renameat', -100, 's:{d}/sub', -100, 's:{d}/x')],
       expect: 'EBUSY',
       event: busy('renameat') as NonNullable<Row['event']>,
+      guard: 'tells',
       config: (d) => ({ filesystem: { allowedPaths: [d], readOnlyPaths: [`${d}/sub/ro`] } }),
       after: untouched,
       control: { where: 'jail', config: writable }
@@ -278,6 +281,7 @@ const rows = creations('.mcp.json').map(
     ...(syscall
       ? { event: { syscall, rule: /^mandatory: / } }
       : { by: 'Landlock: no right to make names here, and qi-monitor does not follow such a path' }),
+    guard: 'refuses',
     ...guarded,
     control: syscall
       ? guarded.control
@@ -331,6 +335,7 @@ escapes(
     name,
     act: ['call', ...chain(...act)],
     expect: 'EACCES',
+    guard: 'refuses',
     event: { syscall, rule: NESTED.replace('0', String(which)) },
     config: (d) => ({ filesystem: { allowedPaths: [d], deniedPaths: [`${d}/ci/run/me`, `${d}/plain/ci/me`] } }),
     after: untouched,
@@ -341,6 +346,7 @@ escapes(
 
 describe.each(users)('litter, launched by %s', (user: User) => {
   it('is not left when everything is killed in the middle', async () => {
+    requireLandlock() // without, no name is kept from the loop
     const folder = project(user)
     const before = readdirSync(folder)
     const result = await jailed(user, {

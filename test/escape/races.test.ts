@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { requireLandlock } from '../support/kernel.js'
 import { project, untouched, writable } from './project.js'
 import { ACT, bare, jailed, refusals, scratch, tryJailed, type User, users } from './support.js'
 
@@ -66,6 +67,7 @@ describe.each(users)('races, launched by %s', (user: User) => {
   })
 
   it.each(['/var/tmp', '/tmp'])('a path swapped while it is judged, below %s', async (parent) => {
+    requireLandlock()
     const folder = project(user, parent)
     const words = (decoy: string) => [ACT, 'swap-path', MS, `${folder}/.mcp.json`, decoy]
     for (const decoy of [`${folder}/decoy`, '/tmp/decoy']) {
@@ -77,6 +79,7 @@ describe.each(users)('races, launched by %s', (user: User) => {
   })
 
   it('a folder swapped while it is judged', async () => {
+    requireLandlock()
     const folder = project(user)
     const result = await jailed(user, {
       argv: ['/bin/sh', '-c', `rmdir ${folder}/plain; exec ${ACT} swap-folder ${MS} ${folder} .mcp.json`],
@@ -112,7 +115,7 @@ describe.each(users)('races, launched by %s', (user: User) => {
           os.rename('.new', name)`
     const host = spawn('python3', ['-c', replace.replace(/^ {6}/gm, '')], { cwd: folder, stdio: 'ignore' })
     try {
-      await expect.poll(() => statSync(`${folder}/.env`).size).toBe('secret'.length)
+      await expect.poll(() => statSync(`${folder}/.env`).size, { timeout: 60_000 }).toBe('secret'.length)
       const config = { filesystem: { allowedPaths: [folder], deniedPaths: [`${folder}/denied`] } }
       for (let launch = 0; launch < LAUNCHES; launch++) {
         const result = await tryJailed(user, { config, argv: ['/bin/true'] })

@@ -52,7 +52,8 @@ function expectWhole({ home, result }: Awaited<ReturnType<typeof launchWithout>>
 
 const MOUNT_API = 'open_tree,move_mount,fsopen,fsconfig,fsmount,mount_setattr'
 const LANDLOCK = 'landlock_create_ruleset,landlock_add_rule,landlock_restrict_self'
-const tolerated: JobRequest['config'] = { tolerate: ['landlockFs', 'landlockNet', 'landlockScope', 'mandatoryDenies'] }
+const withoutLandlock = ['landlockFs', 'landlockNet', 'landlockScope', 'mandatoryDenies'] as const
+const tolerated: JobRequest['config'] = { tolerate: [...withoutLandlock] }
 
 // Linux 5.0, the oldest that can pass refused calls up.
 const OLDEST = `clone3,close_range,openat2,${MOUNT_API},pidfd_open,pidfd_getfd,pidfd_send_signal,${LANDLOCK}`
@@ -79,8 +80,7 @@ describe.each(users)('launched by %s on a kernel', (user) => {
     const { home, job } = prepare(user)
     const script = `${SCRIPT}\ncat /proc/self/cgroup`
     const limited = { ...job, argv: ['/bin/sh', '-c', script, 'sh', home] }
-    const tolerate = ['memoryLimit', 'landlockFs', 'landlockNet', 'landlockScope'] as const
-    limited.config = { ...job.config, resources: { maxMemory: '512M' }, tolerate: [...tolerate] }
+    limited.config = { ...job.config, resources: { maxMemory: '512M' }, tolerate: ['memoryLimit', ...withoutLandlock] }
     limited.options = { traceSteps: true }
     const [control] = await drive(user, home, [limited])
     const [result] = await drive(user, home, [limited], [enosys, 'clone3', '--'])
@@ -99,6 +99,10 @@ describe.each(users)('launched by %s on a kernel', (user) => {
 
   test('without openat2: whole, when no missing name has to be guarded', async () => {
     expectWhole(await launchWithout(`openat2,${LANDLOCK}`, user, tolerated))
+  })
+
+  test('without openat2: refused, when one has to be', async () => {
+    requireLandlock()
     const { result } = await launchWithout('openat2', user)
     expect(result?.error).toMatchObject({ code: 'QI_LAUNCH', stepName: 'OpenJailRoot', errno: 'ENOSYS' })
     expect(result?.error?.hint).toContain('openat2')

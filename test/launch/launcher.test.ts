@@ -12,6 +12,7 @@ import {
   type SandboxConfig,
   spawnSandboxed
 } from '../../src/index.js'
+import { requireLandlock } from '../support/kernel.js'
 import { drive, driverCommand, driverEnvironment, readAudit, scratch, users, victim } from './driver.js'
 import { left, marked, monitors, tree, until } from './processes.js'
 
@@ -244,6 +245,7 @@ describe('a pool', () => {
   })
 
   test('of permissive jails is refused; without one they are launched', async () => {
+    requireLandlock()
     const config: SandboxConfig = { enforcement: 'permissive' }
     await expect(prepare(config, ['/bin/true'], { pool: 1 })).rejects.toMatchObject({
       code: 'QI_CONFIG',

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 import { expect, test } from 'vitest'
 import { type Jail, spawnSandboxed } from '../../src/index.js'
+import { requireLandlock } from '../support/kernel.js'
 import { scratch, victim } from './driver.js'
 
 const MB = 1 << 20
@@ -134,6 +135,7 @@ test('stdin closed by the payload does not end the host', async () => {
 })
 
 test('a script may open its streams anew, and no further than they are open', async () => {
+  requireLandlock()
   const home = scratch('root')
   writeFileSync(join(home, 'in'), 'given\n')
   writeFileSync(join(home, 'log'), 'secret\n')

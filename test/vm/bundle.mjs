@@ -35,7 +35,7 @@ function tolerantProfiles() {
   const [from, to] = [join(root, 'profiles'), join(root, WITHOUT_LANDLOCK)]
   for (const name of readdirSync(from, { recursive: true }).filter((name) => name.endsWith('.yaml'))) {
     const profile = parse(readFileSync(join(from, name), 'utf8'))
-    if (profile.tolerate) profile.tolerate = [...new Set([...profile.tolerate, 'landlockFs'])]
+    if (profile.tolerate) profile.tolerate = [...new Set([...profile.tolerate, 'landlockFs', 'mandatoryDenies'])]
     mkdirSync(dirname(join(to, name)), { recursive: true })
     writeFileSync(join(to, name), stringify(profile))
   }

@@ -130,7 +130,7 @@ ${groupTable(kernels)}
 ## What was run
 
 The repo's own tests, unchanged, in these machines; root runs those of the plain user as well. A file is told when all that was
-asked for of it passed or was skipped. For 5.10 the profiles tolerate that there is no Landlock.
+asked for of it passed or was skipped. For 5.10 the profiles tolerate that there is no Landlock, which guards names.
 
 ${suiteTable(suites)}
 
