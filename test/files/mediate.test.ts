@@ -11,7 +11,7 @@ import {
   truncateSync,
   writeFileSync
 } from 'node:fs'
-import { describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import type { SandboxConfig } from '../../src/index.js'
 import {
   ACT,
@@ -26,6 +26,10 @@ import {
   type User,
   users
 } from '../escape/support.js'
+import { requireLandlock } from '../support/kernel.js'
+
+// Without, such a launch is refused: test/launch/prepare.test.ts looks at that.
+beforeEach(requireLandlock)
 
 const MS = '700'
 const ENV = 'config: filesystem.deniedPaths[0]'

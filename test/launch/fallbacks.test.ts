@@ -122,6 +122,13 @@ describe.each(users)('launched by %s on a kernel', (user) => {
     expect(states).toEqual(expect.arrayContaining(['landlockFs', 'landlockScope', 'mandatoryDenies']))
   })
 
+  test('without Landlock: names are not denied by pattern, whatever is tolerated', async () => {
+    const denied = { filesystem: { readOnlyPaths: ['/var/tmp'], deniedPaths: ['**/*.pem'], mediate: true } }
+    const { result } = await launchWithout(LANDLOCK, user, { ...tolerated, ...denied })
+    expect(result?.error).toMatchObject({ code: 'QI_PROTECTION' })
+    expect(result?.error?.message).toContain('filesystem.mediate: true needs Landlock')
+  })
+
   test('whose Landlock fails half way: refused', async () => {
     requireLandlock()
     const { result } = await launchWithout('landlock_restrict_self', user)

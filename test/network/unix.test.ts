@@ -32,6 +32,7 @@ import {
   type User,
   users
 } from '../escape/support.js'
+import { requireLandlock } from '../support/kernel.js'
 import { skipUnless } from '../support/skip.js'
 
 const PAYLOAD = fileURLToPath(new URL('unix-payload.mjs', import.meta.url))
@@ -305,6 +306,7 @@ describe.each(users)('local sockets of the host, launched by %s', (user: User) =
   })
 
   it('a file that a server passes is the payload’s; a folder opens nothing', async () => {
+    requireLandlock()
     const place = scratch(user)
     writeFileSync(`${place}/secret`, 'secret')
     await start(['/usr/bin/python3', PASSING, 'give', place], `${place}/giver`, user)

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { probeHost } from '../../src/host/probe.js'
 import { STEPS } from '../../src/launch/steps.gen.js'
 import { drive, folder, type JobRequest, type JobResult, readAudit, release, scratch } from '../launch/driver.js'
+import { hasLandlock, requireLandlock } from '../support/kernel.js'
 
 const OF_THE_TIER = [
   'MakeTemp',
@@ -37,7 +38,9 @@ const job = (step: number): JobRequest => ({
 describe('a launch without namespaces in which a step fails', () => {
   const names = [...OF_THE_TIER, ...SHARED, ...LATE]
   let results: JobResult[]
+  beforeEach(requireLandlock)
   beforeAll(async () => {
+    if (!hasLandlock()) return
     folder(join(home, 'project'), 'plain')
     results = await drive('plain', home, [0, ...names.map(numberOf)].map(job))
   }, 180_000)

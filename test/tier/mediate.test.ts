@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { requireLandlock } from '../support/kernel.js'
 import { HOWS, Site } from './support.js'
 
 const ID = 61247
 let site: Site
 beforeEach(() => {
+  requireLandlock()
   site = new Site(ID)
   site.dir('project/sub')
   for (const name of ['open', 'sub/open']) site.file(`project/${name}`, 'open\n')

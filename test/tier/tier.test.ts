@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ACT, call } from '../escape/support.js'
+import { requireLandlock } from '../support/kernel.js'
 import { skipUnless } from '../support/skip.js'
 import { type Ended, ended, HOWS, type How, line, Site } from './support.js'
 
@@ -23,6 +24,7 @@ const ids = (name: string) => `${name}-${process.pid}-${Math.trunc(performance.n
 
 let site: Site
 beforeEach(() => {
+  requireLandlock()
   site = new Site(ID)
 })
 afterEach(() => site.remove())
