@@ -2,12 +2,14 @@ import { statfsSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { type CacheLook, LookKind } from '../plan/layout.gen.js'
 
-/** Which change the time of a folder with each name that comes to it; of others, as of what a server keeps, nobody knows. statfs(2) */
+/**
+ * Those that change the time of a folder with each name that comes to it, as was tried on each: made, linked or moved there,
+ * also where a merged folder is copied up. Of others, as of what a server keeps, nobody knows. statfs(2)
+ */
 const TIMES_EACH_NAME = new Set([
   0xef53, // ext2 to ext4
   0x58465342, // XFS
   0x9123683e, // Btrfs
-  0xf2f52010, // F2FS
   0x01021994, // tmpfs
   0x794c7630 // overlayfs
 ])
