@@ -13,7 +13,7 @@ escapes('kernel surface', [
   refused('io_uring_enter', [-1, 0, 0, 0, 0, 0], SURFACE, otherwise(/^(EBADF|EPERM|ENOSYS)/), { fd: -1 }),
   refused('io_uring_register', [-1, 0, 0, 0], SURFACE, otherwise(/^(EBADF|EINVAL|EPERM|ENOSYS)/)),
   refused('bpf', [0, 'z:64', 64], SURFACE, asRoot(/^EINVAL/), { cmd: 'BPF_MAP_CREATE' }),
-  refused('bpf', [5, 'z:64', 64], SURFACE, asRoot(/^(EINVAL|E2BIG)/), { cmd: 'BPF_PROG_LOAD' }),
+  refused('bpf', [5, 'z:64', 64], SURFACE, asRoot(/^(EINVAL|E2BIG|EFAULT)/), { cmd: 'BPF_PROG_LOAD' }),
   refused('perf_event_open', [0, 0, -1, -1, 0], SURFACE, otherwise(/^EFAULT/), { cpu: -1 }),
   refused('userfaultfd', [0], SURFACE, asRoot(), { flags: 'O_RDONLY' }),
   refused('memfd_secret', [0], SURFACE, otherwise(/^(OK|ENOSYS)/)),
