@@ -44,8 +44,10 @@ const jailed = async () => {
 /** A jail that waited, and its end. The next one is built before anybody else is measured. */
 async function pooled() {
   const took = clock()
-  const jail = await pool.spawn()
-  handOuts.push(took())
+  const asked = pool.spawn() // lets go of a jail before it returns, and resolves when qi-monitor says that the payload runs
+  handOuts['until it is let go'].push(took())
+  const jail = await asked
+  handOuts['until the payload runs'].push(took())
   const { code } = await jail.exited
   if (code !== 0) throw new Error(`pooled: exit ${code}`)
   const ms = took()
@@ -106,7 +108,7 @@ const have = {
 }
 const report = { machine: machine(), rounds, missing: Object.keys(have).filter((name) => !have[name]) }
 const pool = await prepare({}, ['/bin/true'], { stdio: 'ignore', env: clean, pool: POOL })
-const handOuts = []
+const handOuts = { 'until it is let go': [], 'until the payload runs': [] }
 if (shown('true')) {
   report['spawn to exit of /bin/true'] = table(
     await interleave(
@@ -130,8 +132,7 @@ if (shown('true')) {
   )
 }
 await pool.close()
-if (handOuts.length > 0)
-  report['spawn() of a launcher with a pool'] = table({ 'until the payload runs': handOuts }, 'until the payload runs')
+if (shown('true')) report['spawn() of a launcher with a pool'] = table(handOuts, 'until the payload runs')
 if (shown('mcp')) {
   const bwrapServer = [...bubblewrap(at('.')), process.execPath, server]
   report['spawn to first MCP response'] = table(
