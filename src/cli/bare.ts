@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, writeSync } from 'node:fs'
 import { QiError } from '../errors.js'
 import { auditHead } from '../event/head.js'
+import { ownDirectory } from '../host/cwd.js'
 import { openAudit, STDERR } from '../launch/audit-file.js'
 import { loadAddon } from '../launch/locate.js'
 import { checkArguments, findCommand } from '../profile/command.js'
@@ -21,7 +22,7 @@ export function runBare({ origin, launch }: JailDisabled, command: string[], rep
     (each): each is [string, string] => each[1] !== undefined
   )
   checkArguments(command, all)
-  const at = cwd ?? process.cwd()
+  const at = cwd ?? ownDirectory()
   const { file } = findCommand(nodeFs, command[0] as string, at, set.PATH ?? process.env.PATH)
   const { execute } = loadAddon()
   record(auditFile, origin, command)

@@ -3,6 +3,7 @@ import { constants, homedir } from 'node:os'
 import { resolve as absolute } from 'node:path'
 import { Command } from 'commander'
 import { QiError } from '../errors.js'
+import { ownDirectory } from '../host/cwd.js'
 import { type Learned, type LearnRequest, learn, learnFrom } from '../learn/learn.js'
 import type { Proposal } from '../learn/propose.js'
 import { parseDuration } from '../policy/units.js'
@@ -79,7 +80,7 @@ function toRequest({ args }: Command, options: LearnOptions): LearnRequest {
     argv: args,
     config: toConfig(options),
     env: process.env,
-    cwd: process.cwd(),
+    cwd: ownDirectory(),
     home,
     output: absolute(output),
     name,

@@ -13,6 +13,7 @@ import {
   type ServerInfo,
   type Surroundings
 } from '../client/index.js'
+import { ownDirectory } from '../host/cwd.js'
 import { withExamples } from './examples.js'
 import { printable } from './printable.js'
 import { verb as asVerb, lines, usage } from './subcommand.js'
@@ -54,7 +55,7 @@ export const mcp = asVerb(program, answer)
 async function answer(command: Command, json: boolean): Promise<string | { text: string; status: number }> {
   const options = command.opts<Options>()
   const [verb = 'list'] = command.args
-  const around = { env: process.env, home: process.env.HOME || homedir(), cwd: process.cwd() }
+  const around = { env: process.env, home: process.env.HOME || homedir(), cwd: ownDirectory() }
   if (verb === 'wrap' || verb === 'unwrap') {
     if (options.client === undefined) throw usage(command, `${verb} the servers of which client? --client NAME`)
     if (verb === 'unwrap' && options.profile !== undefined) throw usage(command, 'unwrap takes no --profile')

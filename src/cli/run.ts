@@ -3,6 +3,7 @@ import { covering } from '../cache/folder.js'
 import { Observation } from '../cache/keep.js'
 import { QiError } from '../errors.js'
 import type { Refused } from '../explain/recorded.js'
+import { ownDirectory } from '../host/cwd.js'
 import { probeHost } from '../host/probe.js'
 import { type AskAnswer, askMilliseconds, hostAndPort, MAX_ASK_MS } from '../launch/ask.js'
 import { becomeMonitor } from '../launch/become.js'
@@ -74,15 +75,6 @@ function asking({ ask, askTimeout: written }: RunOptions): { askMs?: number } {
   if (value !== undefined && value <= MAX_ASK_MS) return { askMs: value }
   const message = `--ask-timeout = ${JSON.stringify(written)}: ${reason ?? 'is longer than 10 minutes'}`
   throw new QiError('QI_LIMIT', message, { field: '--ask-timeout', value: written, hint: 'write 30s, or 2m' })
-}
-
-export function ownDirectory(): string {
-  try {
-    return process.cwd()
-  } catch (cause) {
-    const hint = 'change into a folder that exists'
-    throw new QiError('QI_CWD', 'the working directory was deleted', { field: 'cwd', errno: 'ENOENT', hint, cause })
-  }
 }
 
 /** Runs the command with our own stdio, untouched by us, and gives the status to exit with. */

@@ -1,4 +1,5 @@
 import { QiError } from '../errors.js'
+import { ownDirectory } from '../host/cwd.js'
 import type { SandboxConfig } from '../policy/index.js'
 import { checkId, freePath } from './ctl-server.js'
 import type { Jail } from './jail.js'
@@ -159,7 +160,7 @@ export async function prepare(
   argv: readonly string[],
   options: LauncherOptions & MonitorOverride = {}
 ): Promise<Launcher> {
-  const { pool = 0, env = process.env, cwd = process.cwd() } = options
+  const { pool = 0, env = process.env, cwd = ownDirectory() } = options
   if (!Number.isSafeInteger(pool) || pool < 0 || pool > MOST) {
     throw new QiError('QI_CONFIG', `pool = ${String(pool)}: is no number from 0 to ${MOST}`, {
       field: 'pool',

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { QiError } from '../errors.js'
+import { ownDirectory } from '../host/cwd.js'
 import type { HostFacts } from '../host/facts.js'
 import { probeHost } from '../host/probe.js'
 import { withoutCgroup } from '../plan/limit-states.js'
@@ -84,7 +85,7 @@ export async function spawnSandboxed(
 
 /** @internal What that comes to on this host, now. */
 export function prepared(config: SandboxConfig, argv: string[], options: SpawnOptions): Prepared {
-  const { env = process.env, cwd = process.cwd(), home = homeOf(env) } = options
+  const { env = process.env, cwd = ownDirectory(), home = homeOf(env) } = options
   const request = { config, argv, env, cwd, home, ...files(options), ...asking(options) }
   return prepareRequest(request, hostFacts(options), planOptions(options))
 }

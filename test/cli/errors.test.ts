@@ -46,6 +46,27 @@ const FAULTS: [flags: string[], code: string, field: string | undefined][] = [
   [['--id', '../x'], 'QI_CONTROL', undefined]
 ]
 
+describe('a working directory that cannot be told', () => {
+  const WAYS: [what: string, script: string, says: string, remedy: string][] = [
+    ['deleted', 'rmdir "$PWD"; "$QI" -- true', 'was deleted', 'a folder that exists'],
+    // 22 names of 200 bytes, gone to one by one.
+    [
+      'too deep',
+      `python3 -c 'import os, sys; [(os.mkdir(n), os.chdir(n)) for n in 22 * [200 * "d"]]; os.execv(sys.argv[1], sys.argv[1:])' "$QI" -- true`,
+      'has a path longer than the kernel tells',
+      'a shorter path'
+    ]
+  ]
+  test.each(WAYS)('%s', async (what, script, says, remedy) => {
+    const name = what.replace(' ', '-')
+    const command = `mkdir "$HOME/${name}" && cd "$HOME/${name}" && { ${script}; }; status=$?; cd / && rm -rf "$HOME/${name}"; exit $status`
+    const { status, stderr } = await shell(place, command)
+    expect(stderr).toContain(`qi-jail: QI_CWD: the working directory ${says}`)
+    expect(stderr).toContain(remedy)
+    expect(status).toBe(125)
+  })
+})
+
 describe('bad input starts nothing, and says what to change', () => {
   test.each(FAULTS)('%j is %s', async (flags, code, field) => {
     const marker = join(place.home, 'marker')
