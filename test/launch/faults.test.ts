@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { AuditLogSchema } from '../../src/event/schema.js'
 import { STEPS } from '../../src/launch/steps.gen.js'
-import { requireHosts } from '../support/kernel.js'
+import { hasHosts, hasLandlock } from '../support/kernel.js'
 import {
   drive,
   file,
@@ -17,8 +17,6 @@ import {
   type User,
   users
 } from './driver.js'
-
-beforeEach(requireHosts)
 
 /** Taken where there are no user namespaces only, by another kind of launch (test/tier). */
 const OF_THE_TIER = ['MakeTemp', 'ReachPayload', 'ReapOrphans', 'StartWarden']
@@ -36,9 +34,13 @@ const reachedBy = (user: User) =>
 const OF_A_SCOPE = 'AskForScope'
 const OF_A_CGROUP = ['OpenCgroupParent', 'MakeCgroup', 'LimitCgroup', 'OpenCgroupFiles', 'EnterCgroup']
 const OF_A_SUBTREE = 'StartKeeper'
-const MAYBE = [OF_A_SCOPE, ...OF_A_CGROUP, OF_A_SUBTREE]
+/** Of what older kernels do not have. */
+const OF_HOSTS = ['AddLocalRoutes', 'OpenRelays', 'ReceiveRelays', 'StartGateway', 'ConfineGateway']
+const OF_LANDLOCK = ['LandlockRuleset', 'LandlockRule', 'LandlockRestrict', 'Mediate']
+const OF_A_GROUP = [OF_A_SCOPE, ...OF_A_CGROUP, OF_A_SUBTREE]
+const MAYBE = [...OF_A_GROUP, ...(hasHosts() ? [] : OF_HOSTS), ...(hasLandlock() ? [] : OF_LANDLOCK)]
 /** More than the profile does, but not for memory. */
-const TOLERATED: JobRequest['config']['tolerate'] = ['landlockFs', 'landlockNet', 'landlockScope']
+const TOLERATED: JobRequest['config']['tolerate'] = ['landlockFs', 'landlockNet', 'landlockScope', 'mandatoryDenies']
 const nameOf = (step: number | string) => STEPS[Number(step)]?.name ?? ''
 
 type Limits = Pick<JobRequest['config'], 'resources' | 'tolerate'>
@@ -52,7 +54,7 @@ async function limitFor(user: User, home: string): Promise<Limits> {
 }
 
 /**
- * One launch that goes through every step there is: a writable grant, a deny and a denied pattern in it, a pty, one allowed
+ * One launch that goes through every step there is for this kernel: a writable grant, a deny and a denied pattern in it, a pty, one allowed
  * host, a limit where there are cgroups.
  */
 function job(home: string, step: number, limits: Limits): JobRequest {
@@ -62,12 +64,15 @@ function job(home: string, step: number, limits: Limits): JobRequest {
       ...limits,
       filesystem: {
         allowedPaths: [project],
-        deniedPaths: [join(project, 'secret'), '**/*.key'],
-        mediate: true,
+        deniedPaths: [join(project, 'secret'), ...(hasLandlock() ? ['**/*.key'] : [])],
+        mediate: hasLandlock(),
         tempDirectory: '/var/tmp' // names in the payload's own, which is /tmp else, cannot be denied
       },
       devices: { pty: true },
-      network: { allowedHosts: ['203.0.113.10:443'], allowUnixSockets: [join(home, 'socket')] },
+      network: {
+        ...(hasHosts() ? { allowedHosts: ['203.0.113.10:443'] } : {}),
+        allowUnixSockets: [join(home, 'socket')]
+      },
       audit: { file: join(home, `audit-${step}.jsonl`) }
     },
     argv: ['/bin/sh', '-c', `echo ran > ${project}/ran`],
@@ -159,7 +164,7 @@ describe.each(users)('where %s can do without a cgroup', (user) => {
     file(join(home, 'project/secret'), 'x', user)
     const server = createServer().listen(join(home, 'socket'))
     const limits = { resources: { maxMemory: '512M' }, tolerate: [...TOLERATED, 'memoryLimit' as const] }
-    const making = steps.filter((step) => MAYBE.includes(nameOf(step)))
+    const making = steps.filter((step) => OF_A_GROUP.includes(nameOf(step)))
     const [unharmed, ...harmed] = await drive(
       user,
       home,

@@ -32,7 +32,7 @@ import {
   type User,
   users
 } from '../escape/support.js'
-import { requireLandlock } from '../support/kernel.js'
+import { requireHosts, requireLandlock } from '../support/kernel.js'
 import { skipUnless } from '../support/skip.js'
 
 const PAYLOAD = fileURLToPath(new URL('unix-payload.mjs', import.meta.url))
@@ -105,6 +105,7 @@ describe.each(users)('local sockets of the host, launched by %s', (user: User) =
     ['the network of the host', { dangerouslyShareHostNetwork: true }]
   ]
   it.each(nets)('with %s the listed one is reached and no other', async (_, network) => {
+    if (network.allowedHosts) requireHosts()
     const setup = config([`${folder}/listed`], { network, filesystem: { readOnlyPaths: [folder] } })
     const { said, refused } = await act(['ask', `${folder}/listed`, `${folder}/other`], setup)
     expect(said).toEqual(['listed', 'EACCES'])
@@ -253,6 +254,7 @@ describe.each(users)('local sockets of the host, launched by %s', (user: User) =
     })
 
     it.each(nets)('an address that another thread rewrites, with %s', async (_, network) => {
+      if (network.allowedHosts) requireHosts()
       let reached = 0
       const other = await serve(`${place}/counted`, 'counted', user)
       other.on('connection', () => reached++)
