@@ -113,6 +113,34 @@ function ownGroups(): { here: string; other: string } | undefined {
   }
 }
 
+// Names that are not there are told by the time of their folder: what a payload could make in one that it may write.
+it.each([
+  ['is made anew when a file of secrets comes into the home', '.netrc', (path: string) => writeFileSync(path, '')],
+  ['and when it comes as a link', '.netrc', (path: string) => symlinkSync('notes', path)],
+  ['stays when another name comes', 'notes.new', (path: string) => writeFileSync(path, '')]
+])('a kept plan %s', async (_, name, come) => {
+  const home = mkdtempSync(`${root}/home-`)
+  writeFileSync(`${home}/notes`, '')
+  await settle()
+  const config = { filesystem: { readOnlyPaths: [home] } }
+  const request = { config, argv: ['/bin/true'], env: { PATH: '/usr/bin:/bin' }, cwd: '/', home }
+  const launched = async () => {
+    await settle()
+    return prepareRequest(request, probeHost(), {}).profile
+  }
+  let first = await launched()
+  for (let tries = 0; tries < 50; tries++) {
+    const again = await launched() // a folder above ours may have changed meanwhile
+    if (again === first) break
+    first = again
+  }
+  expect(await launched()).toBe(first)
+  come(`${home}/${name}`)
+  const next = await launched()
+  if (name === '.netrc') expect(next).not.toBe(first)
+  else expect(next).toBe(first)
+})
+
 it('a kept plan is made anew when this process came to be in another cgroup', async () => {
   const groups = ownGroups()
   skipUnless(groups, 'this user may make no cgroups')
