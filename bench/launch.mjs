@@ -18,6 +18,7 @@ const rounds = Number(flags.rounds)
 const shown = (part) => flags.only.split(',').includes(part)
 const floor = at('build/Release/test-tools/floor')
 const cli = at('bin/qi-jail')
+const program = at('build/Release/qi-jail')
 const server = at('node_modules/@modelcontextprotocol/server-everything/dist/index.js')
 
 const POOL = 1
@@ -121,6 +122,7 @@ if (shown('true')) {
         ...(have.cli
           ? {
               'qi-jail CLI warm': exitOf(cli, ['--', '/bin/true']),
+              'qi-jail program warm': exitOf(program, ['--', '/bin/true']),
               'qi-jail CLI cold': exitOf(cli, ['--no-cache', '--', '/bin/true'])
             }
           : {}),

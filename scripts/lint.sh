@@ -22,7 +22,7 @@ say "qi-jail: clang-format, ${#formatted[@]} files"
 "$(pick clang-format-14 clang-format)" --dry-run -Werror "${formatted[@]}"
 
 tidy=$(pick clang-tidy-14 clang-tidy)
-mapfile -t checked < <(find native/core native/cache native/cgroup native/monitor native/network native/gateway -name '*.cc' | sort)
+mapfile -t checked < <(find native/core native/entry native/cache native/cgroup native/monitor native/network native/gateway -name '*.cc' | sort)
 say "qi-jail: clang-tidy, ${#checked[@]} files"
 # Files are compiled for several programs, and would be checked as often. clang does not know all that musl.h asks of GCC.
 mkdir -p .cache/lint

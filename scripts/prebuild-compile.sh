@@ -5,4 +5,4 @@ set -euo pipefail
 stage=$PWD
 root=$(cd "$(dirname "$0")/.." && pwd)
 "$root/node_modules/.bin/cmake-js" rebuild --directory "$root" --out "$stage/build" --parallel "$(nproc)" --CDQI_TESTS=OFF --CDQI_MONITOR_LIBC=musl
-install -m 0755 "$stage/build/Release/qi-monitor" "$stage/artifacts/qi-monitor"
+for program in qi-monitor qi-jail; do install -m 0755 "$stage/build/Release/$program" "$stage/artifacts/$program"; done

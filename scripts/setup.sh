@@ -33,7 +33,7 @@ flock 9
 native_inputs=(CMakeLists.txt cmake native)
 typescript_inputs=(src profiles tsconfig.json package.json package-lock.json scripts/bundle.mjs native/core/filter_compile.cc native/core/filter_shorten.cc)
 srt=@anthropic-ai/sandbox-runtime@0.0.83
-native_outputs=(build/Release/qi_jail.node build/Release/qi-monitor)
+native_outputs=(build/Release/{qi_jail.node,qi-monitor,qi-jail})
 
 stale_npm() { [[ ! -e node_modules/.package-lock.json || package-lock.json -nt node_modules/.package-lock.json ]]; }
 stale_native() { missing "${native_outputs[@]}" || stale native "${native_inputs[@]}"; }

@@ -14,6 +14,7 @@ export const STAGE = '/srv'
 const FLOOR = at('build/Release/test-tools/floor')
 const SRT = at('.cache/peers/node_modules/.bin/srt')
 const CLI = at('bin/qi-jail')
+const PROGRAM = at('build/Release/qi-jail')
 
 /** A runtime that drops NODE_EXTRA_CA_CERTS and its like would look faster than none: nobody gets them. */
 const env = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin', LANG: 'C.UTF-8' }
@@ -65,10 +66,10 @@ async function waiting(argv, stdio) {
 
 /** `qi-jail` with its cache of plans in a folder of the bench: warm from the second run on, or never. */
 const tool =
-  (folder, variables) =>
+  (folder, variables, command = CLI) =>
   (argv, stdio, { readable = [], hosts = [] } = {}) => {
     const flags = [...readable.flatMap((path) => ['--ro', path]), ...hosts.flatMap((host) => ['--net', host])]
-    return run([CLI, ...flags, '--', ...argv], stdio, { XDG_CACHE_HOME: folder, ...variables })
+    return run([command, ...flags, '--', ...argv], stdio, { XDG_CACHE_HOME: folder, ...variables })
   }
 
 function engine(folder, root, command) {
@@ -142,6 +143,7 @@ export function contendersIn(folder, root) {
     srt: { start: srt(own('srt')), version: [SRT, '--version'], hosts: true },
     'qi-jail CLI, cold': { start: tool(own('cold'), { QI_JAIL_NO_CACHE: '1' }), ours: true, hosts: true },
     'qi-jail CLI, warm': { start: tool(own('warm'), {}), ours: true, hosts: true },
+    'qi-jail program, warm': { start: tool(own('warm'), {}, PROGRAM), ours: true, hosts: true },
     'qi-jail API': { start: jailed, ours: true, hosts: true },
     'qi-jail API, pooled': { ready: pooled, ours: true, hosts: true }
   }

@@ -5,7 +5,8 @@ const p50 = (report, scenario, name) => {
   return rows.find((row) => row.name === name)?.[`p50 ${unit}`] ?? Number.NaN
 }
 const ratio = (scenario, name, to) => (report) => p50(report, scenario, name) / p50(report, scenario, to)
-const [WARM, COLD, API, POOLED] = ['CLI, warm', 'CLI, cold', 'API', 'API, pooled'].map((way) => `qi-jail ${way}`)
+const WAYS = ['CLI, warm', 'program, warm', 'CLI, cold', 'API', 'API, pooled']
+const [WARM, PROGRAM, COLD, API, POOLED] = WAYS.map((way) => `qi-jail ${way}`)
 
 /**
  * `most` or `least`: the target. `value`: what it came to. `floor`: what who does nothing of what a jail is for comes to: below
@@ -17,6 +18,12 @@ const TARGETS = [
     most: 1,
     value: ratio('true', WARM, 'bubblewrap'),
     floor: ratio('true', 'floor, by a script', 'bubblewrap')
+  },
+  {
+    what: 'CLI warm, its program, `/bin/true`, × bubblewrap',
+    most: 1,
+    value: ratio('true', PROGRAM, 'bubblewrap'),
+    floor: ratio('true', 'floor', 'bubblewrap')
   },
   {
     what: 'API, `/bin/true`, × bubblewrap',

@@ -179,6 +179,24 @@ bool TakeKeptPlan(const char* root, char* const* args) {
   return true;
 }
 
+namespace {
+
+// npm lays what it installs for all in PREFIX/lib/node_modules, and runs by PREFIX/bin/node. A desktop gives the
+// programs that it starts the system's PATH, which has no Node of nvm's, or an older one. Returns where that is not so.
+void BecomeNodeOfPrefix(const char* root, char* const* argv) {
+  static constexpr char kPlace[] = "/lib/node_modules/qi-jail";
+  static constexpr char kNode[] = "/bin/node";
+  char path[PATH_MAX];
+  if (realpath(root, path) == nullptr) return;
+  size_t length = strlen(path);
+  size_t place = sizeof(kPlace) - 1;
+  if (length < place || memcmp(path + length - place, kPlace, place) != 0) return;
+  memcpy(path + length - place, kNode, sizeof(kNode));
+  (void)execv(path, argv);
+}
+
+}  // namespace
+
 int BecomeTool(const char* root, char* const* args) {
   char script[PATH_MAX];
   int n = snprintf(script, sizeof(script), "%s/bin/qi-jail.cjs", root);
@@ -190,6 +208,7 @@ int BecomeTool(const char* root, char* const* args) {
   argv[0] = "node";
   argv[1] = script;
   memcpy(argv + 2, args, count * sizeof(char*));
+  BecomeNodeOfPrefix(root, const_cast<char* const*>(argv));
   (void)execvp("node", const_cast<char* const*>(argv));
   char text[160];
   n = snprintf(text, sizeof(text), "qi-jail: QI_HOST: cannot start node: %s (is Node.js installed, and on PATH?)\n",

@@ -3,6 +3,7 @@ import { basename, delimiter, isAbsolute, join } from 'node:path'
 import { parseArguments, type RunOptions } from '../cli/options.js'
 import { VERBS } from '../cli/verbs.js'
 import { QiError } from '../errors.js'
+import { entryPath } from '../launch/locate.js'
 import { isShipped, PACKAGE_DIR } from '../policy/profiles.js'
 import { DEFAULT_PATH } from '../profile/command.js'
 import { argsOf, commandOf, type Parts } from './document.js'
@@ -12,9 +13,10 @@ import type { Place } from './places.js'
 export type Launcher = [command: string, ...args: string[]]
 
 const OWN = join(PACKAGE_DIR, 'bin/qi-jail')
+const INSTALLED = '/lib/node_modules/qi-jail/bin/qi-jail'
 
 /**
- * `byPath`: a bare name where whoever starts the client finds us by it, or our path where they find this node, since only
+ * `byPath`: a bare name where whoever starts the client finds us by it, or our program's path where it finds this node, since only
  * the command itself starts from kept plans. A desktop's PATH is the system's, and a file that comes with a repository means the
  * reader's own. `full`: node and our script by their paths, which need no PATH at all.
  */
@@ -33,8 +35,13 @@ export function launcherFor(
   const full: Launcher = [process.execPath, own]
   const path = place.scope === 'project' ? (env.PATH ?? DEFAULT_PATH) : DEFAULT_PATH
   if (realOf('qi-jail', path) === own) return { byPath: ['qi-jail'], full }
-  return realOf('node', path) === realpathSync(process.execPath) ? { byPath: [own], full } : { full }
+  const node = realOf(nodeOfPrefix(own) ?? 'node', path) ?? realOf('node', path)
+  return node === realpathSync(process.execPath) ? { byPath: [entryPath() ?? own], full } : { full }
 }
+
+/** PREFIX/bin/node of a package in PREFIX/lib/node_modules, which the launcher asks before PATH (native/cache/launch.cc). */
+const nodeOfPrefix = (own: string): string | undefined =>
+  own.endsWith(INSTALLED) ? `${own.slice(0, -INSTALLED.length)}/bin/node` : undefined
 
 function realOf(command: string, path: string): string | undefined {
   const candidates = isAbsolute(command)
@@ -123,7 +130,8 @@ function foreignOf(words: string[]): string | undefined {
   const same = (word: string, own: string) => isAbsolute(word) && realOf(word, '') === realpathSync(own)
   const script = words.at(-1) as string
   if (words.length > 1 && !same(words[0] as string, process.execPath)) return words[0]
-  return (words.length === 1 && script === 'qi-jail') || same(script, OWN) ? undefined : script
+  const isOurs = same(script, OWN) || (words.length === 1 && (script === 'qi-jail' || same(script, entryPath() ?? OWN)))
+  return isOurs ? undefined : script
 }
 
 // What the dynamic linker, the C library, shells, Node and OpenSSL obey before our first line, and what qi-jail itself reads. A

@@ -1,6 +1,6 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { QiError } from '../errors.js'
 import type { NativeAddon } from './native.js'
@@ -27,6 +27,17 @@ export function loadAddon(): NativeAddon {
 export function monitorPath(): string {
   loadAddon()
   return (loaded as { monitor: string }).monitor
+}
+
+/** bin/qi-jail as a program of this machine (native/entry). Undefined where a build has none. Throws what loadAddon throws. */
+export function entryPath(): string | undefined {
+  const entry = join(dirname(monitorPath()), 'qi-jail')
+  try {
+    accessSync(entry, constants.X_OK)
+    return entry
+  } catch {
+    return undefined
+  }
 }
 
 /** A checkout's own build wins over a prebuild, so that what was just compiled is what runs. */

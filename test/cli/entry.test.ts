@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { own, users } from '../support/user.js'
@@ -31,6 +31,9 @@ describe.each(users)('bin/qi-jail (%s)', (user) => {
     link('../lib/node_modules/qi-jail/bin/qi-jail', 'prefix/bin/qi-jail')
     link(at(PACKAGE), 'prefix/lib/node_modules/qi-jail') // as npm link does
     link('../prefix/bin/qi-jail', 'elsewhere/jail')
+    link(`../${PACKAGE}/${PREBUILDS}/qi-jail`, 'native/jail')
+    folder('own/lib/node_modules/qi-jail')
+    installInto(at('own/lib/node_modules/qi-jail'), place.root)
     folder('hostile/sub')
     folder('hostile/build/Release')
     writeFileSync(at('hostile/build/Release/qi-monitor'), '#!/bin/sh\necho hostile\n', { mode: 0o755 })
@@ -68,7 +71,13 @@ describe.each(users)('bin/qi-jail (%s)', (user) => {
     'a shell that looks on PATH': [
       () => `cd ${quoted(at('hostile/sub'))} && PATH=$PATH:${at('prefix/bin')} bash qi-jail`
     ],
-    'a link to a link': [(qi) => qi('elsewhere/jail'), true]
+    'a link to a link': [(qi) => qi('elsewhere/jail'), true],
+    'the program': [(qi) => qi(`${PACKAGE}/${PREBUILDS}/qi-jail`)],
+    'the program, by a relative path': [
+      () => `cd ${quoted(at(`${PACKAGE}/bin`))} && '../${PREBUILDS}/../../${PREBUILDS}/qi-jail'`
+    ],
+    'the program, linked': [(qi) => qi('native/jail')],
+    'the program, under another name': [(qi) => `bash -c 'exec -a /nowhere/else "$0" "$@"' ${qi('native/jail')}`]
   }
   const quoted = (text: string) => `'${text}'`
 
@@ -80,8 +89,45 @@ describe.each(users)('bin/qi-jail (%s)', (user) => {
     expect(again.starts).toBe(byNode ? 1 : 0)
   })
 
+  it('goes on from the plan of the script by the program, and back', async () => {
+    const by = (path: string) => sh(`${quoted(at(path))} --no-policy -- /bin/echo "it is" back`)
+    const [script, program] = [`${PACKAGE}/bin/qi-jail`, `${PACKAGE}/${PREBUILDS}/qi-jail`]
+    for (const [path, starts] of [
+      [script, 1],
+      [program, 0],
+      [script, 0]
+    ] as const)
+      expect(await by(path)).toMatchObject({ status: 0, stderr: '', starts })
+  })
+
+  it('takes the Node of the prefix it was installed in, which a desktop has not on PATH', async () => {
+    const prefix = at('own')
+    const qi = quoted(join(prefix, 'lib/node_modules/qi-jail', PREBUILDS, 'qi-jail'))
+    const sum = (tag: string) => sh(`PATH=/nowhere; ${qi} --no-policy -- /bin/echo ${tag}`)
+    expect(await sum('none')).toMatchObject({ status: 127, stderr: expect.stringContaining('QI_HOST') })
+    mkdirSync(join(prefix, 'bin'))
+    symlinkSync(at('path/node'), join(prefix, 'bin/node'))
+    for (const starts of [1, 0])
+      expect(await sum('own')).toMatchObject({ status: 0, stdout: Buffer.from('own\n'), starts })
+    // An older one of the system's does not take its place.
+    folder('older')
+    writeFileSync(at('older/node'), '#!/bin/sh\necho older\n', { mode: 0o755 })
+    const ran = await sh(`PATH=${at('older')}; ${qi} --no-policy -- /bin/echo newer`)
+    expect(ran).toMatchObject({ status: 0, stdout: Buffer.from('newer\n'), starts: 1 })
+  })
+
+  it('says where the program belongs when it was copied away from its package', async () => {
+    folder('copied/a/b')
+    cpSync(at(`${PACKAGE}/${PREBUILDS}/qi-jail`), at('copied/a/b/qi-jail'))
+    own(at('copied/a/b/qi-jail'), user)
+    expect(await sh(quoted(at('copied/a/b/qi-jail')))).toMatchObject({
+      status: 127,
+      stderr: `qi-jail: QI_HOST: cannot start ${at('copied/a/b/qi-monitor')}: ENOENT (it belongs beside qi-jail: link to qi-jail, do not copy it)\n`
+    })
+  })
+
   it('tells of a launch that fails, also through a link that Node followed', async () => {
-    for (const path of ['prefix/bin/qi-jail', 'elsewhere/jail']) {
+    for (const path of ['prefix/bin/qi-jail', 'elsewhere/jail', 'native/jail']) {
       for (let i = 0; i < 2; i++) {
         const { status, stderr } = await sh(`${quoted(at(path))} --no-policy --rw "$HOME/path" -- true </`)
         expect({ status, stderr }).toEqual({

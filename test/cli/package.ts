@@ -9,7 +9,7 @@ export function installInto(folder: string, root: string): void {
   for (const name of ['bin', 'profiles', 'package.json', 'dist/bundle', 'dist/cli/main.js'])
     cpSync(join(root, name), join(folder, name), { recursive: true })
   const built = join(root, 'build/Release')
-  cpSync(join(built, 'qi-monitor'), join(folder, PREBUILDS, 'qi-monitor'))
+  for (const name of ['qi-monitor', 'qi-jail']) cpSync(join(built, name), join(folder, PREBUILDS, name))
   for (const libc of ['glibc', 'musl'])
     cpSync(join(built, 'qi_jail.node'), join(folder, PREBUILDS, `qi-jail.${libc}.node`))
 }

@@ -1,13 +1,15 @@
 import { realpathSync, symlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { launcherFor } from '../../src/client/launcher.js'
 import type { Place } from '../../src/client/places.js'
+import { monitorPath } from '../../src/launch/locate.js'
 import { desk, scratch } from './support.js'
 
 const OWN = realpathSync(fileURLToPath(new URL('../../bin/qi-jail', import.meta.url)))
 const FULL = [process.execPath, OWN]
+const ENTRY = join(dirname(monitorPath()), 'qi-jail')
 
 test('a client starts us by name, by our path, or by node, as its PATH has it', () => {
   const path = scratch()
@@ -18,7 +20,7 @@ test('a client starts us by name, by our path, or by node, as its PATH has it', 
   const found = scratch()
   symlinkSync(process.execPath, join(found, 'node'))
   const withNode = () => launcherFor({ scope: 'project' } as Place, { PATH: found })
-  expect(withNode()).toEqual({ byPath: [OWN], full: FULL })
+  expect(withNode()).toEqual({ byPath: [ENTRY], full: FULL })
   symlinkSync(OWN, join(found, 'qi-jail'))
   expect(withNode()).toEqual({ byPath: ['qi-jail'], full: FULL })
 })
@@ -26,6 +28,7 @@ test('a client starts us by name, by our path, or by node, as its PATH has it', 
 test.each([
   ['qi-jail', true],
   [OWN, true],
+  [ENTRY, true],
   ['node', true],
   [process.execPath, false]
 ])('a PATH of the server decides about %s: %s', (command, decides) => {

@@ -76,7 +76,8 @@ function contents(): Map<string, string> {
 
 describe('the tarball', () => {
   it('carries the helper and the command with their run bits', () => {
-    expect(contents().get(`prebuilds/${platform}/qi-monitor`)).toBe('-rwxr-xr-x')
+    for (const name of ['qi-monitor', 'qi-jail'])
+      expect(contents().get(`prebuilds/${platform}/${name}`)).toBe('-rwxr-xr-x')
     expect(contents().get('bin/qi-jail')).toBe('-rwxr-xr-x')
   })
 
@@ -96,12 +97,12 @@ describe('the tarball', () => {
   })
 
   // glibc's asks the processor for its features at every start, which a virtual machine answers slowly (cmake/QiMusl.cmake).
-  it('carries a qi-monitor with musl', () => {
-    const monitor = execFileSync('tar', ['-xzOf', tarball, `package/prebuilds/${platform}/qi-monitor`], {
+  it.each(['qi-monitor', 'qi-jail'])('carries a %s with musl', (name) => {
+    const program = execFileSync('tar', ['-xzOf', tarball, `package/prebuilds/${platform}/${name}`], {
       maxBuffer: 1 << 26
     })
-    expect(monitor.includes('qi-jail')).toBe(true)
-    expect(monitor.includes('glibc.')).toBe(false)
+    expect(program.includes('qi-monitor')).toBe(true)
+    expect(program.includes('glibc.')).toBe(false)
   })
 
   it('carries nothing else: no sources, tests, test builds or source maps', () => {
