@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import {
+  copyFileSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -144,6 +146,33 @@ describe('installed elsewhere without scripts, network and compiler', () => {
       expect(() => run(command, ['--quiet', '--', '/bin/echo', 'another'])).toThrow('cannot start node')
     } finally {
       symlinkSync(process.execPath, node)
+    }
+  })
+
+  // As nvm lays them out, with a desktop that knows nothing of it: its PATH is the system's.
+  it('starts a client’s server by the Node of its prefix', () => {
+    const [prefix, home] = [join(work, 'nvm/v20'), join(work, 'home')]
+    mkdirSync(join(prefix, 'bin'), { recursive: true })
+    copyFileSync(process.execPath, join(prefix, 'bin/node'))
+    cpSync(join(app, 'node_modules/qi-jail'), join(prefix, 'lib/node_modules/qi-jail'), { recursive: true })
+    for (const name of readdirSync(join(app, 'node_modules')).filter(
+      (name) => /^[a-z@]/.test(name) && name !== 'qi-jail'
+    ))
+      symlinkSync(join(app, 'node_modules', name), join(prefix, 'lib/node_modules', name))
+    symlinkSync('../lib/node_modules/qi-jail/bin/qi-jail', join(prefix, 'bin/qi-jail'))
+    const file = join(home, 'client.json')
+    writeFileSync(file, JSON.stringify({ mcpServers: { a: { command: '/bin/echo', args: ['by its own'] } } }))
+    env.PATH = `${join(prefix, 'bin')}:/usr/bin:/bin`
+    try {
+      run(join(prefix, 'bin/qi-jail'), ['mcp', 'wrap', '--client', file], home)
+      const { command, args } = JSON.parse(readFileSync(file, 'utf8')).mcpServers.a
+      expect(command).toBe(join(prefix, `lib/node_modules/qi-jail/prebuilds/${platform}/qi-jail`))
+      const status = JSON.parse(run(join(prefix, 'bin/qi-jail'), ['mcp', 'status', '--client', file, '--json'], home))
+      expect(status).toMatchObject({ state: 'wrapped', loads: true, notes: [] }) // by this qi-jail, not a foreign one
+      env.PATH = '/nowhere'
+      for (let i = 0; i < 2; i++) expect(run(command, args, home)).toBe('by its own\n')
+    } finally {
+      env.PATH = join(work, 'bin')
     }
   })
 })
