@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { afterAll, beforeAll } from 'vitest'
 import { AuditLogSchema } from '../../src/event/schema.js'
 import { as, checkoutFor, environmentOf, homeOf, type User } from '../support/user.js'
@@ -42,14 +42,15 @@ export interface Running {
   says(text: string): Promise<void>
 }
 
-/** QI_TEST_ENTRY=kept: `run` and `start` are by the entry itself, `run` from a plan kept the time before. */
+/** QI_TEST_ENTRY=kept: `run` and `start` are by the program, `run` from a plan kept the time before. */
 const KEPT = process.env.QI_TEST_ENTRY === 'kept'
+const ENTRY = KEPT ? ['build/Release/qi-jail'] : [process.execPath, 'bin/qi-jail']
 
-/** bin/qi-jail with `args`, as the place's user. */
+/** The command line tool with `args`, as the place's user. */
 export const start = (place: Place, args: string[], env: Record<string, string> = {}): Running =>
-  startAny(place, [...(KEPT ? [] : [process.execPath]), join(place.root, 'bin/qi-jail'), ...args], env)
+  startAny(place, [...ENTRY.map((path) => resolve(place.root, path)), ...args], env)
 
-/** Always by the entry itself, which starts Node of PATH where no plan is kept. */
+/** Always by the script, which starts Node of PATH where no plan is kept. */
 export function runKept(place: Place, args: string[], env: Record<string, string> = {}): Promise<Result> {
   const { child, result } = startAny(place, [join(place.root, 'bin/qi-jail'), ...args], env)
   child.stdin?.end()
