@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { inFolder, type Kept, list, remove } from '../cache/files.js'
 import { keptFolder } from '../cache/folder.js'
 import { QiError } from '../errors.js'
+import { entryPath } from '../launch/locate.js'
 import { cacheFolder } from '../profile/control.js'
 import { join } from '../profile/fs.js'
 import { withExamples } from './examples.js'
@@ -19,7 +20,7 @@ const program = (): Command =>
       .argument('<what>', 'clear: remove them all; stats: how many there are')
       .option('--json', 'as JSON'),
     [
-      ['qi-jail cache stats', 'how many plans are kept, and where'],
+      ['qi-jail cache stats', 'how many plans are kept, where, and the program that starts from them soonest'],
       ['qi-jail cache clear', 'every run is resolved anew']
     ]
   )
@@ -65,9 +66,20 @@ function clear(own: string, kept: Kept[], opened = own): Answer {
 function stats(folder: string, all: Kept[]): Answer {
   const kept = all.filter(({ whole }) => whole)
   const size = kept.reduce((sum, one) => sum + one.bytes, 0)
+  const program = programHere()
+  const by = program === undefined ? '' : `\nstarted from without a shell by ${program}`
   return {
-    text: `${plans(kept.length)} in ${folder}${kept.length > 0 ? `, ${inBytes(size)}` : ''}`,
-    record: { folder, plans: kept.length, bytes: size }
+    text: `${plans(kept.length)} in ${folder}${kept.length > 0 ? `, ${inBytes(size)}` : ''}${by}`,
+    record: { folder, plans: kept.length, bytes: size, program: program ?? null }
+  }
+}
+
+/** None without a build for this machine, which is for a run to tell. */
+function programHere(): string | undefined {
+  try {
+    return entryPath()
+  } catch {
+    return undefined
   }
 }
 

@@ -450,7 +450,10 @@ describe.each(users)('a kept plan (%s)', (user) => {
 
   it('is counted and removed by qi-jail cache', async () => {
     await keep()
-    expect(JSON.parse((await qi('cache stats --json')).stdout.toString())).toMatchObject({ plans: 1 })
+    expect(JSON.parse((await qi('cache stats --json')).stdout.toString())).toMatchObject({
+      plans: 1,
+      program: join(place.root, 'build/Release/qi-jail')
+    })
     expect((await qi('cache clear')).stdout.toString()).toBe('1 plan removed\n')
     expect(await qi(RUN)).toMatchObject({ status: 0, starts: 1 })
   })
