@@ -4,6 +4,7 @@
 // node bench/check.mjs [--rounds N] [--repeats N] [--json] [--write: these are the baseline from now on]
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { apiInstructions, cliInstructions, launchOf } from './instructions.mjs'
 import { at, flagsOf, machine, markdown } from './lib.mjs'
 import { isGood, verdicts } from './regression.mjs'
 import { launchSyscalls } from './syscalls.mjs'
@@ -45,7 +46,10 @@ const ROWS = {
   'openat, × bare': [0.08, ({ steady }) => call(steady, 'openat')],
   'epoll_wait, × bare': [0.08, ({ steady }) => call(steady, 'epoll')],
   'memory of an idle jail, kB': [0.1, ({ steady }) => steady.idle[0]['PSS kB']],
-  'system calls of a launch': [0.02, ({ calls }) => calls]
+  'system calls of a launch': [0.02, ({ calls }) => calls],
+  'instructions of a launch, CLI warm': [0.01, ({ steps }) => steps && launchOf(steps.cli)],
+  'instructions of a launch, API': [0.01, ({ steps }) => steps && launchOf(steps.api)],
+  'instructions of the script before it': [0.01, ({ steps }) => steps?.cli.script]
 }
 
 const repeats = Object.fromEntries(Object.keys(ROWS).map((row) => [row, []]))
@@ -53,9 +57,14 @@ for (let i = 0; i < Number(flags.repeats); i++) {
   const all = {
     launch: told('bench/launch.mjs', '--only', 'true,mcp', '--rounds', flags.rounds),
     steady: told('bench/steady.mjs', '--only', 'calls,idle', '--seconds', '1', '--rounds', '5'),
-    calls: launchSyscalls(env)
+    calls: launchSyscalls(env),
+    // Once: half a minute, in which nothing is left to chance.
+    ...(i === 0 ? { steps: { cli: cliInstructions(env), api: apiInstructions(env) } } : {})
   }
-  for (const [row, [, value]] of Object.entries(ROWS)) repeats[row].push(value(all))
+  for (const [row, [, value]] of Object.entries(ROWS)) {
+    const figure = value(all)
+    if (figure !== undefined) repeats[row].push(figure)
+  }
 }
 if (flags.write) {
   // The best repeat: what else runs only ever adds.

@@ -1,5 +1,5 @@
-// The system calls of a launch, counted: a figure that no other load changes. (callgrind cannot follow: valgrind knows neither
-// seccomp(2) nor mount_setattr(2), so that no jail comes about under it; and virtual machines count no instructions.)
+// The system calls of a launch, counted: a figure that no other load changes. Instructions are finer (instructions.mjs), but the
+// kernel's work for a launch, most of it, is not among them.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { at } from './lib.mjs'
