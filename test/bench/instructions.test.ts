@@ -8,7 +8,7 @@ import { afterAll, expect, test, vi } from 'vitest'
 import { skipUnless } from '../support/skip.js'
 
 const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
-const { apiInstructions, cliInstructions, launchOf, rolesOf } = await import(at('bench/instructions.mjs'))
+const { apiInstructions, launchOf, rolesOf } = await import(at('bench/instructions.mjs'))
 const tool = at('build/Release/test-tools/instructions')
 const folder = mkdtempSync(join(tmpdir(), 'qi-instructions-'))
 
@@ -206,12 +206,9 @@ test('roles of a launch', () => {
   expect(() => rolesOf([script])).toThrow('not a launch from a kept plan')
 })
 
-test('launches come about when they are stepped, and take the same again', { timeout: 600_000 }, () => {
-  const env = { PATH: process.env.PATH, HOME: process.env.HOME ?? '/' }
-  for (const way of [cliInstructions, apiInstructions]) {
-    const [one, two] = [way(env), way(env)]
-    expect(Object.keys(two)).toEqual(Object.keys(one))
-    expect(one).toMatchObject({ 'pid 1': expect.any(Number), 'payload, until its exec': expect.any(Number) })
-    expect(Math.abs(launchOf(one) / launchOf(two) - 1)).toBeLessThan(0.02)
-  }
+// The shorter one, a quarter of a minute; that two launches take the same is for bench:check.
+test('a launch comes about when it is stepped', { timeout: 600_000 }, () => {
+  const roles = apiInstructions({ PATH: process.env.PATH, HOME: folder })
+  const some = expect.toSatisfy((count) => count > 1000)
+  expect(roles).toMatchObject({ 'qi-monitor': some, 'pid 1': some, 'payload, until its exec': some })
 })
