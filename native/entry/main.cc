@@ -24,24 +24,28 @@ int Fail(const char* what, const char* path, const char* remedy) {
   return kCannotStart;
 }
 
-// Cuts the last component off; false where there is none.
-bool ToFolder(char* path) {
+// Cuts the last component off a full path; of the root there is none.
+void ToFolder(char* path) {
   char* slash = strrchr(path, '/');
-  if (slash == nullptr || slash == path) return false;
-  *slash = '\0';
-  return true;
+  slash[slash == path ? 1 : 0] = '\0';
 }
 
 // PACKAGE/FOLDER/BUILD/qi-jail, by the kernel's word: argv[0] is what the caller chose.
 bool FindPackage(char* root, char* monitor) {
   ssize_t n = readlink("/proc/self/exe", root, PATH_MAX);
   if (n == PATH_MAX) errno = ENAMETOOLONG;
-  if (n < 0 || n == PATH_MAX) return false;
+  if (n <= 0 || n == PATH_MAX) return false;
   root[n] = '\0';
-  if (!ToFolder(root)) return false;
-  int size = snprintf(monitor, PATH_MAX, "%s/qi-monitor", root);
-  errno = size >= PATH_MAX ? ENAMETOOLONG : ENOENT;
-  return size < PATH_MAX && ToFolder(root) && ToFolder(root);
+  errno = ENOENT;
+  if (root[0] != '/') return false;
+  ToFolder(root);
+  if (snprintf(monitor, PATH_MAX, "%s/qi-monitor", root) >= PATH_MAX) {
+    errno = ENAMETOOLONG;
+    return false;
+  }
+  ToFolder(root);
+  ToFolder(root);
+  return true;
 }
 
 int Start(int argc, char** argv) {

@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { own, users } from '../support/user.js'
@@ -117,13 +117,22 @@ describe.each(users)('bin/qi-jail (%s)', (user) => {
   })
 
   it('says where the program belongs when it was copied away from its package', async () => {
+    // Also where there are not enough folders around it for a package.
+    const high = mkdtempSync('/tmp/qi-copied-')
+    chmodSync(high, 0o755)
     folder('copied/a/b')
-    cpSync(at(`${PACKAGE}/${PREBUILDS}/qi-jail`), at('copied/a/b/qi-jail'))
-    own(at('copied/a/b/qi-jail'), user)
-    expect(await sh(quoted(at('copied/a/b/qi-jail')))).toMatchObject({
-      status: 127,
-      stderr: `qi-jail: QI_HOST: cannot start ${at('copied/a/b/qi-monitor')}: ENOENT (it belongs beside qi-jail: link to qi-jail, do not copy it)\n`
-    })
+    try {
+      for (const into of [at('copied/a/b'), high]) {
+        cpSync(at(`${PACKAGE}/${PREBUILDS}/qi-jail`), join(into, 'qi-jail'))
+        own(join(into, 'qi-jail'), user)
+        expect(await sh(quoted(join(into, 'qi-jail')))).toMatchObject({
+          status: 127,
+          stderr: `qi-jail: QI_HOST: cannot start ${into}/qi-monitor: ENOENT (it belongs beside qi-jail: link to qi-jail, do not copy it)\n`
+        })
+      }
+    } finally {
+      rmSync(high, { recursive: true })
+    }
   })
 
   it('tells of a launch that fails, also through a link that Node followed', async () => {
