@@ -3,6 +3,7 @@ import { basename, delimiter, isAbsolute, join } from 'node:path'
 import { parseArguments, type RunOptions } from '../cli/options.js'
 import { VERBS } from '../cli/verbs.js'
 import { QiError } from '../errors.js'
+import { nodeOfPrefix } from '../host/prefix.js'
 import { entryPath } from '../launch/locate.js'
 import { isShipped, PACKAGE_DIR } from '../policy/profiles.js'
 import { DEFAULT_PATH } from '../profile/command.js'
@@ -13,7 +14,6 @@ import type { Place } from './places.js'
 export type Launcher = [command: string, ...args: string[]]
 
 const OWN = join(PACKAGE_DIR, 'bin/qi-jail')
-const INSTALLED = '/lib/node_modules/qi-jail/bin/qi-jail'
 
 /**
  * `byPath`: a bare name where whoever starts the client finds us by it, or our program's path where it finds this node, since only
@@ -35,13 +35,9 @@ export function launcherFor(
   const full: Launcher = [process.execPath, own]
   const path = place.scope === 'project' ? (env.PATH ?? DEFAULT_PATH) : DEFAULT_PATH
   if (realOf('qi-jail', path) === own) return { byPath: ['qi-jail'], full }
-  const node = realOf(nodeOfPrefix(own) ?? 'node', path) ?? realOf('node', path)
+  const node = realOf(nodeOfPrefix(realpathSync(PACKAGE_DIR)) ?? 'node', path) ?? realOf('node', path)
   return node === realpathSync(process.execPath) ? { byPath: [entryPath() ?? own], full } : { full }
 }
-
-/** PREFIX/bin/node of a package in PREFIX/lib/node_modules, which the launcher asks before PATH (native/cache/launch.cc). */
-const nodeOfPrefix = (own: string): string | undefined =>
-  own.endsWith(INSTALLED) ? `${own.slice(0, -INSTALLED.length)}/bin/node` : undefined
 
 function realOf(command: string, path: string): string | undefined {
   const candidates = isAbsolute(command)

@@ -1,4 +1,5 @@
 import { QiError } from '../errors.js'
+import { nodeOfPrefix } from '../host/prefix.js'
 import { basename, dirname, isWithin, join, type ReadFs, walk } from './fs.js'
 import { grantOf, type PlacedRule } from './grants.js'
 import type { Host } from './host.js'
@@ -157,6 +158,9 @@ function ownDenies(grant: Grant, host: Host, own: OwnPaths): Deny[] {
   const inPackage = isWithin(grant.path, own.packageDir)
   const ours = inPackage ? OWN_PACKAGE.map((name) => join(own.packageDir, name)) : [own.packageDir]
   const listed = [...ours, ...OWN_HOME.map((name) => join(home, name)), ...own.folders, ...own.profileFiles]
+  // Our launcher would run what comes to lie there, outside.
+  const node = nodeOfPrefix(own.packageDir)
+  if (node !== undefined) listed.push(node)
   const audit = own.auditFile
   if (audit !== undefined) listed.push(audit)
   return listed.flatMap((path) => {

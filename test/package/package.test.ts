@@ -171,6 +171,10 @@ describe('installed elsewhere without scripts, network and compiler', () => {
       expect(status).toMatchObject({ state: 'wrapped', loads: true, notes: [] }) // by this qi-jail, not a foreign one
       env.PATH = '/nowhere'
       for (let i = 0; i < 2; i++) expect(run(command, args, home)).toBe('by its own\n')
+      // What the program runs outside is nothing for a jail to write, in a folder that it may write into.
+      const attempt = 'cd "$1"; echo x >other && ! echo x >node && ! mv other node && ! rm node && echo held'
+      const jail = ['--quiet', '--rw', join(prefix, 'bin'), '--', '/bin/sh', '-c', `{ ${attempt}; } 2>/dev/null`, 'sh']
+      expect(run(command, [...jail, join(prefix, 'bin')], home)).toBe('held\n')
     } finally {
       env.PATH = join(work, 'bin')
     }

@@ -112,6 +112,21 @@ describe("qi-jail's own files", () => {
     )
   })
 
+  it('include the Node of the prefix that it is installed in, there or not', () => {
+    const list = (packageDir: string, tree: Tree) =>
+      resolveOn({
+        argv: ['bash'],
+        config: { filesystem: { allowedPaths: ['/w/bin'] } },
+        packageDir,
+        tree: { '/w/bin/other': '', ...tree }
+      }).denies.map((d) => `${d.now} ${d.path}`)
+    const installed = '/w/lib/node_modules/qi-jail'
+    expect(list(installed, {})).toContain('missing /w/bin/node')
+    expect(list(installed, { '/w/bin/node': '' })).toContain('file /w/bin/node')
+    expect(list('/w/node_modules/qi-jail', { '/w/bin/node': '' }).join()).not.toContain('/w/bin/node')
+    expect(codeOf(() => list(installed, { '/w/bin/node': '-> other' }))).toBe('QI_PROTECTED_GRANT')
+  })
+
   it('include its folders where the environment puts them, read or not', () => {
     const env = { PATH: '/usr/bin:/bin', HOME: '/home/u', XDG_CONFIG_HOME: '/w/c', XDG_STATE_HOME: '/w/s' }
     const launch = (allowedPaths: string[], tree: Tree) =>
